@@ -1,0 +1,1 @@
+"""Applications built with Kapelle, each in a folder of its own."""

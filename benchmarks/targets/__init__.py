@@ -1,0 +1,27 @@
+"""The servers under test, in the order of the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from targets.base import Target
+from targets.bentoml import BentoMl
+from targets.fastapi import FastApi, FastApiTwoServices
+from targets.granian import GranianEcho
+from targets.kapelle import Kapelle
+from targets.litserve import LitServe
+from targets.mlserver import MlServer
+from targets.mosec import Mosec
+from targets.ray_serve import RayServe
+
+TARGETS: Sequence[Target] = (
+    Kapelle(),
+    GranianEcho(),
+    Mosec(),
+    FastApi(),
+    FastApiTwoServices(),
+    LitServe(),
+    BentoMl(),
+    RayServe(),
+    MlServer(),
+)

@@ -1,0 +1,7 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+# The benchmarks are scripts: they see each other as Python shows a script its neighbours.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))

@@ -1,0 +1,1 @@
+"""Where artifacts live: named trees of files that services need."""

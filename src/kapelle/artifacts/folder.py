@@ -1,0 +1,43 @@
+"""Artifacts in a folder: ``<root>/<name>/…``, and ``<root>/<name>/shards/<number>/…`` for sharded ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kapelle.errors import ArtifactError
+
+
+class ArtifactFolder:
+    """A folder of artifacts."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def path(self, name: str) -> Path:
+        """The folder of an artifact.
+
+        Raises:
+            ArtifactError: it is not there; the message says what is.
+        """
+        path = self.root / name
+        if not path.is_dir():
+            present = sorted(entry.name for entry in self.root.iterdir() if entry.is_dir()) if self.root.is_dir() else []
+            found = f"it has {', '.join(present)}" if present else "it is empty or missing"
+            raise ArtifactError(f"no artifact {name!r} in {self.root}; {found}: build it, or name the folder with --artifacts")
+        return path
+
+    def shards(self, name: str) -> list[Path]:
+        """The shards of an artifact, by number.
+
+        Raises:
+            ArtifactError: it has none, or the numbers have gaps.
+        """
+        folder = self.path(name) / "shards"
+        entries = sorted(folder.iterdir()) if folder.is_dir() else []
+        shards = [entry for entry in entries if entry.is_dir() and entry.name.isdigit()]
+        numbers = [int(entry.name) for entry in shards]
+        if not shards:
+            raise ArtifactError(f"artifact {name!r} has no shards: expected folders 000, 001, … in {folder}")
+        if numbers != list(range(len(shards))):
+            raise ArtifactError(f"artifact {name!r}: shards are numbered {numbers}; expected 0 to {len(shards) - 1}")
+        return shards

@@ -1,0 +1,140 @@
+"""Settings of a system, each with its default, its meaning and, once loaded, where its value came from.
+
+Sources, later ones win: the defaults here, ``[tool.kapelle]`` of pyproject.toml, ``kapelle.toml``, ``KAPELLE_*`` variables, and
+the command line. Unknown keys are errors.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from kapelle.clock import seconds
+from kapelle.errors import ConfigError
+
+_PREFIX = "KAPELLE_"
+_DURATIONS = ("request_timeout", "keep_alive", "header_timeout", "body_timeout", "drain_timeout", "start_timeout")
+
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """All settings. Durations are seconds (written as ``"30s"`` in files), sizes bytes."""
+
+    host: str = "127.0.0.1"
+    """Address the gateways listen on."""
+    port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8080
+    """Port the gateways listen on; 0 takes a free one."""
+    gateways: Positive = 1
+    """Gateway processes that share the port."""
+    shard_processes: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """Processes that hold one copy of all shards of a service; 0 chooses by the machine's cores."""
+    transport: Literal["unix", "tcp"] = "unix"
+    """How gateways reach replicas on this machine."""
+    run_dir: str = ""
+    """Folder of sockets and records of what runs; empty takes .kapelle/run below the app's folder."""
+    artifacts: str = ""
+    """Folder of artifacts; empty takes artifacts/ beside the app's file."""
+    request_timeout: float = 30.0
+    """Deadline of a request whose endpoint names none."""
+    max_body: Positive = 16 << 20
+    """Bytes of a request's body at most; more is refused unread."""
+    max_requests: Positive = 1024
+    """Requests in one gateway at once; more are refused with 429."""
+    max_request_bytes: Positive = 512 << 20
+    """Bytes of all requests' bodies in one gateway at once; more are refused with 429."""
+    max_connections: Positive = 4096
+    """Client connections of one gateway at once; more are closed."""
+    keep_alive: float = 75.0
+    """How long an idle client connection is kept."""
+    header_timeout: float = 10.0
+    """How long a client may take to send a request's head."""
+    body_timeout: float = 60.0
+    """How long a client may take to send a request's body, and to read an answer."""
+    drain_timeout: float = 30.0
+    """How long running work may take to finish at a stop."""
+    start_timeout: float = 600.0
+    """How long a process may take to load until it counts as failed."""
+    tls_certificate: str = ""
+    """PEM file of the certificate chain; empty serves plain HTTP."""
+    tls_key: str = ""
+    """PEM file of the certificate's private key."""
+    log_format: Literal["auto", "json", "console"] = "auto"
+    """Form of the log: colours on a terminal, JSON elsewhere."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least severe level that is logged."""
+    access_log: bool = True
+    """Log a line per request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Settings and, per name, where each value came from."""
+
+    settings: Settings
+    origins: dict[str, str]
+
+
+def load(
+    *, folder: Path, environment: Mapping[str, str], arguments: Mapping[str, Any] | None = None
+) -> Loaded:
+    """The effective settings for the project in ``folder``.
+
+    Raises:
+        ConfigError: a key is unknown or a value of the wrong form; the message names the source.
+    """
+    values: dict[str, Any] = {}
+    origins = dict.fromkeys(Settings.__struct_fields__, "default")
+    for source, given in _sources(folder, environment, arguments or {}):
+        for name, value in given.items():
+            values[name] = _checked(name, value, source)
+            origins[name] = source
+    settings = msgspec.convert(values, Settings)
+    if bool(settings.tls_certificate) != bool(settings.tls_key):
+        raise ConfigError("tls_certificate and tls_key belong together; one of them is missing")
+    return Loaded(settings, origins)
+
+
+def _sources(
+    folder: Path, environment: Mapping[str, str], arguments: Mapping[str, Any]
+) -> list[tuple[str, dict[str, Any]]]:
+    return [
+        ("pyproject.toml", _toml(folder / "pyproject.toml").get("tool", {}).get("kapelle", {})),
+        ("kapelle.toml", _toml(folder / "kapelle.toml")),
+        *(
+            (key, {key.removeprefix(_PREFIX).lower(): value})
+            for key, value in sorted(environment.items())
+            if key.startswith(_PREFIX)
+        ),
+        ("command line", {name: value for name, value in arguments.items() if value is not None}),
+    ]
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path.name}: {error}") from None
+
+
+_FIELDS = {field.name: field for field in msgspec.structs.fields(Settings)}
+
+
+def _checked(name: str, value: Any, source: str) -> Any:
+    field = _FIELDS.get(name)
+    if field is None:
+        raise ConfigError(f"{source}: unknown setting {name!r}; `kapelle config` lists all of them")
+    try:
+        if name in _DURATIONS:
+            value = float(value) if isinstance(value, str) and value.replace(".", "", 1).isdigit() else seconds(value)
+        # strict=False: the environment has only text.
+        return msgspec.convert(value, field.type, strict=not isinstance(value, str))
+    except (msgspec.ValidationError, ConfigError) as error:
+        raise ConfigError(f"{source}: {name} = {value!r}: {error}") from None

@@ -1,0 +1,212 @@
+"""The life of one supervised process: when to start, replace, kill and give up on it.
+
+    waiting ──spawn──▶ starting ──ready──▶ serving ──drain──▶ draining ──exit──▶ ended
+       ▲                  │                   │                  │
+       └──── backoff ◀────┴──── exit, hang ◀──┴──────────────────┘ (unless it was asked to end)
+
+Events carry ``now``; every method returns the effects for the shell to carry out. Nothing here waits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Phase(Enum):
+    """Where a process is in its life."""
+
+    WAITING = "waiting"
+    STARTING = "starting"
+    SERVING = "serving"
+    STUCK = "stuck"
+    DRAINING = "draining"
+    ENDED = "ended"
+
+
+class Effect(Enum):
+    """What the shell must do."""
+
+    SPAWN = "spawn"
+    KILL = "kill"
+    DRAIN = "drain"
+    ANNOUNCE = "announce"
+    """Tell the gateways: the process became usable, or stopped being so."""
+    REPLACE = "replace"
+    """Start a successor; when it serves, this one is to be drained."""
+    ALARM = "alarm"
+    """It is in a crash loop: say so loudly, once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Durations in seconds, ``memory_limit`` in bytes."""
+
+    start_timeout: float = 600.0
+    hang_after: float = 10.0
+    drain_timeout: float = 30.0
+    first_backoff: float = 0.1
+    longest_backoff: float = 30.0
+    stable_after: float = 60.0
+    crash_loop: int = 5
+    memory_limit: int | None = None
+
+
+class Life:
+    """The life of one process through all its incarnations."""
+
+    def __init__(self, terms: Terms) -> None:
+        self.terms = terms
+        self.phase = Phase.WAITING
+        self.restarts = 0
+        self.crashes = 0
+        self.reason = ""
+        self._ending = False
+        self._since = 0.0
+        self._heard = 0.0
+        self._wake: float | None = None
+        self._replaced = False
+        self._killed = False
+        self._alarmed = False
+
+    @property
+    def usable(self) -> bool:
+        """Whether gateways may send it calls."""
+        return self.phase is Phase.SERVING
+
+    @property
+    def crash_looping(self) -> bool:
+        return self.crashes >= self.terms.crash_loop
+
+    @property
+    def wake(self) -> float | None:
+        """When ``tick`` is due next; None when only an event can change anything."""
+        return self._wake
+
+    def start(self, now: float) -> list[Effect]:
+        """Bring it to life for the first time."""
+        return self._spawn(now)
+
+    def adopt(self, now: float) -> list[Effect]:
+        """It runs already, started by a controller that is gone."""
+        self._enter(Phase.STARTING, now)
+        return []
+
+    def heard(self, state: str, detail: str, now: float) -> list[Effect]:
+        """The process reported its state (``starting``, ``ready``, ``stuck``, ``draining``)."""
+        self._heard = now
+        if self.phase in (Phase.WAITING, Phase.ENDED):
+            return []
+        if state == "ready" and self.phase in (Phase.STARTING, Phase.STUCK):
+            self._enter(Phase.SERVING, now)
+            return [Effect.ANNOUNCE]
+        if state == "stuck" and self.phase is Phase.SERVING:
+            self._enter(Phase.STUCK, now)
+            self.reason = detail
+            self._killed = True
+            return [Effect.ANNOUNCE, Effect.KILL]
+        self._schedule(now)
+        return []
+
+    def memory(self, size: int, now: float) -> list[Effect]:
+        """Its resident memory is ``size`` bytes: replaced beyond the limit, killed at once far beyond it."""
+        limit = self.terms.memory_limit
+        if limit is None or size <= limit or self.phase is not Phase.SERVING:
+            return []
+        if size > 2 * limit and not self._killed:
+            self.reason = f"memory {size >> 20} MiB, more than twice the limit of {limit >> 20} MiB"
+            self._killed = True
+            return [Effect.KILL]
+        if self._replaced:
+            return []
+        self._replaced = True
+        self.reason = f"memory {size >> 20} MiB, limit {limit >> 20} MiB"
+        return [Effect.REPLACE]
+
+    def drain(self, now: float) -> list[Effect]:
+        """It is no longer wanted: finish what runs, then end."""
+        self._ending = True
+        if self.phase is Phase.WAITING:
+            self._enter(Phase.ENDED, now)
+            return []
+        if self.phase in (Phase.DRAINING, Phase.ENDED):
+            return []
+        was_usable = self.usable
+        self._enter(Phase.DRAINING, now)
+        return [Effect.ANNOUNCE, Effect.DRAIN] if was_usable else [Effect.DRAIN]
+
+    def exited(self, reason: str, now: float) -> list[Effect]:
+        """The process is gone."""
+        if self.phase in (Phase.WAITING, Phase.ENDED):
+            return []
+        if self._ending:
+            self._enter(Phase.ENDED, now)
+            return [Effect.ANNOUNCE]
+        if self.phase is Phase.SERVING and now - self._since >= self.terms.stable_after:
+            self.crashes = 0
+            self._alarmed = False
+        self.crashes += 1
+        self.reason = reason if not self._killed else f"{self.reason or 'killed'} ({reason})"
+        effects = [Effect.ANNOUNCE]
+        self._enter(Phase.WAITING, now)
+        self._wake = now + min(self.terms.longest_backoff, self.terms.first_backoff * 2 ** (self.crashes - 1))
+        if self.crash_looping and not self._alarmed:
+            self._alarmed = True
+            effects.append(Effect.ALARM)
+        return effects
+
+    def tick(self, now: float) -> list[Effect]:
+        """Time has passed: what is overdue."""
+        if self._wake is None or now < self._wake:
+            return []
+        if self.phase is Phase.WAITING:
+            self.restarts += 1
+            return self._spawn(now)
+        if self._killed:
+            # The kill was sent and the exit not seen yet; say it again.
+            self._wake = now + self.terms.hang_after
+            return [Effect.KILL]
+        overdue = self._overdue(now)
+        if overdue is None:
+            self._schedule(now)
+            return []
+        self.reason = overdue
+        self._killed = True
+        self._wake = now + self.terms.hang_after
+        return [Effect.KILL]
+
+    def _overdue(self, now: float) -> str | None:
+        terms = self.terms
+        if self.phase is Phase.STARTING and now - self._since >= terms.start_timeout:
+            return f"not ready after {terms.start_timeout:g} s"
+        if self.phase is Phase.DRAINING and now - self._since >= terms.drain_timeout:
+            return f"still busy {terms.drain_timeout:g} s after it was asked to drain"
+        if self.phase is Phase.SERVING and now - self._heard >= terms.hang_after:
+            return f"silent for {terms.hang_after:g} s"
+        return None
+
+    def _spawn(self, now: float) -> list[Effect]:
+        self._enter(Phase.STARTING, now)
+        return [Effect.SPAWN]
+
+    def _enter(self, phase: Phase, now: float) -> None:
+        self.phase = phase
+        self._since = now
+        self._heard = now
+        if phase is Phase.STARTING:
+            self._killed = False
+            self._replaced = False
+        self._schedule(now)
+
+    def _schedule(self, now: float) -> None:
+        terms = self.terms
+        waits = {
+            Phase.STARTING: self._since + terms.start_timeout,
+            Phase.SERVING: self._heard + terms.hang_after,
+            Phase.STUCK: now + terms.hang_after,
+            Phase.DRAINING: self._since + terms.drain_timeout,
+        }
+        self._wake = waits.get(self.phase)
+
+    def __repr__(self) -> str:
+        return f"<Life {self.phase.value}, {self.restarts} restarts, {self.crashes} crashes in a row>"

@@ -1,0 +1,79 @@
+"""Finding the app that a person names: ``apps/question_search``, ``apps/search/app.py``, ``my.module`` or ``my.module:App``."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+from kapelle.declare.apps import AppSpec, app_spec
+from kapelle.errors import DeclarationError
+
+
+class Target:
+    """Where an app is declared: a module by its dotted name, the folder it is imported from, and the class if named."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        place, _, self.class_name = text.partition(":")
+        path = Path(place)
+        if path.is_dir():
+            path = next((path / name for name in ("app.py", "__init__.py") if (path / name).is_file()), path)
+            if path.is_dir():
+                raise DeclarationError(f"{text}: the folder has no app.py; name the file that declares the app")
+        if path.suffix == ".py":
+            if not path.is_file():
+                raise DeclarationError(f"{text}: no such file")
+            self.root, self.module = _importable(path.resolve())
+        else:
+            self.root, self.module = Path.cwd(), place
+
+    def load(self) -> AppSpec:
+        """Import the module and return its app.
+
+        Raises:
+            DeclarationError: it cannot be imported, or declares no app, or several and none was named.
+        """
+        module = self._import()
+        apps = {
+            spec.name: spec
+            for value in vars(module).values()
+            if (spec := app_spec(value)) is not None and value.__module__ == module.__name__
+        }
+        if self.class_name:
+            if self.class_name not in apps:
+                raise DeclarationError(f"{self.text}: no app {self.class_name!r}; there is {', '.join(apps) or 'none'}")
+            return apps[self.class_name]
+        if len(apps) != 1:
+            found = f"several: {', '.join(apps)}; name one, as in '{self.text}:{next(iter(apps))}'" if apps else "none"
+            raise DeclarationError(f"{self.text}: expected one class with @kapelle.app, found {found}")
+        return next(iter(apps.values()))
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the app's file."""
+        spec = importlib.util.find_spec(self.module)
+        return Path(spec.origin).parent if spec is not None and spec.origin else self.root
+
+    def _import(self) -> ModuleType:
+        root = str(self.root)
+        if root not in sys.path:
+            sys.path.insert(0, root)
+        try:
+            return importlib.import_module(self.module)
+        except ModuleNotFoundError as error:
+            if error.name is not None and (self.module + ".").startswith(error.name + "."):
+                raise DeclarationError(f"{self.text}: there is no module {error.name!r} below {root}") from None
+            raise
+
+
+def _importable(path: Path) -> tuple[Path, str]:
+    """The folder to import from and the dotted name: packages are followed upwards as long as they are packages."""
+    parts = [path.stem] if path.stem != "__init__" else []
+    folder = path.parent
+    while (folder / "__init__.py").is_file():
+        parts.insert(0, folder.name)
+        folder = folder.parent
+    return folder, ".".join(parts)

@@ -1,0 +1,299 @@
+"""Methods of services: ``@method`` and ``@batched``.
+
+The decorated attribute is a descriptor. On a plain instance it runs the user's function right here, so that a unit test
+needs no server; on a handle the gateway puts a remote call in its place. Both are awaited, and a type checker sees both
+as the same signature.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, cast, get_args, get_origin, overload
+
+import numpy as np
+
+from kapelle.clock import seconds
+from kapelle.declare.parameters import Parameter, Signature, signature_of
+from kapelle.errors import ContractError, DeclarationError
+from kapelle.types.arrays import is_array_type
+
+S = TypeVar("S")
+T = TypeVar("T")
+R = TypeVar("R")
+Rows = TypeVar("Rows")
+P = ParamSpec("P")
+
+
+@dataclass(frozen=True, slots=True)
+class BatchPolicy:
+    """Limits of one batch. ``max_wait`` (seconds) bounds how long a lone row may wait for company under load."""
+
+    max_size: int
+    max_wait: float
+    max_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallPolicy:
+    """How calls of a method may be treated.
+
+    ``timeout`` (seconds) bounds one call beside the request's own deadline; ``idempotent`` allows a second try on another
+    replica after the first died with the call in its hands; ``hedge`` (seconds) sends a second copy after that long.
+    """
+
+    timeout: float | None = None
+    idempotent: bool = True
+    hedge: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MethodSpec:
+    """A method as data. ``function`` is the user's own, undecorated."""
+
+    name: str
+    kind: Literal["unary", "batched", "stream"]
+    function: Callable[..., Any]
+    signature: Signature
+    is_async: bool
+    policy: CallPolicy
+    batch: BatchPolicy | None = None
+
+    @property
+    def row(self) -> Any:
+        """The type of one row of a batched method's parameter."""
+        annotation = self.signature.parameters[0].annotation
+        return annotation if is_array_type(annotation) else get_args(annotation)[0]
+
+
+class BaseMethod:
+    """What all decorated methods share: the user's function and, once the class is declared, its specification."""
+
+    def __init__(self, function: Callable[..., Any], policy: CallPolicy, batch: BatchPolicy | None = None) -> None:
+        self.function = function
+        self.policy = policy
+        self.batch = batch
+        self.__doc__ = function.__doc__
+        self.__name__ = function.__name__
+
+    def spec(self) -> MethodSpec:
+        """This method as data.
+
+        Raises:
+            DeclarationError: its signature cannot be served.
+        """
+        function = self.function
+        signature = signature_of(function)
+        kind: Literal["unary", "batched", "stream"] = "unary"
+        if self.batch is not None:
+            kind = "batched"
+            _check_batched(function, signature)
+        elif inspect.isasyncgenfunction(function):
+            kind = "stream"
+        elif inspect.isgeneratorfunction(function):
+            raise DeclarationError(f"{function.__qualname__} is a plain generator; expected `async def` with `yield`")
+        is_async = inspect.iscoroutinefunction(function) or kind == "stream"
+        return MethodSpec(function.__name__, kind, function, signature, is_async, self.policy, self.batch)
+
+
+class Method(BaseMethod, Generic[S, P, R]):
+    """A method that is called and awaited."""
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Method[S, P, R]: ...
+    @overload
+    def __get__(self, instance: S, owner: type) -> Callable[P, Coroutine[Any, Any, R]]: ...
+    def __get__(self, instance: S | None, owner: type) -> Any:
+        return self if instance is None else partial(self._run, instance)
+
+    async def _run(self, instance: S, *args: P.args, **kwargs: P.kwargs) -> R:
+        result = self.function(instance, *args, **kwargs)
+        return cast(R, await result if inspect.isawaitable(result) else result)
+
+
+class StreamMethod(BaseMethod, Generic[S, P, R]):
+    """A method whose items are iterated with ``async for``."""
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> StreamMethod[S, P, R]: ...
+    @overload
+    def __get__(self, instance: S, owner: type) -> Callable[P, AsyncIterator[R]]: ...
+    def __get__(self, instance: S | None, owner: type) -> Any:
+        return self if instance is None else partial(self.function, instance)
+
+
+class BatchedCall(Generic[T, R, Rows]):
+    """A batched method bound to an instance or a handle: call it with one row, or ``many`` with a list of rows."""
+
+    async def __call__(self, row: T) -> R:
+        """The result of one row; rows of concurrent calls are run together."""
+        return cast(R, (await self._rows([row]))[0])
+
+    async def many(self, rows: list[T]) -> Rows:
+        """The results of several rows in their order, in one hop."""
+        return cast(Rows, await self._rows(rows))
+
+    async def _rows(self, rows: list[T]) -> Any:
+        raise ContractError("an unbound batched method was called")
+
+
+class LocalBatchedCall(BatchedCall[T, R, Rows]):
+    """A batched method of a plain instance: runs the rows it is given, at once."""
+
+    def __init__(self, instance: Any, method: Batched[Any, T, R, Rows]) -> None:
+        self._instance = instance
+        self._method = method
+
+    async def _rows(self, rows: list[T]) -> Any:
+        spec = self._method.spec()
+        batch: Any = np.stack(cast(Any, rows)) if is_array_type(spec.signature.parameters[0].annotation) else rows
+        result: Any = spec.function(self._instance, batch)
+        result = await result if inspect.isawaitable(result) else result
+        if len(result) != len(rows):
+            raise ContractError(f"{spec.name} returned {len(result)} rows for a batch of {len(rows)}")
+        return result
+
+
+class Batched(BaseMethod, Generic[S, T, R, Rows]):
+    """A method written for a list of rows and called with one."""
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Batched[S, T, R, Rows]: ...
+    @overload
+    def __get__(self, instance: S, owner: type) -> BatchedCall[T, R, Rows]: ...
+    def __get__(self, instance: S | None, owner: type) -> Any:
+        return self if instance is None else LocalBatchedCall(instance, self)
+
+
+class MethodDecorator:
+    """``@method(timeout=...)``: the decorator that remembers the options."""
+
+    def __init__(self, policy: CallPolicy) -> None:
+        self._policy = policy
+
+    @overload
+    def __call__(
+        self, function: Callable[Concatenate[S, P], AsyncIterator[R]], /
+    ) -> StreamMethod[S, P, R]: ...
+    @overload
+    def __call__(
+        self, function: Callable[Concatenate[S, P], Coroutine[Any, Any, R]], /
+    ) -> Method[S, P, R]: ...
+    @overload
+    def __call__(self, function: Callable[Concatenate[S, P], R], /) -> Method[S, P, R]: ...
+    def __call__(self, function: Callable[..., Any], /) -> Any:
+        kind = StreamMethod if inspect.isasyncgenfunction(function) else Method
+        return kind(function, self._policy)
+
+
+@overload
+def method(function: Callable[Concatenate[S, P], AsyncIterator[R]], /) -> StreamMethod[S, P, R]: ...
+@overload
+def method(function: Callable[Concatenate[S, P], Coroutine[Any, Any, R]], /) -> Method[S, P, R]: ...
+@overload
+def method(function: Callable[Concatenate[S, P], R], /) -> Method[S, P, R]: ...
+@overload
+def method(
+    *, timeout: str | float | None = None, idempotent: bool = True, hedge: str | float | None = None
+) -> MethodDecorator: ...
+def method(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    timeout: str | float | None = None,
+    idempotent: bool = True,
+    hedge: str | float | None = None,
+) -> Any:
+    """Make a method of a service callable from the app. It may be ``def``, ``async def``, or an async generator.
+
+    Args:
+        timeout: bound of one call, as in "500ms"; the request's own deadline holds in any case.
+        idempotent: whether a call may run again elsewhere after its replica died in the middle. True suits inference;
+            set False for a method with side effects.
+        hedge: after this long without an answer, ask a second replica as well and take whichever answers first.
+    """
+    decorate = MethodDecorator(_policy(timeout, idempotent, hedge))
+    return decorate if function is None else decorate(function)
+
+
+class BatchedDecorator:
+    """``@batched(max_size=...)``: the decorator that remembers the options."""
+
+    def __init__(self, policy: CallPolicy, batch: BatchPolicy) -> None:
+        self._policy = policy
+        self._batch = batch
+
+    @overload
+    def __call__(
+        self, function: Callable[[S, list[T]], Awaitable[list[R]]], /
+    ) -> Batched[S, T, R, list[R]]: ...
+    @overload
+    def __call__(
+        self, function: Callable[[S, list[T]], Awaitable[np.ndarray[Any, Any]]], /
+    ) -> Batched[S, T, np.ndarray[Any, Any], np.ndarray[Any, Any]]: ...
+    @overload
+    def __call__(self, function: Callable[[S, list[T]], list[R]], /) -> Batched[S, T, R, list[R]]: ...
+    @overload
+    def __call__(
+        self, function: Callable[[S, list[T]], np.ndarray[Any, Any]], /
+    ) -> Batched[S, T, np.ndarray[Any, Any], np.ndarray[Any, Any]]: ...
+    @overload
+    def __call__(
+        self, function: Callable[[S, np.ndarray[Any, Any]], np.ndarray[Any, Any]], /
+    ) -> Batched[S, np.ndarray[Any, Any], np.ndarray[Any, Any], np.ndarray[Any, Any]]: ...
+    @overload
+    def __call__(
+        self, function: Callable[[S, np.ndarray[Any, Any]], list[R]], /
+    ) -> Batched[S, np.ndarray[Any, Any], R, list[R]]: ...
+    def __call__(self, function: Callable[..., Any], /) -> Any:
+        return Batched(function, self._policy, self._batch)
+
+
+def batched(
+    *,
+    max_size: int = 32,
+    max_wait: str | float = "2ms",
+    max_bytes: int = 64 << 20,
+    timeout: str | float | None = None,
+    idempotent: bool = True,
+    hedge: str | float | None = None,
+) -> BatchedDecorator:
+    """Make a method that takes a list of rows callable with one row; concurrent calls are run as one batch.
+
+    The function takes one parameter (``list[T]``, or an array whose first axis is the batch) and returns one result per
+    row, in order: a list, or an array. To say that single rows are bad, put exceptions in their places of the list or
+    raise ``kapelle.RowErrors``; any other exception has the rows tried again one by one.
+
+    Args:
+        max_size: rows in one batch at most.
+        max_wait: how long a batch may wait to fill while the service is busy; an idle one starts at once.
+        max_bytes: bytes of encoded arguments in one batch at most.
+        timeout, idempotent, hedge: as for ``method``.
+    """
+    if max_size < 1:
+        raise DeclarationError(f"max_size is {max_size}; expected at least 1")
+    return BatchedDecorator(_policy(timeout, idempotent, hedge), BatchPolicy(max_size, seconds(max_wait), max_bytes))
+
+
+def _policy(timeout: str | float | None, idempotent: bool, hedge: str | float | None) -> CallPolicy:
+    if hedge is not None and not idempotent:
+        raise DeclarationError("hedge sends a call twice, so it needs idempotent=True")
+    return CallPolicy(
+        None if timeout is None else seconds(timeout), idempotent, None if hedge is None else seconds(hedge)
+    )
+
+
+def _check_batched(function: Callable[..., Any], signature: Signature) -> None:
+    name = function.__qualname__
+    if len(signature.parameters) != 1:
+        raise DeclarationError(
+            f"{name} has parameters ({', '.join(signature.names)}); a batched method takes exactly one, the rows"
+        )
+    parameter: Parameter = signature.parameters[0]
+    is_list = get_origin(parameter.annotation) is list
+    if not is_list and not is_array_type(parameter.annotation):
+        raise DeclarationError(
+            f"{name}: {parameter.name} is {parameter.annotation!r}; a batched method takes list[T] or an array of rows"
+        )

@@ -1,0 +1,173 @@
+"""``@service``: a class whose instances run in replicas."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, get_type_hints, overload
+
+from kapelle.declare.lifecycle import HookSpec, hooks_of
+from kapelle.declare.methods import BaseMethod, MethodSpec
+from kapelle.errors import DeclarationError
+
+C = TypeVar("C", bound=type)
+
+_ATTRIBUTE = "__kapelle_service__"
+_INJECTABLE = ("artifact", "shard")
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSpec:
+    """A service as data.
+
+    ``artifact`` is the name of the artifact it is given; when ``sharded``, each instance is given one shard of it and
+    ``replicas`` is the number of copies of each shard. ``max_queue`` bounds the rows that wait in one replica.
+    ``memory_limit`` (bytes) is what one replica process may grow to before it is replaced.
+    """
+
+    name: str
+    cls: type
+    methods: dict[str, MethodSpec]
+    hooks: tuple[HookSpec, ...]
+    replicas: int = 1
+    artifact: str | None = None
+    sharded: bool = False
+    inline: bool = False
+    max_queue: int = 1024
+    memory_limit: int | None = None
+    injected: tuple[str, ...] = field(default=())
+
+
+@overload
+def service(cls: C, /) -> C: ...
+@overload
+def service(
+    *,
+    replicas: int = 1,
+    artifact: str | None = None,
+    sharded_by: str | None = None,
+    copies: int = 2,
+    inline: bool = False,
+    max_queue: int = 1024,
+    memory_limit: str | int | None = None,
+) -> Callable[[C], C]: ...
+def service(
+    cls: type | None = None,
+    /,
+    *,
+    replicas: int = 1,
+    artifact: str | None = None,
+    sharded_by: str | None = None,
+    copies: int = 2,
+    inline: bool = False,
+    max_queue: int = 1024,
+    memory_limit: str | int | None = None,
+) -> Any:
+    """Declare a service. The class stays an ordinary class.
+
+    Args:
+        replicas: processes that run it.
+        artifact: the artifact it needs; its constructor then takes ``artifact: Path``.
+        sharded_by: the sharded artifact it serves; its constructor then takes ``shard: Path``, and there are ``copies``
+            instances of each shard, on different processes.
+        inline: run inside the gateway, with no hop and no process of its own; for work of microseconds.
+        max_queue: rows that may wait in one replica; more are refused at once.
+        memory_limit: what one replica may grow to, as in "2GB", before it is replaced by a fresh one.
+
+    Raises:
+        DeclarationError: the options or the class's methods do not fit together.
+    """
+    if replicas < 1 or copies < 1:
+        raise DeclarationError(f"replicas={replicas}, copies={copies}: expected at least 1")
+    if artifact is not None and sharded_by is not None:
+        raise DeclarationError("a service takes either artifact= or sharded_by=, not both")
+    if inline and sharded_by is not None:
+        raise DeclarationError("an inline service cannot be sharded: it lives in the gateway")
+
+    def declare(cls: type) -> type:
+        spec = ServiceSpec(
+            name=cls.__name__,
+            cls=cls,
+            methods=_methods(cls),
+            hooks=hooks_of(cls),
+            replicas=copies if sharded_by else replicas,
+            artifact=sharded_by or artifact,
+            sharded=sharded_by is not None,
+            inline=inline,
+            max_queue=max_queue,
+            memory_limit=None if memory_limit is None else parse_bytes(memory_limit),
+            injected=_injected(cls, "shard" if sharded_by else "artifact" if artifact else None),
+        )
+        setattr(cls, _ATTRIBUTE, spec)
+        return cls
+
+    return declare if cls is None else declare(cls)
+
+
+def service_spec(cls: Any) -> ServiceSpec | None:
+    """The specification of a class declared with ``@service`` itself (a subclass needs a declaration of its own)."""
+    found = cls.__dict__.get(_ATTRIBUTE) if isinstance(cls, type) else None
+    return found if isinstance(found, ServiceSpec) else None
+
+
+def parse_bytes(value: str | int) -> int:
+    """``"2GB"`` → 2,000,000,000; ``"512MiB"`` → 536,870,912; a number is bytes."""
+    if isinstance(value, int):
+        return value
+    units = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "B": 1}
+    for unit, factor in units.items():
+        number = value.removesuffix(unit).strip()
+        if value.endswith(unit) and number.replace(".", "", 1).isdigit():
+            return int(float(number) * factor)
+    raise DeclarationError(f"{value!r} is not a size; expected a number and a unit, as in '512MiB' or '2GB'")
+
+
+def injected_names(cls: type) -> tuple[str, ...]:
+    """The parameters of a class's constructor that the library fills: ``artifact`` and ``shard``.
+
+    Raises:
+        DeclarationError: the constructor needs something else.
+    """
+    if cls.__init__ is object.__init__:
+        return ()
+    parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
+    wanted = tuple(parameter.name for parameter in parameters if parameter.name in _INJECTABLE)
+    for parameter in parameters:
+        fillable = parameter.name in _INJECTABLE or parameter.default is not parameter.empty
+        if not fillable and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            raise DeclarationError(
+                f"{cls.__name__}.__init__ needs {parameter.name!r}; the library passes only artifact and shard "
+                "(paths): give the others defaults"
+            )
+    return wanted
+
+
+def _injected(cls: type, given: str | None) -> tuple[str, ...]:
+    wanted = injected_names(cls)
+    for name in wanted:
+        if name != given:
+            option = "sharded_by" if name == "shard" else "artifact"
+            raise DeclarationError(f"{cls.__name__}.__init__ takes {name!r}; declare it with @service({option}=...)")
+    return wanted
+
+
+def _methods(cls: type) -> dict[str, MethodSpec]:
+    found = {name: value for name in dir(cls) if isinstance(value := inspect.getattr_static(cls, name), BaseMethod)}
+    if not found:
+        raise DeclarationError(f"service {cls.__name__} has no method; mark at least one with @method or @batched")
+    return {name: value.spec() for name, value in found.items()}
+
+
+def resolved_annotations(cls: type) -> dict[str, Any]:
+    """The class's annotations with their types resolved; those of its bases included.
+
+    Raises:
+        DeclarationError: one of them cannot be resolved.
+    """
+    try:
+        return get_type_hints(cls)
+    except NameError as error:
+        raise DeclarationError(
+            f"{cls.__name__}: {error}; handles are found by their annotations, so declare the service before the app"
+        ) from None

@@ -1,0 +1,1 @@
+"""The process that speaks HTTP, runs the app and calls the services."""

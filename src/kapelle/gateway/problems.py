@@ -1,0 +1,72 @@
+"""Errors as HTTP answers: the one table from error classes to statuses, and problem bodies (RFC 9457)."""
+
+from __future__ import annotations
+
+import math
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+
+from kapelle import errors
+
+STATUS: dict[type[BaseException], int] = {
+    errors.InvalidInput: 422,
+    errors.TooLarge: 413,
+    errors.Overloaded: 429,
+    errors.Unavailable: 503,
+    errors.DeadlineExceeded: 504,
+    errors.ReplicaLost: 502,
+    errors.UserCodeError: 500,
+    errors.ContractError: 500,
+    errors.CallError: 500,
+}
+"""What each error is to a client; the nearest class in the error's ancestry counts, and anything else is 500."""
+
+PROBLEM_TYPE = b"application/problem+json"
+
+_encode = msgspec.json.Encoder().encode
+
+
+class HttpError(Exception):
+    """A request that HTTP itself refuses: no route, a malformed head, a body that is too large."""
+
+    def __init__(self, status: int, detail: str, *, code: str = "http", headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.code = code
+        self.headers = headers
+
+
+def status_of(error: BaseException) -> int:
+    """The HTTP status for an error."""
+    if isinstance(error, HttpError):
+        return error.status
+    return next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
+
+
+def problem(error: BaseException, request_id: str) -> tuple[int, tuple[tuple[bytes, bytes], ...], bytes]:
+    """Status, extra headers and body that tell a client about ``error``.
+
+    Exceptions of the app's own code are not described: their text may hold anything. The log has them by request id.
+    """
+    status = status_of(error)
+    body: dict[str, Any] = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    if isinstance(error, HttpError):
+        body["type"] = f"urn:kapelle:error:{error.code}"
+        body["detail"] = error.detail
+        headers = error.headers
+    elif isinstance(error, errors.CallError):
+        body["type"] = f"urn:kapelle:error:{error.code}"
+        body["detail"] = error.detail
+        if isinstance(error, errors.InvalidInput):
+            body["errors"] = [{"path": error.path, "detail": error.detail}]
+        if isinstance(error, errors.Overloaded | errors.Unavailable):
+            headers = ((b"retry-after", b"%d" % max(1, math.ceil(error.retry_after))),)
+    else:
+        body["type"] = "urn:kapelle:error:internal"
+        body["detail"] = "the application failed; the log has the reason under this request id"
+    body["request_id"] = request_id
+    return status, headers, _encode(body)

@@ -1,0 +1,92 @@
+"""Structured logs: one line per event, each with the process it comes from and the request it belongs to.
+
+All processes write to the standard error they inherited, a line per ``write``, so that one stream carries them all and goes on
+when the controller is gone. JSON by default; colours where a person looks at a terminal. What user code prints becomes lines
+of the same stream, under the request that printed it.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import sys
+from collections.abc import MutableMapping
+from typing import Any, Literal
+
+import structlog
+
+from kapelle.declare.context import current_request
+
+Format = Literal["auto", "json", "console"]
+Event = MutableMapping[str, Any]
+
+
+def configure(*, format: Format, level: str, **bound: str) -> None:
+    """Set up logging for this process. ``bound`` (service, replica) is part of every line."""
+    stream = sys.__stderr__ or sys.stderr
+    console = format == "console" or (format == "auto" and stream.isatty())
+    threshold = logging.getLevelNamesMapping()[level.upper()]
+
+    def origin(_: Any, __: str, event: Event) -> Event:
+        for name, value in bound.items():
+            event.setdefault(name, value)
+        request = current_request()
+        if request is not None:
+            event.setdefault("request", request.id)
+            if request.trace:
+                event.setdefault("trace", request.trace)
+        return event
+
+    shared: list[Any] = [
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        origin,
+        structlog.processors.StackInfoRenderer(),
+    ]
+    last: list[Any] = (
+        [structlog.dev.ConsoleRenderer(colors=stream.isatty())]
+        if console
+        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    )
+    structlog.configure(
+        processors=[*shared, *last],
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        logger_factory=structlog.WriteLoggerFactory(stream),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[
+        structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last
+    ]))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(threshold)
+
+
+def capture_prints() -> None:
+    """Make every line that user code prints an event of the log."""
+    sys.stdout = _LogStream("stdout")
+    sys.stderr = _LogStream("stderr")
+
+
+class _LogStream(io.TextIOBase):
+    """A text stream whose lines become events."""
+
+    def __init__(self, name: str) -> None:
+        self._log = structlog.get_logger(stream=name)
+        self._rest = ""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        *lines, self._rest = (self._rest + text).split("\n")
+        for line in lines:
+            if line.strip():
+                self._log.info(line)
+        return len(text)
+
+    def flush(self) -> None:
+        if self._rest.strip():
+            self._log.info(self._rest)
+        self._rest = ""

@@ -1,0 +1,40 @@
+"""What a process costs: CPU time and resident memory, of this process or of another by its number."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+
+from kapelle.observe.metrics import Registry
+
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+def resident_bytes(pid: int) -> int | None:
+    """Resident memory of a process in bytes; None when it is gone, or where the system has no /proc."""
+    try:
+        with open(f"/proc/{pid}/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * _PAGE
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def cpu_seconds() -> float:
+    """CPU time of this process so far, user and system."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def _own_resident_bytes() -> float:
+    size = resident_bytes(os.getpid())
+    if size is not None:
+        return float(size)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return float(peak if sys.platform == "darwin" else peak * 1024)
+
+
+def register_process_metrics(registry: Registry) -> None:
+    """Add CPU and memory of this process to its metrics."""
+    registry.gauge("kapelle_process_cpu_seconds_total", "CPU time of the process, user and system.", cpu_seconds)
+    registry.gauge("kapelle_process_resident_memory_bytes", "Resident memory of the process.", _own_resident_bytes)

@@ -1,0 +1,90 @@
+"""Unix and TCP sockets by address: ``unix:/path`` or ``tcp:host:port``."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from kapelle.errors import ConfigError
+from kapelle.transport.connection import Accept, Connection
+from kapelle.transport.lane import Lane
+from kapelle.transport.stream import LanePairing, dial
+
+_BACKLOG = 1024
+MAX_UNIX_PATH = 100
+"""Unix socket paths are limited to 108 bytes on Linux and 104 on macOS."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a process listens."""
+
+    kind: Literal["unix", "tcp"]
+    host: str
+    port: int = 0
+
+    @staticmethod
+    def parse(text: str) -> Address:
+        """Read ``unix:/path`` or ``tcp:host:port``.
+
+        Raises:
+            ConfigError: it is neither.
+        """
+        kind, _, rest = text.partition(":")
+        if kind == "unix" and rest:
+            return Address("unix", rest)
+        host, _, port = rest.rpartition(":")
+        if kind == "tcp" and host and port.isdigit() and int(port) < 65536:
+            return Address("tcp", host.strip("[]"), int(port))
+        raise ConfigError(f"{text!r} is not an address; expected 'unix:/path' or 'tcp:host:port'")
+
+    def __str__(self) -> str:
+        return f"unix:{self.host}" if self.kind == "unix" else f"tcp:{self.host}:{self.port}"
+
+
+def bind(address: Address) -> socket.socket:
+    """A listening socket, to be served here or handed to a child; a stale Unix path is taken over."""
+    if address.kind == "unix":
+        Path(address.host).unlink(missing_ok=True)
+        bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        bound.bind(address.host)
+    else:
+        family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+        bound = socket.socket(family, socket.SOCK_STREAM)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((address.host, address.port))
+    bound.listen(_BACKLOG)
+    bound.setblocking(False)
+    return bound
+
+
+async def serve(bound: socket.socket, accept: Accept) -> asyncio.Server:
+    """Accept connections on a listening socket."""
+    loop = asyncio.get_running_loop()
+    pairing = LanePairing(accept)
+    if bound.family == socket.AF_UNIX:
+        return await loop.create_unix_server(pairing.new_lane, sock=bound)
+    return await loop.create_server(pairing.new_lane, sock=bound)
+
+
+async def connect(address: Address) -> Connection:
+    """Dial a process.
+
+    Raises:
+        OSError: nobody listens there.
+    """
+    loop = asyncio.get_running_loop()
+
+    async def open_lane() -> Lane:
+        if address.kind == "unix":
+            _, lane = await loop.create_unix_connection(Lane, address.host)
+        else:
+            transport, lane = await loop.create_connection(Lane, address.host, address.port)
+            bound = transport.get_extra_info("socket")
+            bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return lane
+
+    return await dial(open_lane)

@@ -1,0 +1,245 @@
+"""Every message there is, one union per direction. ``tests/unit/wire`` holds a golden snapshot of each one's bytes.
+
+Positional (array-like) msgpack: short and fast. A field may be added at the end with a default; any other change is a new
+``PROTOCOL``, and two sides of different protocols refuse each other by name instead of misreading each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from kapelle.errors import WireError
+
+PROTOCOL = 1
+
+STREAM_WINDOW = 32
+"""Items of a stream a replica may send before the caller grants more."""
+
+
+class Message(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Base of all messages."""
+
+
+# --- gateway to replica -----------------------------------------------------------------------------------------------
+
+
+class Hello(Message, tag=1, frozen=True):
+    """First on every connection: who calls, in which protocol."""
+
+    protocol: int
+    caller: str
+
+
+class Call(Message, tag=2, frozen=True):
+    """Run ``method`` on ``shard`` with ``arguments`` (a payload) within ``timeout`` seconds.
+
+    ``rows`` is how many rows of a batch the arguments hold. ``ticket`` is unique on the connection.
+    """
+
+    ticket: int
+    method: str
+    shard: int
+    rows: int
+    timeout: float
+    request: str
+    trace: str
+    arguments: msgspec.Raw
+
+
+class Cancel(Message, tag=3, frozen=True):
+    """Nobody waits for ``ticket`` any more: do not begin it; stop it where that is possible."""
+
+    ticket: int
+
+
+class Ping(Message, tag=4, frozen=True):
+    """Are you there?"""
+
+    number: int
+
+
+class Credit(Message, tag=5, frozen=True):
+    """The caller has room for ``items`` more items of the stream ``ticket``."""
+
+    ticket: int
+    items: int
+
+
+ToReplica = Hello | Call | Cancel | Ping | Credit
+
+
+# --- replica to gateway -----------------------------------------------------------------------------------------------
+
+
+class Welcome(Message, tag=1, frozen=True):
+    """The answer to ``Hello``: who serves, and the shards that are loaded (``[0]`` when the service has none)."""
+
+    protocol: int
+    service: str
+    replica: str
+    shards: list[int]
+
+
+class Done(Message, tag=2, frozen=True):
+    """``ticket`` succeeded; ``result`` is a payload."""
+
+    ticket: int
+    result: msgspec.Raw
+
+
+class Failed(Message, tag=3, frozen=True):
+    """``ticket`` failed; the fields rebuild the error (``kapelle.errors.rebuild``)."""
+
+    ticket: int
+    error: str
+    detail: str
+    extra: str
+
+
+class Refused(Message, tag=4, frozen=True):
+    """``ticket`` was not begun (full, draining, stuck) and may safely run elsewhere."""
+
+    ticket: int
+    reason: str
+
+
+class Item(Message, tag=5, frozen=True):
+    """The next item of the stream ``ticket``."""
+
+    ticket: int
+    value: msgspec.Raw
+
+
+class Pong(Message, tag=6, frozen=True):
+    """The answer to ``Ping``."""
+
+    number: int
+
+
+class Unready(Message, tag=7, frozen=True):
+    """Send no new calls here; what runs will still be answered."""
+
+    reason: str
+
+
+class Readied(Message, tag=8, frozen=True):
+    """New calls are welcome again."""
+
+
+FromReplica = Welcome | Done | Failed | Refused | Item | Pong | Unready | Readied
+
+
+# --- supervisor to process ---------------------------------------------------------------------------------------------
+
+
+class Probe(Message, tag=1, frozen=True):
+    """How are you?"""
+
+    number: int
+
+
+class Scrape(Message, tag=2, frozen=True):
+    """Give your metrics."""
+
+    number: int
+
+
+class Drain(Message, tag=3, frozen=True):
+    """Take no new work, finish what runs (for at most ``timeout`` seconds), then exit."""
+
+    timeout: float
+
+
+class Member(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One process of the system, as the gateways need to know it."""
+
+    name: str
+    role: str
+    service: str
+    shards: list[int]
+    data: str
+    control: str
+    ready: bool
+
+
+class Members(Message, tag=4, frozen=True):
+    """All processes of the system: sent whole at every change, numbered, so that an old one never overwrites a newer."""
+
+    version: int
+    members: list[Member]
+
+
+ToProcess = Probe | Scrape | Drain | Members
+
+
+# --- process to supervisor ---------------------------------------------------------------------------------------------
+
+
+class Health(Message, tag=1, frozen=True):
+    """The answer to ``Probe``, also sent unasked at every change of ``state``.
+
+    ``state`` is one of starting, ready, stuck, draining, failed; ``detail`` says why.
+    """
+
+    number: int
+    state: str
+    detail: str
+    in_flight: int
+    queued: int
+    pid: int
+
+
+class Scraped(Message, tag=2, frozen=True):
+    """The answer to ``Scrape``: ``samples`` as of ``kapelle.observe.metrics``."""
+
+    number: int
+    samples: msgspec.Raw
+
+
+FromProcess = Health | Scraped
+
+
+# --- command line to controller ----------------------------------------------------------------------------------------
+# The controller answers ``Probe`` and ``Scrape`` like every process, and one question more.
+
+
+class StatusQuery(Message, tag=5, frozen=True):
+    """What runs?"""
+
+
+ToController = Probe | Scrape | StatusQuery
+
+
+class StatusAnswer(Message, tag=3, frozen=True):
+    """``status`` is JSON, as of ``kapelle.control.status``."""
+
+    status: bytes
+
+
+FromController = Health | Scraped | StatusAnswer
+
+
+encode = msgspec.msgpack.Encoder().encode
+
+T = TypeVar("T")
+
+
+class Decoder(Generic[T]):
+    """Decodes the messages of one direction, such as ``Decoder(ToReplica)``."""
+
+    def __init__(self, union: Any) -> None:
+        self._decode: Callable[[bytes], T] = msgspec.msgpack.Decoder(union).decode
+
+    def __call__(self, head: bytes) -> T:
+        """The message in ``head``.
+
+        Raises:
+            WireError: it is none of this direction's messages.
+        """
+        try:
+            return self._decode(head)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise WireError(f"not a message of this direction: {error}") from None

@@ -1,0 +1,145 @@
+"""Values (arguments and results) as msgpack, with large arrays beside it.
+
+Small arrays are embedded in the msgpack; from ``INLINE_LIMIT`` bytes on, only a header and an offset are, and the raw bytes
+travel in the frame's body: neither side copies them, and the receiver's array is a view of the buffer the socket filled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+
+from kapelle.errors import InvalidInput, WireError
+from kapelle.types.arrays import Array, ArrayHeader, from_buffer, portable
+from kapelle.types.hooks import from_plain, to_plain
+from kapelle.wire.frames import Buffer
+
+INLINE_LIMIT = 4096
+ALIGNMENT = 16
+
+_INLINE = 1
+_SEGMENT = 2
+
+
+class _Inline(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    header: ArrayHeader
+    data: bytes
+
+
+class _Segment(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    header: ArrayHeader
+    offset: int
+    size: int
+
+
+_plain = msgspec.msgpack.Encoder().encode
+_decode_inline = msgspec.msgpack.Decoder(_Inline).decode
+_decode_segment = msgspec.msgpack.Decoder(_Segment).decode
+
+
+class Payload(NamedTuple):
+    """An encoded value: ``data`` is msgpack, ``segments`` the bytes of its large arrays, each padded to ``ALIGNMENT``."""
+
+    data: msgspec.Raw
+    segments: tuple[Buffer, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """All bytes of it."""
+        return len(memoryview(self.data)) + sum(map(len, self.segments))
+
+
+class Packer:
+    """Encodes values. Not for use by several threads at once: it collects the segments of one value at a time."""
+
+    def __init__(self) -> None:
+        self._segments: list[Buffer] = []
+        self._offset = 0
+        self._encode = msgspec.msgpack.Encoder(enc_hook=self._hook).encode
+
+    def __call__(self, value: Any) -> Payload:
+        """``value`` as a payload.
+
+        Raises:
+            InvalidInput: it holds something that cannot travel.
+        """
+        self._segments = []
+        self._offset = 0
+        try:
+            data = self._encode(value)
+        except (NotImplementedError, TypeError, OverflowError) as error:
+            raise InvalidInput(str(error)) from None
+        if self._segments:
+            return Payload(msgspec.Raw(data), tuple(self._segments))
+        return Payload(msgspec.Raw(data))
+
+    def _hook(self, value: Any) -> Any:
+        if isinstance(value, np.ndarray):
+            return self._array(value)
+        if isinstance(value, np.generic):
+            return value.item()
+        return to_plain(value)
+
+    def _array(self, value: Array) -> msgspec.msgpack.Ext:
+        array = portable(value)
+        header = ArrayHeader(array.dtype.str, array.shape)
+        if array.nbytes < INLINE_LIMIT:
+            return msgspec.msgpack.Ext(_INLINE, _plain(_Inline(header, array.tobytes())))
+        raw = memoryview(array.reshape(-1).view(np.uint8))
+        segment = _Segment(header, self._offset, len(raw))
+        self._segments.append(raw)
+        padding = -len(raw) % ALIGNMENT
+        if padding:
+            self._segments.append(bytes(padding))
+        self._offset += len(raw) + padding
+        return msgspec.msgpack.Ext(_SEGMENT, _plain(segment))
+
+
+class Unpacker:
+    """Decodes and validates values of one type. Not for use by several threads at once."""
+
+    def __init__(self, annotation: Any) -> None:
+        self._body: Buffer = b""
+        self._decode: Callable[[Any], Any] = msgspec.msgpack.Decoder(
+            annotation, dec_hook=from_plain, ext_hook=self._extension
+        ).decode
+
+    def __call__(self, data: msgspec.Raw, body: Buffer = b"") -> Any:
+        """The value of ``data``, whose large arrays lie in ``body``.
+
+        Raises:
+            InvalidInput: the value is not of this type; ``path`` names the place.
+            WireError: the bytes are not a payload.
+        """
+        self._body = body
+        try:
+            return self._decode(data)
+        except msgspec.ValidationError as error:
+            detail, path = split_path(str(error))
+            raise InvalidInput(detail, path=path) from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise WireError(f"not a payload: {error}") from None
+        finally:
+            self._body = b""
+
+    def _extension(self, code: int, data: memoryview) -> Array:
+        if code == _INLINE:
+            inline = _decode_inline(data)
+            # A bytearray, so that user code may write to the array it gets.
+            return from_buffer(inline.header, bytearray(inline.data))
+        if code == _SEGMENT:
+            segment = _decode_segment(data)
+            end = segment.offset + segment.size
+            if segment.offset < 0 or segment.size < 0 or end > len(self._body):
+                raise WireError(f"array at {segment.offset}..{end} of a body of {len(self._body)} bytes")
+            return from_buffer(segment.header, memoryview(self._body)[segment.offset : end])
+        raise WireError(f"unknown msgpack extension {code}")
+
+
+def split_path(message: str) -> tuple[str, str]:
+    """msgspec's ``"Expected `int`, got `str` - at `$.a[0]`"`` as (message, path)."""
+    text, found, path = message.rpartition(" - at `")
+    return (text, path.rstrip("`")) if found else (message, "$")

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import csv
+import gzip
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from apps.question_search import corpus
+from apps.question_search.build import HERE
+from apps.question_search.errors import CorpusError
+
+TEXT = st.text(st.characters(codec="utf-8"), max_size=30)
+LINES = st.lists(TEXT.filter(lambda text: "\n" not in text))
+same_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+
+
+def write(path: Path, content: bytes | str) -> Path:
+    data = content if isinstance(content, bytes) else content.encode()
+    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+    return path
+
+
+def expected(texts: list[str]) -> list[str]:
+    return list(dict.fromkeys(question for text in texts if (question := " ".join(text.split()))))
+
+
+@pytest.mark.parametrize("name", ["questions.txt", "questions", "questions.txt.gz"])
+def test_lines_are_stripped_and_repetitions_dropped(name: str, tmp_path: Path) -> None:
+    read = corpus.read(write(tmp_path / name, "\N{ZERO WIDTH NO-BREAK SPACE}Why?\r\n\n  How \t so? \nWhy?\n \nWhy not"))
+    assert read.questions == ["Why?", "How so?", "Why not"]
+    assert (read.empty, read.duplicates) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("q.csv", 'id,question\n1,"Why, though?"\n2,"Two\nlines?"\n\n3,"A ""quoted"" one?"\n'),
+        ("q.tsv", 'id\tquestion\n1\tWhy, though?\n2\t"Two\nlines?"\n3\t"A ""quoted"" one?"\n'),
+        ("q.csv.gz", 'id,question\n1,"Why, though?"\n2,"Two\nlines?"\n3,"A ""quoted"" one?"\n'),
+    ],
+)
+def test_a_column_is_read(name: str, content: str, tmp_path: Path) -> None:
+    read = corpus.read(write(tmp_path / name, content), "question")
+    assert read.questions == ["Why, though?", "Two lines?", 'A "quoted" one?']
+
+
+def test_the_only_column_needs_no_name(tmp_path: Path) -> None:
+    assert corpus.read(write(tmp_path / "q.csv", "title\nWhy?\n")).questions == ["Why?"]
+
+
+def test_a_folder_is_read_in_the_order_of_its_names(tmp_path: Path) -> None:
+    write(tmp_path / "b.txt", "Third?\nFirst?\n")
+    write(tmp_path / "a.txt.gz", "First?\nSecond?")
+    write(tmp_path / "readme.md", "Not a question")
+    read = corpus.read(tmp_path)
+    assert read.questions == ["First?", "Second?", "Third?"]
+    assert read.duplicates == 1
+
+
+@same_folder
+@given(lines=LINES)
+def test_any_lines_come_back_once_each(tmp_path: Path, lines: list[str]) -> None:
+    path = write(tmp_path / "q.txt", "\n".join(["begin", *lines]))
+    read = corpus.read(path)
+    assert read.questions == expected(["begin", *lines])
+    assert len(read.questions) + read.duplicates + read.empty == 1 + len(lines) - (lines[-1:] == [""])
+
+
+@same_folder
+@given(cells=st.lists(TEXT.filter(lambda text: "\0" not in text)), delimiter=st.sampled_from(["csv", "tsv"]))
+def test_any_cells_come_back_once_each(tmp_path: Path, cells: list[str], delimiter: str) -> None:
+    path = tmp_path / f"q.{delimiter}"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, delimiter=corpus.DELIMITERS[path.suffix]).writerows(
+            [["n", "q"], *enumerate(["begin", *cells])]
+        )
+    assert corpus.read(path, "q").questions == expected(["begin", *cells])
+
+
+def test_the_digest_is_of_the_questions_not_of_the_file(tmp_path: Path) -> None:
+    text = corpus.read(write(tmp_path / "q.txt", "Why?\nHow?\n")).digest()
+    assert corpus.read(write(tmp_path / "q.csv", "q\nWhy?\nWhy?\nHow?\n")).digest() == text
+    assert corpus.read(write(tmp_path / "q.txt", "How?\nWhy?\n")).digest() != text
+
+
+def test_a_question_may_be_long(tmp_path: Path) -> None:
+    assert corpus.read(write(tmp_path / "q.txt", "why " * 2500)).questions == [("why " * 2500).strip()]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "column", "message"),
+    [
+        ("q.txt", "", None, r"q\.txt: holds no question; expected one per line"),
+        ("q.txt", "\n \n", None, r"q\.txt: holds no question"),
+        ("q.txt", b"Why?\nCaf\xe9?\n", None, r"q\.txt, line 2: not UTF-8 \(byte 0xe9 at offset 3 of the line\)"),
+        ("q.csv", b"q\nWhy?\n\xff\n", "q", r"q\.csv, line 3: not UTF-8 \(byte 0xff at offset 0"),
+        ("q.txt.gz", b"Why?\n\xff", None, r"q\.txt\.gz, line 2: not UTF-8"),
+        ("q.txt", "Why?".encode("utf-16"), None, r"q\.txt, line 1: not UTF-8"),
+        ("q.txt", "Why?\n", "title", r"q\.txt: only \.csv and \.tsv files have columns; leave out --column title"),
+        ("q.csv", "id,title\n1,Why?\n", "text", r"q\.csv: has no column 'text'; its columns are: id, title"),
+        ("q.csv", "id,title\n1,Why?\n", None, r"q\.csv: choose a column with --column; its columns are: id, title"),
+        ("q.csv", "", "title", r"q\.csv: empty, expected a first line with the names"),
+        ("q.csv", "id,title\n1,Why?\n2\n", "title", r"q\.csv, line 3: 1 columns, expected 2"),
+        ("q.csv", 'title\n"Why?\n', None, r"q\.csv, line 2: unexpected end of data"),
+        ("q.csv", "title\n" + "x" * 200_000, None, r"q\.csv, line 2: field larger than field limit"),
+    ],
+)
+def test_bad_files_say_where(name: str, content: bytes | str, column: str | None, message: str, tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match=message):
+        corpus.read(write(tmp_path / name, content), column)
+
+
+def test_damaged_gzip_data(tmp_path: Path) -> None:
+    path = tmp_path / "q.txt.gz"
+    data = gzip.compress("\n".join(f"Why {n}?" for n in range(1000)).encode())
+    path.write_bytes(data[:-20])
+    with pytest.raises(CorpusError, match="damaged gzip data after line"):
+        corpus.read(path)
+    path.write_bytes(data[:100] + b"damage" + data[106:])
+    with pytest.raises(CorpusError, match=r"damaged gzip data|cannot be read"):
+        corpus.read(path)
+    path.write_bytes(b"Why?\n")
+    with pytest.raises(CorpusError, match=r"cannot be read \(Not a gzipped file"):
+        corpus.read(path)
+
+
+def test_missing_paths(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match=r"none\.txt: cannot be read \(No such file"):
+        corpus.read(tmp_path / "none.txt")
+    with pytest.raises(CorpusError, match=r"holds no \.txt or \.txt\.gz file"):
+        corpus.read(tmp_path)
+
+
+def test_the_default_corpus_is_wide_and_clean() -> None:
+    read = corpus.read(HERE / "corpus")
+    assert len(read.questions) >= 3000
+    assert len(list((HERE / "corpus").glob("*.txt"))) >= 20
+    assert (read.empty, read.duplicates) == (0, 0)
+    assert [question for question in read.questions if not question.endswith("?")] == []
