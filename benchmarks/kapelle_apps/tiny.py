@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import kapelle
 import msgspec
 from tiny_model import classify
+
+import kapelle
 
 
 class Answer(msgspec.Struct):

@@ -5,6 +5,7 @@ Durations are seconds (``float``) everywhere; people write them as ``"2ms"``, ``
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Callable
@@ -26,7 +27,7 @@ def seconds(value: str | float) -> float:
         ConfigError: when ``value`` is neither.
     """
     if isinstance(value, int | float) and not isinstance(value, bool):
-        if value < 0 or value != value:
+        if value < 0 or not math.isfinite(value):
             raise ConfigError(f"a duration cannot be {value!r}; expected 0 or more seconds")
         return float(value)
     found = _DURATION.fullmatch(str(value))

@@ -1,7 +1,7 @@
 """The one tree of errors. Nothing here knows of HTTP: the gateway has a table that maps each class to a status.
 
-Every error that can cross a wire has a ``code``, its stable name, and is rebuilt from ``(code, detail, extra)`` at the caller,
-so that ``except DeadlineExceeded`` means the same in the gateway, in a worker and in a test.
+Every error that can cross a wire has a ``code``, its stable name, and is rebuilt from ``(code, detail, extra)`` at the
+caller, so that ``except DeadlineExceeded`` means the same in the gateway, in a worker and in a test.
 """
 
 from __future__ import annotations
@@ -163,7 +163,10 @@ class RowErrors(KapelleError):
 
 
 def _rebuild_retryable(kind: type[Overloaded | Unavailable], detail: str, extra: str) -> CallError:
-    return kind(detail, retry_after=float(extra or 1.0))
+    try:
+        return kind(detail, retry_after=float(extra))
+    except ValueError:
+        return kind(detail)
 
 
 def rebuild(code: str, detail: str, extra: str) -> CallError:

@@ -28,7 +28,8 @@ class WorkerOrders(msgspec.Struct, frozen=True, kw_only=True):
 class GatewayOrders(msgspec.Struct, frozen=True, kw_only=True):
     """Run the app. ``shard_counts`` has the number of shards of each sharded service.
 
-    ``http`` and ``control`` are the numbers of inherited, listening sockets.
+    ``http`` and ``control`` are the numbers of inherited, listening sockets; ``door`` is the path at which the former is lent
+    to a later controller.
     """
 
     target: str
@@ -37,6 +38,7 @@ class GatewayOrders(msgspec.Struct, frozen=True, kw_only=True):
     shard_counts: dict[str, int]
     http: int
     control: int
+    door: str
     controller: str
     settings: Settings
 

@@ -37,7 +37,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     transport: Literal["unix", "tcp"] = "unix"
     """How gateways reach replicas on this machine."""
     run_dir: str = ""
-    """Folder of sockets and records of what runs; empty takes .kapelle/run below the app's folder."""
+    """Folder of sockets and records of what runs; empty takes .kapelle/<app> below the current folder."""
     artifacts: str = ""
     """Folder of artifacts; empty takes artifacts/ beside the app's file."""
     request_timeout: float = 30.0
@@ -80,9 +80,7 @@ class Loaded:
     origins: dict[str, str]
 
 
-def load(
-    *, folder: Path, environment: Mapping[str, str], arguments: Mapping[str, Any] | None = None
-) -> Loaded:
+def load(*, folder: Path, environment: Mapping[str, str], arguments: Mapping[str, Any] | None = None) -> Loaded:
     """The effective settings for the project in ``folder``.
 
     Raises:

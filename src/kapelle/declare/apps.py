@@ -138,9 +138,7 @@ def app(cls: type | None = None, /, *, artifact: str | None = None, mounts: dict
         endpoints = _endpoints(cls)
         if not endpoints and not mounts:
             raise DeclarationError(f"app {cls.__name__} has no endpoint; mark at least one with @get or @post")
-        spec = AppSpec(
-            cls.__name__, cls, endpoints, _handles(cls), hooks_of(cls), artifact, dict(mounts or {}), wanted
-        )
+        spec = AppSpec(cls.__name__, cls, endpoints, _handles(cls), hooks_of(cls), artifact, dict(mounts or {}), wanted)
         setattr(cls, _APP, spec)
         return cls
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -26,8 +25,10 @@ class Target:
         if path.suffix == ".py":
             if not path.is_file():
                 raise DeclarationError(f"{text}: no such file")
-            self.root, self.module = _importable(path.resolve())
+            self._file: Path | None = path.resolve()
+            self.root, self.module = _importable(self._file)
         else:
+            self._file = None
             self.root, self.module = Path.cwd(), place
 
     def load(self) -> AppSpec:
@@ -52,10 +53,19 @@ class Target:
         return next(iter(apps.values()))
 
     @property
+    def name(self) -> str:
+        """A short name for what is meant, fit for a folder: ``apps.question_search`` for its ``app.py``."""
+        module = self.module.removesuffix(".app")
+        return f"{module}.{self.class_name}" if self.class_name else module
+
+    @property
     def folder(self) -> Path:
         """The folder of the app's file."""
-        spec = importlib.util.find_spec(self.module)
-        return Path(spec.origin).parent if spec is not None and spec.origin else self.root
+        if self._file is None:
+            self._import()
+            origin = sys.modules[self.module].__file__
+            self._file = Path(origin) if origin else self.root / "app.py"
+        return self._file.parent
 
     def _import(self) -> ModuleType:
         root = str(self.root)

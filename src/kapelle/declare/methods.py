@@ -174,13 +174,9 @@ class MethodDecorator:
         self._policy = policy
 
     @overload
-    def __call__(
-        self, function: Callable[Concatenate[S, P], AsyncIterator[R]], /
-    ) -> StreamMethod[S, P, R]: ...
+    def __call__(self, function: Callable[Concatenate[S, P], AsyncIterator[R]], /) -> StreamMethod[S, P, R]: ...
     @overload
-    def __call__(
-        self, function: Callable[Concatenate[S, P], Coroutine[Any, Any, R]], /
-    ) -> Method[S, P, R]: ...
+    def __call__(self, function: Callable[Concatenate[S, P], Coroutine[Any, Any, R]], /) -> Method[S, P, R]: ...
     @overload
     def __call__(self, function: Callable[Concatenate[S, P], R], /) -> Method[S, P, R]: ...
     def __call__(self, function: Callable[..., Any], /) -> Any:
@@ -226,9 +222,7 @@ class BatchedDecorator:
         self._batch = batch
 
     @overload
-    def __call__(
-        self, function: Callable[[S, list[T]], Awaitable[list[R]]], /
-    ) -> Batched[S, T, R, list[R]]: ...
+    def __call__(self, function: Callable[[S, list[T]], Awaitable[list[R]]], /) -> Batched[S, T, R, list[R]]: ...
     @overload
     def __call__(
         self, function: Callable[[S, list[T]], Awaitable[np.ndarray[Any, Any]]], /

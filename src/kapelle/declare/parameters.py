@@ -82,7 +82,9 @@ def _parameter(function: str, parameter: inspect.Parameter, hints: dict[str, Any
     if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
         raise DeclarationError(f"{function} has *{parameter.name}; expected parameters with names, which can travel")
     if parameter.name not in hints:
-        raise DeclarationError(f"{function}: parameter {parameter.name!r} has no annotation; input is checked against it")
+        raise DeclarationError(
+            f"{function}: parameter {parameter.name!r} has no annotation; input is checked against it"
+        )
     annotation = hints[parameter.name]
     from_query = False
     if get_origin(annotation) is Annotated:

@@ -45,6 +45,11 @@ class Assembly:
         assert self._gateway is not None, "start() comes first"
         return self._gateway
 
+    @property
+    def in_flight(self) -> int:
+        """Requests that are being answered."""
+        return self._gateway.in_flight if self._gateway is not None else 0
+
     async def start(self, artifact_of: Callable[[str], Path]) -> None:
         """Build the inline services and the app, and run their start-up hooks. ``artifact_of`` finds artifacts by name."""
         spec = self.spec

@@ -21,8 +21,9 @@ class Fleet:
     def __init__(
         self, spec: AppSpec, shard_counts: dict[str, int], caller: str, connect: Connect, registry: Registry
     ) -> None:
+        self.on_change: Callable[[], None] = lambda: None
         self.pools = {
-            name: Pool(service, shard_counts.get(name, 1), caller, registry)
+            name: Pool(service, shard_counts.get(name, 1), caller, registry, self._changed)
             for name, service in spec.services.items()
             if not service.inline
         }
@@ -56,6 +57,9 @@ class Fleet:
                 task = asyncio.create_task(pool.remove(gone))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
+
+    def _changed(self) -> None:
+        self.on_change()
 
     def check(self, now: float) -> None:
         """Notice silent replicas; called about every second."""

@@ -80,7 +80,7 @@ class Inputs:
         kinds = [unwrapped(one.annotation) for one in self.body]
         if not kinds:
             return "none"
-        if any(_is_upload(kind) for kind in kinds):
+        if any(is_upload(kind) for kind in kinds):
             return "multipart"
         if bytes in kinds:
             if len(kinds) > 1:
@@ -143,7 +143,7 @@ class Inputs:
         for parameter in self.body:
             name = parameter.name
             is_list = get_origin(unwrapped(parameter.annotation)) is list
-            if _is_upload(unwrapped(parameter.annotation)):
+            if is_upload(unwrapped(parameter.annotation)):
                 found: list[Any] = files.pop(name, [])
                 value = found if is_list else found[0] if found else _MISSING
             else:
@@ -160,7 +160,8 @@ class Inputs:
         return arguments
 
 
-def _is_upload(annotation: Any) -> bool:
+def is_upload(annotation: Any) -> bool:
+    """Whether ``annotation`` is ``Upload`` or ``list[Upload]``."""
     return annotation is Upload or (get_origin(annotation) is list and get_args(annotation) == (Upload,))
 
 

@@ -26,6 +26,7 @@ from kapelle.observe.metrics import Registry
 from kapelle.observe.process import register_process_metrics
 from kapelle.transport import sockets
 from kapelle.transport.connection import Connection
+from kapelle.transport.door import lend_door
 from kapelle.transport.supervision import Supervised
 
 log = structlog.get_logger()
@@ -58,26 +59,34 @@ async def serve(spec: AppSpec, orders: GatewayOrders) -> int:
         end.set()
 
     supervised = Supervised(
-        health=lambda: (state, "", assembly.gateway.in_flight if state != "starting" else 0, 0),
+        health=lambda: (state, "", assembly.in_flight, 0),
         collect=registry.collect,
         on_drain=drain,
         on_members=fleet.update,
     )
+    def standing_changed() -> None:
+        nonlocal state
+        if state == "starting" and fleet.ready:
+            state = "ready"
+            supervised.announce()
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, drain, timeout)
     control = await sockets.serve(socket.socket(fileno=orders.control), supervised.accept)
+    lending = await lend_door(orders.door, door)
     root = Path(orders.artifact) if orders.artifact else Path()
     await assembly.start(lambda name: root / name)
     server = await loop.create_server(assembly.gateway.connection, sock=door, ssl=tls(settings))
-    state = "ready"
-    supervised.announce()
+    fleet.on_change = standing_changed
+    standing_changed()
     gc.collect()
     gc.freeze()
     await end.wait()
     state = "draining"
     assembly.gateway.draining = True
     supervised.announce()
+    lending.close()
     await asyncio.sleep(_SETTLE)
     server.close()
     clean = await assembly.gateway.drain(timeout)

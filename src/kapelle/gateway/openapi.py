@@ -1,18 +1,294 @@
-"""The app's OpenAPI 3.1 description, from its annotations."""
+"""The app's OpenAPI 3.1 description, from its annotations and docstrings."""
 
 from __future__ import annotations
 
-from typing import Any
+import inspect
+import re
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
-from kapelle.declare.apps import AppSpec
+from kapelle import __version__
+from kapelle.declare.apps import AppSpec, EndpointSpec
+from kapelle.declare.parameters import Parameter
+from kapelle.errors import ContractError
+from kapelle.gateway.docstrings import Docstring, parse
+from kapelle.gateway.examples import example_of
+from kapelle.gateway.inputs import Inputs, is_upload, unwrapped
+from kapelle.gateway.schemas import Schema, Schemas
+from kapelle.types.hooks import from_plain, to_plain
+
+# The first two say so in OpenAPI 3.1's own words, `format` is how older tools know it.
+_BINARY: Schema = {"type": "string", "contentMediaType": "application/octet-stream", "format": "binary"}
+
+_PROBLEM: Schema = {
+    "title": "Problem",
+    "description": "Why a request was not answered (RFC 9457).",
+    "type": "object",
+    "properties": {
+        "type": {"type": "string", "description": "Name of the error, as in urn:kapelle:error:invalid-input."},
+        "title": {"type": "string", "description": "What the status means."},
+        "status": {"type": "integer", "minimum": 400, "maximum": 599},
+        "detail": {"type": "string", "description": "What was found, and what was expected."},
+        "errors": {
+            "type": "array",
+            "description": "The places of the input that do not fit.",
+            "items": {
+                "type": "object",
+                "properties": {"path": {"type": "string"}, "detail": {"type": "string"}},
+                "required": ["path", "detail"],
+            },
+        },
+        "request_id": {"type": "string", "description": "The request's name in the logs."},
+    },
+    "required": ["type", "title", "status", "detail", "request_id"],
+}
+
+_PROBLEMS = {
+    400: ("Malformed", "The request cannot be read: its body is not JSON or not UTF-8, or its query string is broken."),
+    413: ("TooLarge", "The body is over the limit."),
+    415: ("NotMultipart", "The body is not multipart/form-data."),
+    422: ("InvalidInput", "A value is missing, unknown, or not of its type; `errors` names the place."),
+    429: ("Overloaded", "All places are taken. Try again after the seconds in Retry-After."),
+    500: ("Failed", "The application failed; its log has the reason under the request's id."),
+    502: ("ReplicaLost", "The process that worked on the request was lost."),
+    503: ("Unavailable", "Nobody is ready to do the work. Try again after the seconds in Retry-After."),
+    504: ("DeadlineExceeded", "There was no answer within the request's time."),
+}
+
+_HEADERS = {
+    "RequestId": {
+        "description": "The request's name in the logs: the client's own X-Request-Id, or a new one.",
+        "schema": {"type": "string"},
+    },
+    "RetryAfter": {
+        "description": "Seconds after which to try again.",
+        "schema": {"type": "integer", "minimum": 1},
+    },
+}
+_REQUEST_ID = {"X-Request-Id": {"$ref": "#/components/headers/RequestId"}}
+_RETRY_AFTER = {"Retry-After": {"$ref": "#/components/headers/RetryAfter"}}
 
 
-def describe(spec: AppSpec) -> bytes:
+def describe(spec: AppSpec, version: str = __version__) -> bytes:
     """The document as JSON."""
-    return msgspec.json.encode({"openapi": "3.1.0", "info": {"title": spec.name, "version": "0"}, "paths": {}})
+    about = parse(spec.cls.__doc__ or "")
+    schemas = Schemas()
+    problem = schemas.add("Problem", _PROBLEM)
+    calls_others = any(not handle.service.inline for handle in spec.handles)
+    paths: dict[str, dict[str, Any]] = {}
+    statuses: set[int] = set()
+    for endpoint in spec.endpoints:
+        operation = _Operation(endpoint, schemas, calls_others)
+        # To OpenAPI, /items/{a} and /items/{b} are the same path: the first one's names stand for both.
+        same = (path for path in paths if _shape(path) == _shape(endpoint.path))
+        path = next(same, endpoint.path)
+        paths.setdefault(path, {})[endpoint.method.lower()] = operation.describe(path)
+        statuses.update(operation.statuses)
+    document = {
+        "openapi": "3.1.0",
+        "info": _filled({"title": spec.name, "version": version, "summary": about.summary, "description": about.description}),
+        "paths": paths,
+        "components": {
+            "schemas": dict(sorted(schemas.named.items())),
+            "responses": {_PROBLEMS[status][0]: _refusal(status, problem) for status in sorted(statuses)},
+            "headers": _HEADERS,
+        },
+    }
+    return msgspec.json.encode(document, enc_hook=to_plain)
 
 
-def example_of(value: Any) -> Any:
+class _Operation:
+    """The description of one endpoint."""
+
+    def __init__(self, spec: EndpointSpec, schemas: Schemas, calls_others: bool) -> None:
+        self._spec = spec
+        self._schemas = schemas
+        self._inputs = Inputs(spec)
+        self._doc: Docstring = parse(spec.description)
+        self.statuses = _statuses(self._inputs, calls_others)
+
+    def describe(self, path: str) -> dict[str, Any]:
+        """The Operation Object. ``path`` may name the parameters in it otherwise than the endpoint does."""
+        refusals = {str(status): {"$ref": f"#/components/responses/{_PROBLEMS[status][0]}"} for status in self.statuses}
+        return _filled(
+            {
+                "operationId": self._spec.name,
+                "summary": self._doc.summary,
+                "description": self._doc.description,
+                "parameters": self._parameters(path),
+                "requestBody": self._request_body(),
+                "responses": {"200": self._answer(), **refusals},
+            }
+        )
+
+    # --- what comes in ------------------------------------------------------------------------------------------------
+
+    def _parameters(self, path: str) -> list[Schema]:
+        names = dict(zip(self._spec.path_parameters, re.findall(r"\{(\w+)\}", path), strict=True))
+        found = []
+        for parameter in self._inputs.path:
+            schema = self._text_schema(parameter)
+            if schema.get("type") == "string":
+                schema.setdefault("pattern", "^[^/]+$")
+            found.append(self._parameter(parameter, "path", schema) | {"name": names[parameter.name], "required": True})
+        return found + [self._parameter(one, "query", self._text_schema(one)) for one in self._inputs.query]
+
+    def _parameter(self, parameter: Parameter, place: str, schema: Schema) -> Schema:
+        known = example(parameter, schema, self._schemas)
+        return {
+            "name": parameter.name,
+            "in": place,
+            "required": parameter.required,
+            **_filled({"description": self._doc.parameters.get(parameter.name, "")}),
+            "schema": schema,
+            **({} if known is None or not parameter.required else {"example": known}),
+        }
+
+    def _text_schema(self, parameter: Parameter) -> Schema:
+        """The schema of a value that is written as text, where None is simply not given."""
+        schema = self._schemas.of(unwrapped(parameter.annotation))
+        return schema | _default(parameter) if parameter.default is not None else schema
+
+    def _request_body(self) -> Schema:
+        inputs = self._inputs
+        if not inputs.body:
+            return {}
+        first = inputs.body[0]
+        described: Schema = {}
+        content: Schema
+        match inputs.kind:
+            case "raw":
+                content = {"application/octet-stream": {"schema": _BINARY}}
+                described = {"description": self._doc.parameters.get(first.name, "")}
+            case "model":
+                schema = self._schemas.of(first.annotation)
+                known = example(first, schema, self._schemas)
+                content = {"application/json": {"schema": schema, **_filled({"example": known})}}
+                described = {"description": self._doc.parameters.get(first.name, "")}
+            case "multipart":
+                content = {"multipart/form-data": {"schema": self._object(self._part)}}
+            case _:
+                content = {"application/json": {"schema": self._object(self._field), **self._object_example()}}
+        return {**_filled(described), "required": any(one.required for one in inputs.body), "content": content}
+
+    def _object(self, schema_of: Any) -> Schema:
+        """One object with all parameters of the body as its fields."""
+        properties = {}
+        for parameter in self._inputs.body:
+            note = _filled({"description": self._doc.parameters.get(parameter.name, "")})
+            properties[parameter.name] = schema_of(parameter) | note
+        required = [one.name for one in self._inputs.body if one.required]
+        return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+
+    def _field(self, parameter: Parameter) -> Schema:
+        return self._schemas.of(parameter.annotation) | _default(parameter)
+
+    def _part(self, parameter: Parameter) -> Schema:
+        annotation = unwrapped(parameter.annotation)
+        if is_upload(annotation):
+            return {"type": "array", "items": _BINARY} if get_origin(annotation) is list else _BINARY
+        return self._text_schema(parameter)
+
+    def _object_example(self) -> Schema:
+        """An example with the required fields and those whose default says something, unless one cannot be made up."""
+        found = {}
+        for parameter in self._inputs.body:
+            value = example(parameter, self._field(parameter), self._schemas)
+            if value is not None:
+                found[parameter.name] = value
+            elif parameter.required:
+                return {}
+        return {"example": found}
+
+    # --- what goes out ------------------------------------------------------------------------------------------------
+
+    def _answer(self) -> Schema:
+        returns = self._spec.signature.returns
+        content = self._events(returns) if self._spec.streams else self._content(returns)
+        return {"description": self._doc.returns or "The answer.", "headers": _REQUEST_ID, "content": content}
+
+    def _events(self, returns: Any) -> Schema:
+        arguments = get_args(returns)
+        item = self._schemas.of(arguments[0] if arguments else Any, "output")
+        text = (
+            "Server-sent events. The data of each is JSON, described by x-item-schema. An error after the first event "
+            "ends the stream with an event `error`, whose data is a Problem."
+        )
+        return {"text/event-stream": {"schema": {"type": "string", "description": text}, "x-item-schema": item}}
+
+    def _content(self, returns: Any) -> Schema:
+        """The forms of an answer: bytes and text go out as they are, all else as JSON."""
+        members = get_args(returns) if get_origin(returns) in (Union, UnionType) else (returns,)
+        content: Schema = {}
+        rest = []
+        for member in members:
+            if _plain(member) in (bytes, bytearray):
+                content["application/octet-stream"] = {"schema": _BINARY}
+            elif _is_text(_plain(member)):
+                content["text/plain"] = {"schema": self._schemas.of(member, "output")}
+            else:
+                rest.append(member)
+        if rest:
+            content["application/json"] = {"schema": self._schemas.of(Union[tuple(rest)], "output")}
+        return content
+
+
+def _statuses(inputs: Inputs, calls_others: bool) -> list[int]:
+    """The refusals that an endpoint may answer with."""
+    applies = {
+        413: bool(inputs.body),
+        415: inputs.kind == "multipart",
+        422: bool(inputs.path + inputs.query + inputs.body),
+        502: calls_others,
+    }
+    return [status for status in _PROBLEMS if applies.get(status, True)]
+
+
+def _refusal(status: int, problem: Schema) -> Schema:
+    return {
+        "description": _PROBLEMS[status][1],
+        "headers": {**_REQUEST_ID, **(_RETRY_AFTER if status in (429, 503) else {})},
+        "content": {"application/problem+json": {"schema": problem}},
+    }
+
+
+def example(parameter: Parameter, schema: Schema, schemas: Schemas) -> Any:
+    """A value for a parameter that would be accepted; None where none can be made up."""
+    value = example_of(schema, schemas)
+    try:
+        msgspec.convert(value, parameter.annotation, strict=False, dec_hook=from_plain)
+    except Exception:  # noqa: BLE001 - users' own classes check values too, and may raise anything
+        return None
     return value
+
+
+def _default(parameter: Parameter) -> Schema:
+    """The default as JSON has it; nothing where there is none, or JSON has no such value (infinity)."""
+    if parameter.required:
+        return {}
+    try:
+        value = msgspec.json.decode(msgspec.json.encode(parameter.default, enc_hook=to_plain))
+    except (TypeError, NotImplementedError, ContractError):
+        return {}
+    return {"default": value} if value is not None or parameter.default is None else {}
+
+
+def _plain(annotation: Any) -> Any:
+    return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+
+
+def _is_text(annotation: Any) -> bool:
+    if get_origin(annotation) is Literal:
+        return all(isinstance(value, str) for value in get_args(annotation))
+    return inspect.isclass(annotation) and issubclass(annotation, str)
+
+
+def _shape(path: str) -> str:
+    return re.sub(r"\{\w+\}", "{}", path)
+
+
+def _filled(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields that say something."""
+    return {name: value for name, value in fields.items() if value not in (None, "", [], {})}

@@ -27,10 +27,13 @@ DEFAULT_TIMEOUT = 30.0
 class Pool:
     """The replicas of one service. ``shards`` is how many shards there are (1 for a service without)."""
 
-    def __init__(self, spec: ServiceSpec, shards: int, caller: str, registry: Registry) -> None:
+    def __init__(
+        self, spec: ServiceSpec, shards: int, caller: str, registry: Registry, on_change: Callable[[], None]
+    ) -> None:
         self.spec = spec
         self.shards = shards
         self._caller = caller
+        self._on_change = on_change
         self._links: dict[str, Link] = {}
         seed = zlib.crc32(f"{caller}/{spec.name}".encode())
         self._balancers = [Balancer(seed + shard) for shard in range(shards)]
@@ -64,6 +67,10 @@ class Pool:
     @property
     def ready(self) -> bool:
         return self.usable > 0
+
+    def serves(self, shard: int) -> bool:
+        """Whether a replica may be called for this shard."""
+        return self._balancers[shard].usable > 0
 
     def add(self, name: str, connect: Callable[[], Awaitable[Connection]]) -> None:
         """A replica appeared, or is said to be back."""
@@ -234,3 +241,4 @@ class Pool:
                 if name not in known and shard in link.shards:
                     balancer.add(link.candidate)
             balancer.refresh()
+        self._on_change()

@@ -55,12 +55,15 @@ def configure(*, format: Format, level: str, **bound: str) -> None:
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[
-        structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last
-    ]))
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last]
+        )
+    )
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(threshold)
+    # Libraries tell their own story at info; it is of use only to who asks for every detail.
+    root.setLevel(threshold if threshold < logging.INFO else max(threshold, logging.WARNING))
 
 
 def capture_prints() -> None:

@@ -30,11 +30,18 @@ class ArrayHeader(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 def portable(array: Array) -> Array:
-    """The same values as a little-endian C-contiguous array of a dtype that may travel (no copy when it already is one).
+    """The same values as a little-endian C-contiguous array of a dtype that may travel; no copy when it is one already.
 
     Raises:
-        InvalidInput: for object, string and other dtypes that have no fixed, safe meaning in bytes.
+        InvalidInput: for object, string and other dtypes that have no fixed, safe meaning in bytes, for masked arrays,
+            whose mask would be lost, and for more than ``MAX_DIMENSIONS`` dimensions.
     """
+    if array.ndim > MAX_DIMENSIONS:
+        raise InvalidInput(f"an array of {array.ndim} dimensions cannot travel; expected at most {MAX_DIMENSIONS}")
+    if type(array) is not np.ndarray:
+        if hasattr(array, "mask"):
+            raise InvalidInput("a masked array cannot travel: its mask would be lost; fill it first (`.filled(...)`)")
+        array = np.asarray(array)
     name = array.dtype.str
     if name not in _DTYPES:
         little = array.dtype.newbyteorder("<").str
@@ -62,7 +69,10 @@ def from_buffer(header: ArrayHeader, data: bytes | bytearray | memoryview) -> Ar
         count *= extent
     if count * dtype.itemsize != len(data):
         raise WireError(f"array of shape {header.shape} {dtype} takes {count * dtype.itemsize} bytes; got {len(data)}")
-    return np.frombuffer(data, dtype).reshape(header.shape)
+    try:
+        return np.frombuffer(data, dtype).reshape(header.shape)
+    except ValueError as error:  # an empty array with extents that no memory could hold
+        raise WireError(f"array of shape {header.shape}: {error}") from None
 
 
 def annotated_dtype(annotation: Any) -> np.dtype[Any] | None:
@@ -77,7 +87,18 @@ def annotated_dtype(annotation: Any) -> np.dtype[Any] | None:
     return None
 
 
-_ABSTRACT = {np.generic, np.number, np.integer, np.floating, np.inexact, np.signedinteger, np.unsignedinteger}
+_ABSTRACT = {
+    np.generic,
+    np.number,
+    np.integer,
+    np.signedinteger,
+    np.unsignedinteger,
+    np.inexact,
+    np.floating,
+    np.complexfloating,
+    np.flexible,
+    np.character,
+}
 
 
 def is_array_type(annotation: Any) -> bool:
@@ -91,29 +112,35 @@ def as_array(annotation: Any, value: Any) -> Array:
     Raises:
         ValueError: ragged lists, text where numbers belong, or values that the dtype cannot hold.
     """
+    array = value if isinstance(value, np.ndarray) else _from_lists(value)
     dtype = annotated_dtype(annotation)
-    if isinstance(value, np.ndarray):
-        if dtype is None or value.dtype == dtype:
-            return value
-        if not np.can_cast(value.dtype, dtype, "same_kind"):
-            raise ValueError(f"expected an array of {dtype}, got {value.dtype}")
-        return value.astype(dtype)
-    if not isinstance(value, list | int | float | bool):
+    return array if dtype is None or array.dtype == dtype else _cast(array, dtype)
+
+
+def _from_lists(value: Any) -> Array:
+    if not isinstance(value, list | int | float):
         raise ValueError(f"expected nested lists of numbers, got {type(value).__name__}")
     try:
         array = np.asarray(value)
     except ValueError:
         raise ValueError("expected a rectangular array: lists of one level must have the same length") from None
-    if array.dtype.kind not in "?biuf":
+    if array.dtype.kind not in "biuf":
         raise ValueError("expected numbers only")
-    if dtype is None:
-        return array
-    if array.size and not np.can_cast(array.dtype, dtype, "same_kind"):
+    return array
+
+
+def _cast(array: Array, dtype: np.dtype[Any]) -> Array:
+    """The same values as another dtype; never a wrapped integer, a lost fraction or a number that became infinite."""
+    is_integral = array.dtype.kind in "iu" and dtype.kind in "iu"
+    # An empty list says nothing of what it would hold.
+    if array.size and not is_integral and not np.can_cast(array.dtype, dtype, "same_kind"):
         raise ValueError(f"expected values of {dtype}, got {array.dtype}")
     with np.errstate(over="ignore"):
         cast = array.astype(dtype)
-    if dtype.kind in "iu" and not np.array_equal(cast, array):
-        raise ValueError(f"a value is out of range for {dtype}")
-    if dtype.kind == "f" and not np.isfinite(cast).all():
+    if is_integral:
+        fits = not array.size or (np.iinfo(dtype).min <= int(array.min()) and int(array.max()) <= np.iinfo(dtype).max)
+    else:
+        fits = np.array_equal(np.isfinite(array), np.isfinite(cast))
+    if not fits:
         raise ValueError(f"a value is out of range for {dtype}")
     return cast

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from kapelle.errors import ContractError, InvalidInput
+from kapelle.errors import ContractError
 from kapelle.types.arrays import as_array, is_array_type
 
 
@@ -22,15 +22,13 @@ def to_plain(value: Any) -> Any:
     """msgspec's ``enc_hook`` for JSON.
 
     Raises:
-        ContractError: for NaN and infinity in an array, which JSON cannot carry.
+        ContractError: for NaN and infinity in an array or a NumPy scalar, which JSON cannot carry.
         NotImplementedError: for a type nobody knows (msgspec's protocol for "not mine").
     """
-    if isinstance(value, np.ndarray):
+    if isinstance(value, np.ndarray | np.generic):
         if value.dtype.kind in "fc" and not np.isfinite(value).all():
             raise ContractError("the result holds NaN or infinity, which JSON cannot carry")
         return value.tolist()
-    if isinstance(value, np.generic):
-        return value.item()
     if is_pydantic(type(value)):
         return value.model_dump(mode="json")
     raise NotImplementedError(f"values of type {type(value).__qualname__} cannot travel")
@@ -41,15 +39,19 @@ def from_plain(annotation: Any, value: Any) -> Any:
     if is_array_type(annotation):
         return as_array(annotation, value)
     if isinstance(annotation, type) and issubclass(annotation, np.generic):
-        return as_array(np.ndarray, value).astype(annotation)[()]
+        return _scalar(annotation, value)
     if is_pydantic(annotation):
         return _validated(annotation, value)
     raise NotImplementedError(f"parameters of type {annotation!r} are not supported")
 
 
+def _scalar(kind: type[np.generic], value: Any) -> Any:
+    if isinstance(value, list) or np.ndim(value):
+        raise ValueError(f"expected one {kind.__name__}, got {type(value).__name__}")
+    return as_array(np.ndarray[Any, np.dtype[kind]], value)[()]  # type: ignore[valid-type]  # known at run time only
+
+
 def _validated(model: Any, value: Any) -> Any:
-    if isinstance(value, model):
-        return value
     try:
         return model.model_validate(value)
     except ValueError as error:
@@ -58,4 +60,5 @@ def _validated(model: Any, value: Any) -> Any:
             raise
         first = details()[0]
         path = "$" + "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in first["loc"])
-        raise InvalidInput(f"{first['msg']} - at `{path}`", path=path) from None
+        # In msgspec's own form; it adds where the model itself stands.
+        raise ValueError(f"{first['msg']} - at `{path}`") from None

@@ -33,11 +33,15 @@ class Frame(NamedTuple):
 
 
 def encode(head: bytes, segments: Iterable[Buffer] = ()) -> list[Buffer]:
-    """The buffers to write for one frame, in order; segments are not copied."""
+    """The buffers to write for one frame, in order; segments are not copied.
+
+    Raises:
+        WireError: ``head`` is empty, or the frame is larger than any reader takes.
+    """
     body = list(segments)
     size = sum(len(segment) for segment in body)
-    if len(head) > MAX_HEAD or size > MAX_BODY:
-        raise WireError(f"a frame of {len(head)} + {size} bytes; expected at most {MAX_HEAD} + {MAX_BODY}")
+    if not head or len(head) > MAX_HEAD or size > MAX_BODY:
+        raise WireError(f"a frame of {len(head)} + {size} bytes; expected 1 to {MAX_HEAD} + {MAX_BODY}")
     return [_LENGTHS.pack(len(head), size) + head, *body]
 
 

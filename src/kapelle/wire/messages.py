@@ -1,7 +1,7 @@
 """Every message there is, one union per direction. ``tests/unit/wire`` holds a golden snapshot of each one's bytes.
 
-Positional (array-like) msgpack: short and fast. A field may be added at the end with a default; any other change is a new
-``PROTOCOL``, and two sides of different protocols refuse each other by name instead of misreading each other.
+Positional (array-like) msgpack: short and fast. A field may be added at the end with a default; any other change is a
+new ``PROTOCOL``, and two sides of different protocols refuse each other by name instead of misreading each other.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ class Readied(Message, tag=8, frozen=True):
 FromReplica = Welcome | Done | Failed | Refused | Item | Pong | Unready | Readied
 
 
-# --- supervisor to process ---------------------------------------------------------------------------------------------
+# --- supervisor to process --------------------------------------------------------------------------------------------
 
 
 class Probe(Message, tag=1, frozen=True):
@@ -166,7 +166,7 @@ class Member(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Members(Message, tag=4, frozen=True):
-    """All processes of the system: sent whole at every change, numbered, so that an old one never overwrites a newer."""
+    """All processes of the system: sent whole at every change, numbered so that an old one never replaces a newer."""
 
     version: int
     members: list[Member]
@@ -175,7 +175,7 @@ class Members(Message, tag=4, frozen=True):
 ToProcess = Probe | Scrape | Drain | Members
 
 
-# --- process to supervisor ---------------------------------------------------------------------------------------------
+# --- process to supervisor --------------------------------------------------------------------------------------------
 
 
 class Health(Message, tag=1, frozen=True):
@@ -202,7 +202,7 @@ class Scraped(Message, tag=2, frozen=True):
 FromProcess = Health | Scraped
 
 
-# --- command line to controller ----------------------------------------------------------------------------------------
+# --- command line to controller ---------------------------------------------------------------------------------------
 # The controller answers ``Probe`` and ``Scrape`` like every process, and one question more.
 
 

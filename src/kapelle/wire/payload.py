@@ -1,11 +1,13 @@
 """Values (arguments and results) as msgpack, with large arrays beside it.
 
-Small arrays are embedded in the msgpack; from ``INLINE_LIMIT`` bytes on, only a header and an offset are, and the raw bytes
-travel in the frame's body: neither side copies them, and the receiver's array is a view of the buffer the socket filled.
+Small arrays are embedded in the msgpack; from ``INLINE_LIMIT`` bytes on, only a header and an offset are, and the raw
+bytes travel in the frame's body: neither side copies them, and the receiver's array is a view of the buffer the socket
+filled.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -19,6 +21,8 @@ from kapelle.wire.frames import Buffer
 
 INLINE_LIMIT = 4096
 ALIGNMENT = 16
+
+_PATH = re.compile(r"(.*) - at `\$([^`]*)`", re.DOTALL)
 
 _INLINE = 1
 _SEGMENT = 2
@@ -41,7 +45,7 @@ _decode_segment = msgspec.msgpack.Decoder(_Segment).decode
 
 
 class Payload(NamedTuple):
-    """An encoded value: ``data`` is msgpack, ``segments`` the bytes of its large arrays, each padded to ``ALIGNMENT``."""
+    """An encoded value: ``data`` is msgpack, ``segments`` are the bytes of its large arrays, padded to ``ALIGNMENT``."""
 
     data: msgspec.Raw
     segments: tuple[Buffer, ...] = ()
@@ -66,15 +70,19 @@ class Packer:
         Raises:
             InvalidInput: it holds something that cannot travel.
         """
-        self._segments = []
+        segments = self._segments
         self._offset = 0
         try:
             data = self._encode(value)
-        except (NotImplementedError, TypeError, OverflowError) as error:
+        except (NotImplementedError, TypeError, ValueError, OverflowError, RecursionError) as error:
+            segments.clear()
             raise InvalidInput(str(error)) from None
-        if self._segments:
-            return Payload(msgspec.Raw(data), tuple(self._segments))
-        return Payload(msgspec.Raw(data))
+        if not segments:
+            return Payload(msgspec.Raw(data))
+        payload = Payload(msgspec.Raw(data), tuple(segments))
+        # Nothing of it is kept: an array lives as long as its user wants.
+        segments.clear()
+        return payload
 
     def _hook(self, value: Any) -> Any:
         if isinstance(value, np.ndarray):
@@ -88,7 +96,7 @@ class Packer:
         header = ArrayHeader(array.dtype.str, array.shape)
         if array.nbytes < INLINE_LIMIT:
             return msgspec.msgpack.Ext(_INLINE, _plain(_Inline(header, array.tobytes())))
-        raw = memoryview(array.reshape(-1).view(np.uint8))
+        raw = array.reshape(-1).view(np.uint8).data
         segment = _Segment(header, self._offset, len(raw))
         self._segments.append(raw)
         padding = -len(raw) % ALIGNMENT
@@ -140,6 +148,12 @@ class Unpacker:
 
 
 def split_path(message: str) -> tuple[str, str]:
-    """msgspec's ``"Expected `int`, got `str` - at `$.a[0]`"`` as (message, path)."""
-    text, found, path = message.rpartition(" - at `")
-    return (text, path.rstrip("`")) if found else (message, "$")
+    """msgspec's ``"Expected `int`, got `str` - at `$.a[0]`"`` as (message, path).
+
+    A path inside a model that is not msgspec's own stands before the path of that model; they are joined.
+    """
+    path = "$"
+    while found := _PATH.fullmatch(message):
+        message = found[1]
+        path += found[2]
+    return message, path

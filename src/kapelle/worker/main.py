@@ -63,7 +63,7 @@ async def serve(spec: ServiceSpec, orders: WorkerOrders) -> int:
     ]
     paths = {shard: Path(path) if path is not None else None for shard, path in orders.shards.items()}
     worker.serve(await build(spec, paths, worker.runner.in_thread))
-    log.info("ready", shards=sorted(paths) if spec.sharded else None)
+    log.debug("ready", shards=sorted(paths))
     # What start-up made stays; the collector need not look at it again.
     gc.collect()
     gc.freeze()

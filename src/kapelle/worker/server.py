@@ -96,6 +96,12 @@ class Worker:
         for link in list(self._links):
             link.connection.close()
 
+    def abort(self) -> None:
+        """End at once, as if the process had died."""
+        for link in list(self._links):
+            link.connection.abort()
+        self.runner.close()
+
     def find(self, shard: int, method: str) -> tuple[Execution, Instance]:
         """Who answers a call.
 

@@ -14,7 +14,7 @@ from apps.question_search.errors import CorpusError
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=30)
 LINES = st.lists(TEXT.filter(lambda text: "\n" not in text))
-same_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+same_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def write(path: Path, content: bytes | str) -> Path:

@@ -19,7 +19,6 @@ def problems(draw: st.DrawFn) -> tuple[Vectors, int]:
 
 
 @given(problem=problems(), seed=st.integers(0, 5))
-@settings(deadline=None)
 def test_every_cluster_has_a_unit_centroid_and_a_member(problem: tuple[Vectors, int], seed: int) -> None:
     vectors, k = problem
     clustering = cluster(vectors, k, seed)
@@ -34,7 +33,6 @@ def test_every_cluster_has_a_unit_centroid_and_a_member(problem: tuple[Vectors, 
 
 
 @given(problem=problems(), seed=st.integers(0, 5))
-@settings(deadline=None)
 def test_the_same_seed_gives_the_same_clusters(problem: tuple[Vectors, int], seed: int) -> None:
     first, second = cluster(*problem, seed), cluster(*problem, seed)
     assert first.centroids.tobytes() == second.centroids.tobytes()
@@ -42,7 +40,7 @@ def test_the_same_seed_gives_the_same_clusters(problem: tuple[Vectors, int], see
 
 
 @given(st.integers(0, 1000))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_it_ends_where_vectors_and_centroids_agree(seed: int) -> None:
     vectors = np.random.default_rng(seed).normal(size=(200, 5))
     vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)

@@ -1,0 +1,103 @@
+"""Question search: an encoder, a FAISS shard per cluster of questions, and the app that asks the nearest clusters."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+import kapelle
+
+# Each process imports this file, and only what it runs: ONNX Runtime and FAISS are imported where they are used.
+
+Vector = NDArray[np.float32]
+
+
+class Match(msgspec.Struct, frozen=True):
+    """A question of the corpus, its cosine to the one asked, the cluster it was found in, and which instance asked."""
+
+    question: str
+    score: float
+    cluster: int
+    instance: int = 0
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """The matches of all instances in their order, best first within each; ``match`` is the very first question."""
+
+    match: str
+    matches: list[Match]
+
+
+@kapelle.service(artifact="encoder")
+class Encoder:
+    """Sentences to unit-length embeddings."""
+
+    def __init__(self, artifact: Path) -> None:
+        from apps.question_search.encoder import Encoder as Model
+
+        self._model = Model(artifact)
+
+    @kapelle.batched(max_size=32, max_wait="1ms")
+    def embed(self, sentences: list[str]) -> Vector:
+        """One row of 384 float32 per sentence."""
+        return self._model.embed(sentences)
+
+
+@kapelle.service(sharded_by="index", copies=2)
+class Cluster:
+    """The questions of one cluster."""
+
+    def __init__(self, shard: Path) -> None:
+        from apps.question_search.shard import Shard
+
+        self._shard = Shard(shard)
+
+    @kapelle.method
+    def nearest(self, vector: Vector, count: int = 1) -> list[tuple[str, float]]:
+        """The ``count`` questions nearest to a unit vector, with their cosines, best first."""
+        return self._shard.nearest(vector, count)
+
+
+@kapelle.app(artifact="index")
+class QuestionSearch:
+    """Finds the questions that mean the same as yours."""
+
+    encoder: Encoder
+    cluster: kapelle.Sharded[Cluster]
+
+    def __init__(self, artifact: Path) -> None:
+        self._centroids: Vector = np.load(artifact / "centroids.npy")
+
+    @kapelle.post("/process")
+    async def process(self, instances: list[str], probes: int = 3, count: int = 1) -> Answer:
+        """Find the nearest questions of each instance.
+
+        ``probes`` is how many clusters are searched, nearest first; ``count`` is how many questions are returned for each instance.
+        """
+        _check("probes", probes, len(self._centroids))
+        _check("count", count, 100)
+        if not instances:
+            raise kapelle.InvalidInput("expected at least one question", path="$.instances")
+        vectors = await self.encoder.embed.many(instances)
+        found = await asyncio.gather(*(self._search(*one, probes, count) for one in enumerate(vectors)))
+        matches = [match for one in found for match in one]
+        return Answer(matches[0].question, matches)
+
+    async def _search(self, instance: int, vector: Vector, probes: int, count: int) -> list[Match]:
+        clusters = np.argsort(self._centroids @ vector)[::-1][:probes].tolist()
+        found = await asyncio.gather(*(self.cluster.shard(one).nearest(vector, count) for one in clusters))
+        matches = [
+            Match(question, round(score, 4), cluster, instance)
+            for cluster, near in zip(clusters, found, strict=True)
+            for question, score in near
+        ]
+        return sorted(matches, key=lambda match: -match.score)[:count]
+
+
+def _check(name: str, value: int, most: int) -> None:
+    if not 1 <= value <= most:
+        raise kapelle.InvalidInput(f"expected 1 to {most}, got {value}", path=f"$.{name}")

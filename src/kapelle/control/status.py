@@ -1,0 +1,35 @@
+"""What runs, as ``kapelle status`` shows it."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class ProcessStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One process. ``memory`` is resident bytes, ``uptime`` seconds since its last start."""
+
+    name: str
+    role: str
+    service: str
+    shards: list[int]
+    pid: int
+    phase: str
+    restarts: int
+    last_end: str
+    uptime: float
+    memory: int
+    in_flight: int
+    queued: int
+
+
+class SystemStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole system. ``controller`` is its process number, 0 when there is none."""
+
+    target: str
+    url: str
+    controller: int
+    processes: list[ProcessStatus]
+
+
+encode = msgspec.json.Encoder().encode
+decode = msgspec.json.Decoder(SystemStatus).decode

@@ -1,0 +1,128 @@
+"""A system in one process: real gateway, real workers and real encoding, over connections in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from kapelle.artifacts.folder import ArtifactFolder
+from kapelle.artifacts.instances import build
+from kapelle.config.settings import Settings
+from kapelle.control.plan import Plan, ReplicaPlan, make_plan
+from kapelle.declare.apps import AppSpec
+from kapelle.gateway.assembly import Assembly
+from kapelle.gateway.fleet import Fleet
+from kapelle.observe.metrics import Family, Registry, merge
+from kapelle.testing.faults import Faults
+from kapelle.transport.connection import Connection
+from kapelle.transport.memory import MemoryNetwork
+from kapelle.wire.messages import Member, Members
+from kapelle.worker.server import Worker
+
+
+class MemorySystem:
+    """A running system. ``app`` is the app's instance, its handles live; ``client`` talks HTTP to it."""
+
+    def __init__(self, spec: AppSpec, settings: Settings, artifacts: Path) -> None:
+        self.spec = spec
+        self.settings = settings
+        self.faults = Faults()
+        self.url = ""
+        self._plan: Plan = make_plan("", spec, settings, artifacts)
+        self._artifacts = ArtifactFolder(artifacts)
+        self._network = MemoryNetwork()
+        self._workers: dict[str, Worker] = {}
+        self._registries: list[Registry] = []
+        self._versions = itertools.count(1)
+        self._server: asyncio.Server | None = None
+        self._assembly: Assembly | None = None
+        self._client: httpx.AsyncClient | None = None
+        self._ready = asyncio.Event()
+
+    @property
+    def app(self) -> Any:
+        """The app's instance in the gateway."""
+        return self._started.app
+
+    @property
+    def client(self) -> httpx.AsyncClient:
+        """An HTTP client of the gateway."""
+        if self._client is None:
+            self._client = httpx.AsyncClient(base_url=self.url, timeout=30.0, trust_env=False)
+        return self._client
+
+    @property
+    def replicas(self) -> list[str]:
+        """The names of the replicas that run."""
+        return list(self._workers)
+
+    async def start(self) -> None:
+        """Start everything; returns when all of it is ready."""
+        registry = Registry(gateway="gateway-0")
+        self._registries.append(registry)
+        fleet = Fleet(self.spec, self._plan.shard_counts, "gateway-0", self._connect, registry)
+        fleet.on_change = lambda: self._ready.set() if fleet.ready else None
+        self._assembly = Assembly(self.spec, fleet, self.settings, registry, self._collect)
+        await asyncio.gather(*(self._start_worker(plan) for plan in self._plan.replicas))
+        await self._assembly.start(self._artifacts.path)
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(self._assembly.gateway.connection, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        self._announce()
+        if not fleet.ready:
+            await self._ready.wait()
+
+    async def stop(self) -> None:
+        """Drain and end everything."""
+        if self._client is not None:
+            await self._client.aclose()
+        if self._server is not None:
+            self._server.close()
+            await self._started.gateway.drain(self.settings.drain_timeout)
+        if self._assembly is not None:
+            await self._assembly.close()
+        for worker in self._workers.values():
+            await worker.drain(self.settings.drain_timeout)
+            await worker.close()
+
+    async def kill(self, replica: str) -> None:
+        """End a replica without warning: its connections break and nobody listens any more."""
+        worker = self._workers.pop(replica)
+        self._network.forget(replica)
+        worker.abort()
+
+    async def restart(self, replica: str) -> None:
+        """Bring a killed replica back."""
+        plan = next(plan for plan in self._plan.replicas if plan.name == replica)
+        await self._start_worker(plan)
+        self._announce()
+
+    @property
+    def _started(self) -> Assembly:
+        assert self._assembly is not None, "the system was not started"
+        return self._assembly
+
+    async def _start_worker(self, plan: ReplicaPlan) -> None:
+        registry = Registry(service=plan.service.name, replica=plan.name)
+        self._registries.append(registry)
+        worker = self._workers[plan.name] = Worker(plan.service, plan.name, registry)
+        self._network.listen(plan.name, worker.accept)
+        paths = {shard: Path(path) if path is not None else None for shard, path in plan.folders.items()}
+        worker.serve(await build(plan.service, paths, worker.runner.in_thread))
+
+    async def _connect(self, address: str) -> Connection:
+        return self.faults.wrap(address, await self._network.connect(address))
+
+    async def _collect(self) -> list[Family]:
+        return merge([registry.collect() for registry in self._registries])
+
+    def _announce(self) -> None:
+        members = [
+            Member(plan.name, "replica", plan.service.name, sorted(plan.folders), plan.name, "", plan.name in self._workers)
+            for plan in self._plan.replicas
+        ]
+        self._started.fleet.update(Members(next(self._versions), members))
