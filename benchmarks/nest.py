@@ -2,7 +2,8 @@
 
 Started by `servers.py` with the server's commands as JSON on standard input: a list of `[argv, environment]`. It ends
 with the first command that ends, on SIGTERM, and when the benchmark dies (even by SIGKILL); and it ends only after
-every process below it is gone. Linux only, as are the counters the benchmarks read.
+every process below it is gone. Its working folder is the server's; the benchmark removes it, or the nest when there is
+no benchmark any more. Linux only, as are the counters the benchmarks read.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import FrameType
 
 from cpu import process_tree
@@ -91,6 +94,7 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _on_signal)
     leaders: set[int] = set()
+    benchmark = os.getppid()
     try:
         for argv, environment in json.load(sys.stdin):
             leaders.add(subprocess.Popen(argv, env=environment, start_new_session=True).pid)
@@ -103,6 +107,8 @@ def main() -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
         end_all(leaders)
+        if os.getppid() != benchmark:
+            shutil.rmtree(Path.cwd())
 
 
 if __name__ == "__main__":

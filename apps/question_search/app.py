@@ -32,7 +32,7 @@ class Answer(msgspec.Struct, frozen=True):
     matches: list[Match]
 
 
-@kapelle.service(artifact="encoder")
+@kapelle.service(replicas=2, artifact="encoder")
 class Encoder:
     """Sentences to unit-length embeddings."""
 

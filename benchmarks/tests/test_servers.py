@@ -119,9 +119,11 @@ with running(Plain(), "tiny") as server:
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as benchmark:
         assert benchmark.stdout is not None
         processes = process_tree(int(benchmark.stdout.readline()))
+        folder = Path(f"/proc/{processes[0]}/cwd").resolve()
         assert len(processes) == 2
+        assert folder.is_dir()
         benchmark.send_signal(signal.SIGKILL)
     deadline = time.monotonic() + 15
-    while any(map(alive, processes)):
-        assert time.monotonic() < deadline, "the server outlived the benchmark"
+    while any(map(alive, processes)) or folder.exists():
+        assert time.monotonic() < deadline, "the server or its folder outlived the benchmark"
         time.sleep(0.05)

@@ -47,10 +47,10 @@ encode = msgspec.json.Encoder().encode
 
 
 def decode_worker(text: str) -> WorkerOrders:
-    """The orders of a worker; ``ValueError`` when they are not."""
+    """The orders of a worker; ``msgspec.DecodeError`` when they are not."""
     return msgspec.json.decode(text, type=WorkerOrders)
 
 
 def decode_gateway(text: str) -> GatewayOrders:
-    """The orders of a gateway; ``ValueError`` when they are not."""
+    """The orders of a gateway; ``msgspec.DecodeError`` when they are not."""
     return msgspec.json.decode(text, type=GatewayOrders)

@@ -1,7 +1,7 @@
 """Settings of a system, each with its default, its meaning and, once loaded, where its value came from.
 
-Sources, later ones win: the defaults here, ``[tool.kapelle]`` of pyproject.toml, ``kapelle.toml``, ``KAPELLE_*`` variables, and
-the command line. Unknown keys are errors.
+Sources, later ones win: the defaults here, ``[tool.kapelle]`` of pyproject.toml, ``kapelle.toml``, ``KAPELLE_*``
+variables, and the command line. Unknown keys are errors.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def _sources(
     folder: Path, environment: Mapping[str, str], arguments: Mapping[str, Any]
 ) -> list[tuple[str, dict[str, Any]]]:
     return [
-        ("pyproject.toml", _toml(folder / "pyproject.toml").get("tool", {}).get("kapelle", {})),
+        ("pyproject.toml", _table(_table(_toml(folder / "pyproject.toml"), "tool"), "kapelle")),
         ("kapelle.toml", _toml(folder / "kapelle.toml")),
         *(
             (key, {key.removeprefix(_PREFIX).lower(): value})
@@ -118,8 +118,17 @@ def _toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
+    except OSError as error:
+        raise ConfigError(f"{path.name} cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path.name}: {error}") from None
+
+
+def _table(parent: dict[str, Any], name: str) -> dict[str, Any]:
+    found = parent.get(name, {})
+    if not isinstance(found, dict):
+        raise ConfigError(f"pyproject.toml: {name} is {found!r}; expected a table, [tool.kapelle]")
+    return found
 
 
 _FIELDS = {field.name: field for field in msgspec.structs.fields(Settings)}
@@ -131,7 +140,8 @@ def _checked(name: str, value: Any, source: str) -> Any:
         raise ConfigError(f"{source}: unknown setting {name!r}; `kapelle config` lists all of them")
     try:
         if name in _DURATIONS:
-            value = float(value) if isinstance(value, str) and value.replace(".", "", 1).isdigit() else seconds(value)
+            is_number = isinstance(value, str) and value.replace(".", "", 1).isdecimal()
+            value = float(value) if is_number else seconds(value)
         # strict=False: the environment has only text.
         return msgspec.convert(value, field.type, strict=not isinstance(value, str))
     except (msgspec.ValidationError, ConfigError) as error:

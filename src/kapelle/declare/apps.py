@@ -10,7 +10,7 @@ from typing import Any, Generic, Literal, TypeVar, get_args, get_origin, overloa
 
 from kapelle.clock import seconds
 from kapelle.declare.lifecycle import HookSpec, hooks_of
-from kapelle.declare.parameters import Signature, signature_of
+from kapelle.declare.parameters import Signature, refuse_kind, signature_of
 from kapelle.declare.services import ServiceSpec, injected_names, resolved_annotations, service_spec
 from kapelle.errors import DeclarationError
 
@@ -91,16 +91,19 @@ class AppSpec:
 
 
 def get(path: str, *, timeout: str | float | None = None) -> Callable[[F], F]:
-    """Serve ``GET path`` with this method of the app; parameters come from ``{names}`` in the path and the query string."""
+    """Serve ``GET path`` with this method of the app.
+
+    Parameters come from ``{names}`` in the path and from the query string.
+    """
     return _endpoint("GET", path, timeout)
 
 
 def post(path: str, *, timeout: str | float | None = None) -> Callable[[F], F]:
     """Serve ``POST path`` with this method of the app.
 
-    Parameters are the fields of the JSON body (or the body itself, for one parameter that is a model class); ``Upload``
-    parameters are files of a multipart body; one ``bytes`` parameter is the raw body; ``Query[T]`` and ``{names}`` in the
-    path come from the URL. An async generator is answered as server-sent events.
+    Parameters are the fields of the JSON body (or the body itself, for one parameter that is a model class);
+    ``Upload`` parameters are files of a multipart body; one ``bytes`` parameter is the raw body; ``Query[T]`` and
+    ``{names}`` in the path come from the URL. An async generator is answered as server-sent events.
     """
     return _endpoint("POST", path, timeout)
 
@@ -128,8 +131,12 @@ def app(cls: type | None = None, /, *, artifact: str | None = None, mounts: dict
         mounts: other ASGI applications, by the path they are served under.
 
     Raises:
-        DeclarationError: an endpoint cannot be served, two have the same route, or there is none.
+        DeclarationError: an endpoint cannot be served, two have the same route, or there is none; an annotation names a
+            service in a way that cannot be filled.
     """
+    for path in mounts or ():
+        if _PATH.fullmatch(path) is None or "{" in path:
+            raise DeclarationError(f"mounts has {path!r}; expected a path such as '/static'")
 
     def declare(cls: type) -> type:
         wanted = injected_names(cls)
@@ -152,15 +159,20 @@ def app_spec(cls: Any) -> AppSpec | None:
 
 
 def _handles(cls: type) -> tuple[HandleSpec, ...]:
-    found = []
+    found: list[HandleSpec] = []
     for attribute, annotation in resolved_annotations(cls).items():
-        sharded = get_origin(annotation) is Sharded
-        spec = service_spec(get_args(annotation)[0] if sharded else annotation)
+        place = f"{cls.__name__}.{attribute}"
+        sharded = annotation is Sharded or get_origin(annotation) is Sharded
+        spec = service_spec(next(iter(get_args(annotation)), None) if sharded else annotation)
         if spec is None:
+            if sharded:
+                raise DeclarationError(f"{place} is annotated {annotation!r}; expected Sharded[...] of a service")
             continue
         if sharded != spec.sharded:
             expected = f"Sharded[{spec.name}]" if spec.sharded else spec.name
-            raise DeclarationError(f"{cls.__name__}.{attribute} is annotated {annotation!r}; expected {expected}")
+            raise DeclarationError(f"{place} is annotated {annotation!r}; expected {expected}")
+        if any(other.service.name == spec.name and other.service is not spec for other in found):
+            raise DeclarationError(f"{place} is a second service named {spec.name}; services are told apart by name")
         found.append(HandleSpec(attribute, spec))
     return tuple(found)
 
@@ -188,8 +200,12 @@ def _endpoint_spec(
     if not streams and not inspect.iscoroutinefunction(function):
         raise DeclarationError(f"endpoint {function.__qualname__} must be `async def`: it awaits its services")
     signature = signature_of(function)
-    unknown = set(re.findall(r"\{(\w+)\}", path)) - set(signature.names)
+    refuse_kind(function, inspect.Parameter.POSITIONAL_ONLY, "arguments of an endpoint are given by name")
+    in_path = re.findall(r"\{(\w+)\}", path)
+    unknown = sorted(set(in_path) - set(signature.names))
     if unknown:
-        raise DeclarationError(f"{function.__qualname__}: the path names {sorted(unknown)}, the parameters do not")
+        raise DeclarationError(f"{function.__qualname__}: the path names {unknown}, the parameters do not")
+    if len(in_path) > len(set(in_path)):
+        raise DeclarationError(f"{function.__qualname__}: {path!r} names a parameter twice")
     description = inspect.cleandoc(function.__doc__ or "")
     return EndpointSpec(method, path, name, function, signature, streams, timeout, description)

@@ -1,4 +1,4 @@
-"""Finding the app that a person names: ``apps/question_search``, ``apps/search/app.py``, ``my.module`` or ``my.module:App``."""
+"""Finding the app a person names: ``apps/question_search``, ``apps/search/app.py``, ``my.module`` or ``my.module:App``."""
 
 from __future__ import annotations
 
@@ -72,11 +72,17 @@ class Target:
         if root not in sys.path:
             sys.path.insert(0, root)
         try:
-            return importlib.import_module(self.module)
+            module = importlib.import_module(self.module)
         except ModuleNotFoundError as error:
             if error.name is not None and (self.module + ".").startswith(error.name + "."):
                 raise DeclarationError(f"{self.text}: there is no module {error.name!r} below {root}") from None
             raise
+        if self._file is not None and module.__file__ is not None and not self._file.samefile(module.__file__):
+            raise DeclarationError(
+                f"{self.text}: a module {self.module!r} was already imported from {module.__file__}; "
+                "give the file another name, or its folder an __init__.py"
+            )
+        return module
 
 
 def _importable(path: Path) -> tuple[Path, str]:

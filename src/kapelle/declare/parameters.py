@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from enum import Enum
+from functools import partial
+from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from kapelle.errors import DeclarationError
+from kapelle.types.hooks import unsupported
+
+T = TypeVar("T")
 
 
 class QueryMarker:
     """Marks a parameter as one of the query string; write ``kapelle.Query[int]``."""
 
 
-class Query:
-    """``Query[int]``: this parameter comes from the query string, also where there is a body."""
-
-    def __class_getitem__(cls, item: Any) -> Any:
-        return Annotated[item, QueryMarker()]
+Query = Annotated[T, QueryMarker()]
+"""``Query[int]``: this parameter comes from the query string, also where there is a body. It is an ``int`` to all others."""
 
 
 class Upload(msgspec.Struct, frozen=True):
@@ -61,13 +64,13 @@ def signature_of(function: Callable[..., Any]) -> Signature:
     """The signature of a method as declared in a class.
 
     Raises:
-        DeclarationError: an annotation is missing or cannot be resolved, or the parameters are of a kind that cannot
-            travel (``*args``, ``**kwargs``).
+        DeclarationError: an annotation is missing, cannot be resolved or is of a type whose values cannot travel, or
+            there are ``*args`` or ``**kwargs``.
     """
     name = function.__qualname__
     try:
         hints = get_type_hints(function, include_extras=True)
-    except NameError as error:
+    except (NameError, AttributeError, SyntaxError, TypeError) as error:
         raise DeclarationError(
             f"{name}: {error}; annotations are read when the class is declared, so import the type at module level"
         ) from None
@@ -78,9 +81,23 @@ def signature_of(function: Callable[..., Any]) -> Signature:
     return Signature(parameters, hints.get("return", Any))
 
 
+def refuse_kind(function: Callable[..., Any], kind: Any, why: str) -> None:
+    """Refuse parameters that can be given only by position, or only by name.
+
+    Raises:
+        DeclarationError: ``function`` has one of this kind.
+    """
+    for parameter in list(inspect.signature(function).parameters.values())[1:]:
+        if parameter.kind is kind:
+            raise DeclarationError(
+                f"{function.__qualname__}: parameter {parameter.name!r} is {kind.description}; {why}, "
+                "so declare it without `*` or `/`"
+            )
+
+
 def _parameter(function: str, parameter: inspect.Parameter, hints: dict[str, Any]) -> Parameter:
     if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-        raise DeclarationError(f"{function} has *{parameter.name}; expected parameters with names, which can travel")
+        raise DeclarationError(f"{function} has {parameter}; expected parameters with names, which can travel")
     if parameter.name not in hints:
         raise DeclarationError(
             f"{function}: parameter {parameter.name!r} has no annotation; input is checked against it"
@@ -89,10 +106,23 @@ def _parameter(function: str, parameter: inspect.Parameter, hints: dict[str, Any
     from_query = False
     if get_origin(annotation) is Annotated:
         plain, *markers = get_args(annotation)
-        if any(isinstance(marker, QueryMarker) for marker in markers):
+        others = [marker for marker in markers if not isinstance(marker, QueryMarker)]
+        if len(others) < len(markers):
             from_query = True
-            annotation = plain
+            annotation = Annotated[plain, *others] if others else plain
+    check_type(f"{function}: parameter {parameter.name!r}", annotation)
     return Parameter(parameter.name, annotation, parameter.default, from_query)
+
+
+def check_type(place: str, annotation: Any) -> None:
+    """Refuse what cannot be decoded, now and not at the first call.
+
+    Raises:
+        DeclarationError: values of type ``annotation`` cannot travel.
+    """
+    reason = unsupported(annotation)
+    if reason:
+        raise DeclarationError(f"{place}: {reason}")
 
 
 def record_type(name: str, parameters: tuple[Parameter, ...], **options: Any) -> type[msgspec.Struct]:
@@ -102,8 +132,12 @@ def record_type(name: str, parameters: tuple[Parameter, ...], **options: Any) ->
         if parameter.required:
             fields.append((parameter.name, parameter.annotation))
         else:
-            default = parameter.default
-            mutable = isinstance(default, list | dict | set)
-            value = msgspec.field(default_factory=lambda default=default: default.copy()) if mutable else default
-            fields.append((parameter.name, parameter.annotation, value))
-    return msgspec.defstruct(name, fields, **options)
+            fields.append((parameter.name, parameter.annotation, _field_default(parameter.default)))
+    return msgspec.defstruct(name, fields, kw_only=True, **options)
+
+
+def _field_default(default: Any) -> Any:
+    if default is None or isinstance(default, str | bytes | int | float | Enum):
+        return default
+    # What may be changed is copied for each call.
+    return msgspec.field(default_factory=partial(copy.deepcopy, default))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, get_type_hints, overload
@@ -82,6 +83,8 @@ def service(
         raise DeclarationError(f"replicas={replicas}, copies={copies}: expected at least 1")
     if artifact is not None and sharded_by is not None:
         raise DeclarationError("a service takes either artifact= or sharded_by=, not both")
+    if max_queue < 1:
+        raise DeclarationError(f"max_queue={max_queue}: expected at least 1")
     if inline and sharded_by is not None:
         raise DeclarationError("an inline service cannot be sharded: it lives in the gateway")
 
@@ -111,16 +114,20 @@ def service_spec(cls: Any) -> ServiceSpec | None:
     return found if isinstance(found, ServiceSpec) else None
 
 
+_UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+_SIZE = re.compile(rf"\s*(\d+(?:\.\d+)?)\s*({'|'.join(_UNITS)})\s*")
+
+
 def parse_bytes(value: str | int) -> int:
     """``"2GB"`` → 2,000,000,000; ``"512MiB"`` → 536,870,912; a number is bytes."""
     if isinstance(value, int):
-        return value
-    units = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "B": 1}
-    for unit, factor in units.items():
-        number = value.removesuffix(unit).strip()
-        if value.endswith(unit) and number.replace(".", "", 1).isdigit():
-            return int(float(number) * factor)
-    raise DeclarationError(f"{value!r} is not a size; expected a number and a unit, as in '512MiB' or '2GB'")
+        size = value
+    else:
+        found = _SIZE.fullmatch(value)
+        size = int(float(found[1]) * _UNITS[found[2]]) if found else 0
+    if size < 1:
+        raise DeclarationError(f"{value!r} is not a size; expected a number and a unit, as in '512MiB' or '2GB'")
+    return size
 
 
 def injected_names(cls: type) -> tuple[str, ...]:
@@ -129,9 +136,7 @@ def injected_names(cls: type) -> tuple[str, ...]:
     Raises:
         DeclarationError: the constructor needs something else.
     """
-    if cls.__init__ is object.__init__:
-        return ()
-    parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
+    parameters = inspect.signature(cls).parameters.values()
     wanted = tuple(parameter.name for parameter in parameters if parameter.name in _INJECTABLE)
     for parameter in parameters:
         fillable = parameter.name in _INJECTABLE or parameter.default is not parameter.empty
@@ -167,7 +172,7 @@ def resolved_annotations(cls: type) -> dict[str, Any]:
     """
     try:
         return get_type_hints(cls)
-    except NameError as error:
+    except (NameError, AttributeError, SyntaxError, TypeError) as error:
         raise DeclarationError(
             f"{cls.__name__}: {error}; handles are found by their annotations, so declare the service before the app"
         ) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from operator import ge, gt, le, lt
 from typing import Any
 
@@ -29,39 +30,35 @@ def example_of(schema: Schema, schemas: Schemas, depth: int = 0) -> Any:
     """
     if depth > _DEEPEST:
         return None
-    if schema.get("examples"):
-        return schema["examples"][0]
-    if "default" in schema:
-        return schema["default"]
-    if "$ref" in schema:
-        return example_of(schemas.resolve(schema), schemas, depth + 1)
-    for key in ("anyOf", "oneOf", "allOf"):
+    for key in ("examples", "enum"):
         if schema.get(key):
-            options = sorted(schema[key], key=lambda option: bool(option.get("type") == "null"))
-            return example_of(options[0], schemas, depth + 1)
-    if "const" in schema:
-        return schema["const"]
-    if schema.get("enum"):
-        return schema["enum"][0]
+            return schema[key][0]
+    for key in ("default", "const"):
+        if key in schema:
+            return schema[key]
+    chosen = _chosen(schema, schemas)
+    if chosen is not None:
+        return example_of(chosen, schemas, depth + 1)
     return _of_type(schema, schemas, depth)
+
+
+def _chosen(schema: Schema, schemas: Schemas) -> Schema | None:
+    """The schema that this one stands for: what it refers to, or the first of its options that is not null."""
+    if "$ref" in schema:
+        return schemas.resolve(schema)
+    options: list[Schema] = schema.get("anyOf") or schema.get("oneOf") or schema.get("allOf") or []
+    return next((option for option in options if option.get("type") != "null"), None)
 
 
 def _of_type(schema: Schema, schemas: Schemas, depth: int) -> Any:
     kind = schema.get("type")
-    match kind[0] if isinstance(kind, list) else kind:
-        case "object":
-            return _object(schema, schemas, depth)
-        case "array":
-            return _array(schema, schemas, depth)
-        case "string":
-            return _text(schema)
-        case "integer":
-            return int(_number(schema))
-        case "number":
-            return float(_number(schema))
-        case "boolean":
-            return True
-    return None
+    if isinstance(kind, list):
+        kind = kind[0]
+    if kind == "object":
+        return _object(schema, schemas, depth)
+    if kind == "array":
+        return _array(schema, schemas, depth)
+    return _PLAIN[kind](schema) if kind in _PLAIN else None
 
 
 def _object(schema: Schema, schemas: Schemas, depth: int) -> dict[str, Any]:
@@ -93,12 +90,21 @@ def _text(schema: Schema) -> str:
 
 
 def _number(schema: Schema) -> float:
-    step = schema.get("multipleOf", 1)
-    limits = [schema[name] for name in _LIMITS if name in schema]
-    multiples = [limit // step * step for limit in limits]
+    whole = schema.get("type") == "integer"
+    step = schema.get("multipleOf", 1 if whole else 1.0)
+    multiples = [schema[name] // step * step for name in _LIMITS if name in schema]
     near = [multiple + away for multiple in multiples for away in (0, step, -step)]
-    return next((one for one in (step, 0, *near) if _is_within(one, schema)), step)
+    number: float = next((one for one in (step, 0 * step, *near) if _is_within(one, schema)), step)
+    return int(number) if whole else number
 
 
 def _is_within(number: float, schema: Schema) -> bool:
     return all(holds(number, schema[name]) for name, holds in _LIMITS.items() if name in schema)
+
+
+_PLAIN: dict[Any, Callable[[Schema], Any]] = {
+    "string": _text,
+    "integer": _number,
+    "number": _number,
+    "boolean": lambda _: True,
+}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import signal
 import socket
 import ssl
@@ -23,7 +22,7 @@ from kapelle.gateway.fleet import Fleet
 from kapelle.gateway.scrape import Collector
 from kapelle.observe.logs import capture_prints, configure
 from kapelle.observe.metrics import Registry
-from kapelle.observe.process import register_process_metrics
+from kapelle.observe.process import register_process_metrics, settle
 from kapelle.transport import sockets
 from kapelle.transport.connection import Connection
 from kapelle.transport.door import lend_door
@@ -80,8 +79,7 @@ async def serve(spec: AppSpec, orders: GatewayOrders) -> int:
     server = await loop.create_server(assembly.gateway.connection, sock=door, ssl=tls(settings))
     fleet.on_change = standing_changed
     standing_changed()
-    gc.collect()
-    gc.freeze()
+    settle()
     await end.wait()
     state = "draining"
     assembly.gateway.draining = True

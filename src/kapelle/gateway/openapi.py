@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Callable
+from functools import reduce
+from operator import or_
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -88,7 +91,11 @@ def describe(spec: AppSpec, version: str = __version__) -> bytes:
         statuses.update(operation.statuses)
     document = {
         "openapi": "3.1.0",
-        "info": _filled({"title": spec.name, "version": version, "summary": about.summary, "description": about.description}),
+        "info": {
+            "title": spec.name,
+            "version": version,
+            **_filled({"summary": about.summary, "description": about.description}),
+        },
         "paths": paths,
         "components": {
             "schemas": dict(sorted(schemas.named.items())),
@@ -136,14 +143,15 @@ class _Operation:
         return found + [self._parameter(one, "query", self._text_schema(one)) for one in self._inputs.query]
 
     def _parameter(self, parameter: Parameter, place: str, schema: Schema) -> Schema:
-        known = example(parameter, schema, self._schemas)
+        example = example_of(schema, self._schemas)
+        shown = parameter.required and _fits(example, parameter.annotation)
         return {
             "name": parameter.name,
             "in": place,
             "required": parameter.required,
             **_filled({"description": self._doc.parameters.get(parameter.name, "")}),
             "schema": schema,
-            **({} if known is None or not parameter.required else {"example": known}),
+            **({"example": example} if shown else {}),
         }
 
     def _text_schema(self, parameter: Parameter) -> Schema:
@@ -164,16 +172,18 @@ class _Operation:
                 described = {"description": self._doc.parameters.get(first.name, "")}
             case "model":
                 schema = self._schemas.of(first.annotation)
-                known = example(first, schema, self._schemas)
-                content = {"application/json": {"schema": schema, **_filled({"example": known})}}
+                example = example_of(schema, self._schemas)
+                shown = {"example": example} if _fits(example, first.annotation) else {}
+                content = {"application/json": {"schema": schema, **shown}}
                 described = {"description": self._doc.parameters.get(first.name, "")}
             case "multipart":
                 content = {"multipart/form-data": {"schema": self._object(self._part)}}
             case _:
-                content = {"application/json": {"schema": self._object(self._field), **self._object_example()}}
+                schema = self._object(self._field)
+                content = {"application/json": {"schema": schema, **_filled({"example": self._example(schema)})}}
         return {**_filled(described), "required": any(one.required for one in inputs.body), "content": content}
 
-    def _object(self, schema_of: Any) -> Schema:
+    def _object(self, schema_of: Callable[[Parameter], Schema]) -> Schema:
         """One object with all parameters of the body as its fields."""
         properties = {}
         for parameter in self._inputs.body:
@@ -191,16 +201,11 @@ class _Operation:
             return {"type": "array", "items": _BINARY} if get_origin(annotation) is list else _BINARY
         return self._text_schema(parameter)
 
-    def _object_example(self) -> Schema:
-        """An example with the required fields and those whose default says something, unless one cannot be made up."""
-        found = {}
-        for parameter in self._inputs.body:
-            value = example(parameter, self._field(parameter), self._schemas)
-            if value is not None:
-                found[parameter.name] = value
-            elif parameter.required:
-                return {}
-        return {"example": found}
+    def _example(self, schema: Schema) -> Any:
+        """A body of this schema that would be accepted; None where one cannot be made up."""
+        fields = example_of(schema, self._schemas)
+        known = {one.name: one.annotation for one in self._inputs.body}
+        return fields if all(_fits(value, known[name]) for name, value in fields.items()) else None
 
     # --- what goes out ------------------------------------------------------------------------------------------------
 
@@ -231,7 +236,7 @@ class _Operation:
             else:
                 rest.append(member)
         if rest:
-            content["application/json"] = {"schema": self._schemas.of(Union[tuple(rest)], "output")}
+            content["application/json"] = {"schema": self._schemas.of(reduce(or_, rest), "output")}
         return content
 
 
@@ -254,14 +259,13 @@ def _refusal(status: int, problem: Schema) -> Schema:
     }
 
 
-def example(parameter: Parameter, schema: Schema, schemas: Schemas) -> Any:
-    """A value for a parameter that would be accepted; None where none can be made up."""
-    value = example_of(schema, schemas)
+def _fits(value: Any, annotation: Any) -> bool:
+    """Whether a made-up value would be accepted."""
     try:
-        msgspec.convert(value, parameter.annotation, strict=False, dec_hook=from_plain)
+        msgspec.convert(value, annotation, strict=False, dec_hook=from_plain)
     except Exception:  # noqa: BLE001 - users' own classes check values too, and may raise anything
-        return None
-    return value
+        return False
+    return True
 
 
 def _default(parameter: Parameter) -> Schema:

@@ -58,7 +58,7 @@ class Schemas:
         return schema if reference is None else self.named[reference.removeprefix(REFERENCE)]
 
     def _adopt(self, schema: Schema, models: dict[str, Schema], direction: Direction) -> Schema:
-        """Place ``models`` among the named ones: one that is there already is shared, another of its name is renamed."""
+        """Place ``models`` among the named ones: the same one is shared, another one of that name gets a new name."""
         names = {name: name for name in models}
         others = {name: _other_names(name, direction) for name in models}
         while True:

@@ -5,8 +5,9 @@ pydantic is recognised by the shape of its classes, never imported: who does not
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Literal, get_args, get_origin
 
+import msgspec
 import numpy as np
 
 from kapelle.errors import ContractError
@@ -16,6 +17,32 @@ from kapelle.types.arrays import as_array, is_array_type
 def is_pydantic(annotation: Any) -> bool:
     """Whether ``annotation`` is a pydantic (v2) model class."""
     return isinstance(annotation, type) and hasattr(annotation, "__pydantic_validator__")
+
+
+def unsupported(annotation: Any) -> str:
+    """Why values of this type cannot travel; empty when they can."""
+    try:
+        msgspec.msgpack.Decoder(annotation)
+    except TypeError as error:
+        return str(error)
+    strange = _strange(annotation)
+    return "" if strange is None else f"values of type {strange!r} cannot travel"
+
+
+def _strange(annotation: Any) -> Any:
+    """The first type within ``annotation`` that neither msgspec nor ``from_plain`` knows; None when there is none."""
+    if is_array_type(annotation) or is_pydantic(annotation) or _is_scalar(annotation):
+        return None
+    if isinstance(msgspec.inspect.type_info(annotation), msgspec.inspect.CustomType):
+        return annotation
+    if get_origin(annotation) is Literal:
+        return None
+    parts = get_args(annotation)[:1] if get_origin(annotation) is Annotated else get_args(annotation)
+    return next((strange for part in parts if part is not ... and (strange := _strange(part)) is not None), None)
+
+
+def _is_scalar(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, np.generic)
 
 
 def to_plain(value: Any) -> Any:
@@ -38,7 +65,7 @@ def from_plain(annotation: Any, value: Any) -> Any:
     """msgspec's ``dec_hook``: the plain ``value`` as ``annotation``; raises ``ValueError`` with what was expected."""
     if is_array_type(annotation):
         return as_array(annotation, value)
-    if isinstance(annotation, type) and issubclass(annotation, np.generic):
+    if _is_scalar(annotation):
         return _scalar(annotation, value)
     if is_pydantic(annotation):
         return _validated(annotation, value)

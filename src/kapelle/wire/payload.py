@@ -73,16 +73,12 @@ class Packer:
         segments = self._segments
         self._offset = 0
         try:
-            data = self._encode(value)
+            return Payload(msgspec.Raw(self._encode(value)), tuple(segments))
         except (NotImplementedError, TypeError, ValueError, OverflowError, RecursionError) as error:
-            segments.clear()
             raise InvalidInput(str(error)) from None
-        if not segments:
-            return Payload(msgspec.Raw(data))
-        payload = Payload(msgspec.Raw(data), tuple(segments))
-        # Nothing of it is kept: an array lives as long as its user wants.
-        segments.clear()
-        return payload
+        finally:
+            # Nothing of the value is kept: its arrays live no longer than their users want.
+            segments.clear()
 
     def _hook(self, value: Any) -> Any:
         if isinstance(value, np.ndarray):

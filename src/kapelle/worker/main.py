@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import signal
 import socket
 import sys
@@ -20,7 +19,7 @@ from kapelle.declare.services import ServiceSpec
 from kapelle.errors import StartError
 from kapelle.observe.logs import capture_prints, configure
 from kapelle.observe.metrics import Registry
-from kapelle.observe.process import register_process_metrics
+from kapelle.observe.process import register_process_metrics, settle
 from kapelle.transport import sockets
 from kapelle.transport.supervision import Supervised
 from kapelle.artifacts.instances import build
@@ -64,9 +63,7 @@ async def serve(spec: ServiceSpec, orders: WorkerOrders) -> int:
     paths = {shard: Path(path) if path is not None else None for shard, path in orders.shards.items()}
     worker.serve(await build(spec, paths, worker.runner.in_thread))
     log.debug("ready", shards=sorted(paths))
-    # What start-up made stays; the collector need not look at it again.
-    gc.collect()
-    gc.freeze()
+    settle()
     await drained.wait()
     for listener in listeners:
         listener.close()
