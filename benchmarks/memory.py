@@ -10,6 +10,7 @@ marked: one of them is the replica that runs the model, and what it holds beyond
 from __future__ import annotations
 
 import argparse
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -28,6 +29,8 @@ SCENARIO = "tiny"
 LOAD_SECONDS = 2.0
 LOAD_CONCURRENCY = 64
 TITLE_LENGTH = 80
+# The folders of an absolute path, wherever it stands in a command.
+FOLDERS = re.compile(r"(?<![\w.])/(?:[^\s/\"'=,:]+/)+")
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,11 @@ def has_numpy(pid: int) -> bool:
     return "_multiarray_umath" in Path(f"/proc/{pid}/maps").read_text()
 
 
+def short_title(command: str) -> str:
+    """The beginning of a command, with the folders taken off its paths: they tell the machine, not the process."""
+    return FOLDERS.sub("", command).replace("|", "/")[:TITLE_LENGTH]
+
+
 def weigh(target: Target) -> list[Process]:
     """Start a target, load it, and weigh each of its processes; the busiest first.
 
@@ -74,7 +82,7 @@ def weigh(target: Target) -> list[Process]:
             except ProcessLookupError:
                 continue  # ended, and not waited for by its parent
             used = process_cpu_seconds(pid) - before.get(pid, 0.0)
-            title = command_line(pid).replace(f"{BENCHMARKS}/", "")
+            title = short_title(command_line(pid))
             processes.append(Process(title, memory, memory - bare, has_numpy(pid), used))
     return sorted(processes, key=lambda process: process.cpu_seconds, reverse=True)
 
@@ -82,10 +90,9 @@ def weigh(target: Target) -> list[Process]:
 def rows(name: str, processes: list[Process]) -> Iterator[str]:
     """The table's rows of one target: its processes, then their sum."""
     for process in processes:
-        title = process.title if len(process.title) <= TITLE_LENGTH else f"...{process.title[-TITLE_LENGTH:]}"
         beyond = " / ".join(f"{part / MIB:+.1f}" for part in _parts(process.beyond_numpy)) if process.has_numpy else ""
         weight = " | ".join(f"{part / MIB:.1f}" for part in _parts(process.memory))
-        yield f"| {name} | `{title}` | {process.cpu_seconds:.2f} | {weight} | {beyond} |"
+        yield f"| {name} | `{process.title}` | {process.cpu_seconds:.2f} | {weight} | {beyond} |"
     total = sum((process.memory for process in processes), start=Memory(0, 0, 0))
     yield f"| **{name}** | all {len(processes)} | | {' | '.join(f'{part / MIB:.1f}' for part in _parts(total))} | |"
 

@@ -5,9 +5,9 @@ Fenced blocks, in their order, in a temporary folder of the document's own:
 - ``python title="app.py"`` is written to that file;
 - ``python`` runs, in one namespace per document, with ``await`` at its top level allowed;
 - ``python fragment`` stands out of its context: it only has to parse;
-- ``console`` has commands after ``$ `` and below each what it prints, ``...`` standing for any text. A command that
-  ends in ``&`` goes on in the background, and the next one waits until what is shown of it has been printed. At the
-  document's end it gets Ctrl-C and has to exit with 0.
+- ``console`` has commands after ``$ `` and below each what it prints, ``...`` standing for any text;
+- ``console server`` is another terminal, with a command that stays: the document goes on when it has printed what is
+  shown. At the next such block, or at the end, it gets Ctrl-C and has to exit with 0.
 
 All else (``sh``, ``json``, ``text``) is only read. The default port, 8080, stands for one that is free.
 """
@@ -84,6 +84,11 @@ class Document:
                 pytest.fail(f'{self.name}:{block.line}: expected title="..." or fragment after python, not {unknown}')
             case ("console",):
                 self.shell.session(block.code, f"{self.name}:{block.line}")
+            case ("console", "server"):
+                self.shell.close()
+                self.shell.server(block.code, f"{self.name}:{block.line}")
+            case ("console", *unknown):
+                pytest.fail(f"{self.name}:{block.line}: expected nothing or server after console, not {unknown}")
             case _:
                 pass
 

@@ -89,10 +89,14 @@ class Shell:
     def session(self, text: str, where: str) -> None:
         """Run the commands of one block and compare what they print with what is shown."""
         for command, shown in commands(text.replace("8080", str(self.port))):
-            if command.endswith("&"):
-                self._start(command.removesuffix("&").strip(), shown, where)
-            else:
-                self._run(command, shown, where)
+            self._run(command, shown, where)
+
+    def server(self, text: str, where: str) -> None:
+        """Run the commands of one block of which the last one stays; return when it has printed what is shown."""
+        *before, (command, shown) = commands(text.replace("8080", str(self.port)))
+        for each in before:
+            self._run(*each, where)
+        self._start(command, shown, where)
 
     def close(self) -> None:
         """End what runs in the background, and fail if one does not end as it should."""
@@ -123,7 +127,7 @@ class Shell:
         background = Background(command, self.folder, self._environment)
         self.background.append(background)
         if not background.wait_for(pattern(shown, whole=False)):
-            pytest.fail(f"{where}: `{command} &` printed\n{background.output}\nbut the document shows\n{shown}")
+            pytest.fail(f"{where}: `{command}` printed\n{background.output}\nbut the document shows\n{shown}")
 
     @property
     def _environment(self) -> dict[str, str]:
@@ -133,7 +137,7 @@ class Shell:
 
     @property
     def _others(self) -> str:
-        return "".join(f"\n`{each.command} &` has printed:\n{each.output}" for each in self.background)
+        return "".join(f"\n`{each.command}` has printed:\n{each.output}" for each in self.background)
 
 
 def commands(text: str) -> Iterator[tuple[str, str]]:

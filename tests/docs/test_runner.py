@@ -30,9 +30,12 @@ except KeyboardInterrupt:
     server.server_close()
 ```
 
-```console
-$ python server.py 8080 &
+```console server
+$ python server.py 8080
 serving on http://127.0.0.1:8080
+```
+
+```console
 $ curl --silent http://127.0.0.1:8080
 hello
 ```
@@ -84,6 +87,10 @@ def test_a_server_in_the_background_answers_and_ends(run: Run) -> None:
     run(SERVER)
 
 
+def test_a_second_server_takes_the_place_of_the_first(run: Run) -> None:
+    run(SERVER + SERVER.replace("hello", "again"))
+
+
 def test_a_wrong_answer_is_noticed(run: Run) -> None:
     with pytest.raises(pytest.fail.Exception, match="printed\nhello"):
         run(SERVER.replace("\nhello\n", "\ngoodbye\n"))
@@ -91,12 +98,12 @@ def test_a_wrong_answer_is_noticed(run: Run) -> None:
 
 def test_a_server_that_ends_early_is_noticed(run: Run) -> None:
     with pytest.raises(pytest.fail.Exception, match="but the document shows"):
-        run("```console\n$ echo started &\nready\n```\n")
+        run("```console server\n$ echo started\nready\n```\n")
 
 
 def test_a_background_command_that_fails_is_noticed(run: Run) -> None:
     with pytest.raises(pytest.fail.Exception, match="exited with 3"):
-        run("```console\n$ sh -c 'echo started; exit 3' &\nstarted\n```\n")
+        run("```console server\n$ sh -c 'trap \"\" INT; echo started; exit 3'\nstarted\n```\n")
 
 
 def test_a_failing_command_is_noticed(run: Run) -> None:

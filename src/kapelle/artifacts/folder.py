@@ -21,9 +21,11 @@ class ArtifactFolder:
         """
         path = self.root / name
         if not path.is_dir():
-            present = sorted(entry.name for entry in self.root.iterdir() if entry.is_dir()) if self.root.is_dir() else []
+            present = sorted(entry.name for entry in _folders(self.root))
             found = f"it has {', '.join(present)}" if present else "it is empty or missing"
-            raise ArtifactError(f"no artifact {name!r} in {self.root}; {found}: build it, or name the folder with --artifacts")
+            raise ArtifactError(
+                f"no artifact {name!r} in {self.root}; {found}: build it, or name the folder with --artifacts"
+            )
         return path
 
     def shards(self, name: str) -> list[Path]:
@@ -33,11 +35,14 @@ class ArtifactFolder:
             ArtifactError: it has none, or the numbers have gaps.
         """
         folder = self.path(name) / "shards"
-        entries = sorted(folder.iterdir()) if folder.is_dir() else []
-        shards = [entry for entry in entries if entry.is_dir() and entry.name.isdigit()]
+        shards = sorted((entry for entry in _folders(folder) if entry.name.isdecimal()), key=lambda one: int(one.name))
         numbers = [int(entry.name) for entry in shards]
         if not shards:
             raise ArtifactError(f"artifact {name!r} has no shards: expected folders 000, 001, … in {folder}")
         if numbers != list(range(len(shards))):
             raise ArtifactError(f"artifact {name!r}: shards are numbered {numbers}; expected 0 to {len(shards) - 1}")
         return shards
+
+
+def _folders(parent: Path) -> list[Path]:
+    return [entry for entry in parent.iterdir() if entry.is_dir()] if parent.is_dir() else []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import threading
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ from kapelle.declare.services import ServiceSpec
 log = structlog.get_logger()
 
 InThread = Callable[[Callable[[], Any]], Awaitable[Any]]
+"""Runs a function on the thread that user code runs on, and gives its result."""
 
 
 class Instance:
@@ -39,15 +41,19 @@ class Instance:
 
     async def shutdown(self) -> None:
         """Cancel what runs in the background, then run the shut-down hooks; one that fails does not stop the others."""
-        for task in self._background:
-            task.cancel()
+        self.abort()
         await asyncio.gather(*self._background, return_exceptions=True)
         for hook in self._hooks:
             if hook.when == "shutdown":
                 try:
                     await self._call(hook)
-                except Exception:  # noqa: BLE001 - user code; the process ends either way, and the log says why
+                except Exception:  # user code; the process ends either way, and the log says why
                     log.exception("shut-down hook failed", hook=hook.name)
+
+    def abort(self) -> None:
+        """Cancel what runs in the background, and run no hooks."""
+        for task in self._background:
+            task.cancel()
 
     async def _call(self, hook: HookSpec) -> None:
         function = getattr(self.value, hook.name)
@@ -57,18 +63,57 @@ class Instance:
             await self._in_thread(function)
 
     async def _run_background(self, hook: HookSpec) -> None:
+        function = getattr(self.value, hook.name)
         try:
-            await self._call(hook)
-        except Exception:  # noqa: BLE001 - user code; traffic goes on, and the log says why
+            if inspect.iscoroutinefunction(function):
+                await function()
+            else:
+                await _in_own_thread(function, hook.name)
+        except Exception:  # user code; traffic goes on, and the log says why
             log.exception("background hook failed", hook=hook.name)
 
 
 async def build(spec: ServiceSpec, paths: dict[int, Path | None], in_thread: InThread) -> dict[int, Instance]:
-    """One instance per shard of ``paths``, each with its start-up hooks run."""
+    """One instance per shard of ``paths``, each with its start-up hooks run.
+
+    When one of them fails, those that were built before it are shut down again.
+    """
     instances: dict[int, Instance] = {}
-    for shard, path in paths.items():
-        arguments = dict.fromkeys(spec.injected, path)
-        value = await in_thread(partial(spec.cls, **arguments))
-        instances[shard] = Instance(value, spec.hooks, in_thread)
-        await instances[shard].startup()
+    try:
+        for shard, path in paths.items():
+            value = await in_thread(partial(spec.cls, **dict.fromkeys(spec.injected, path)))
+            instance = Instance(value, spec.hooks, in_thread)
+            await instance.startup()
+            instances[shard] = instance
+    except Exception:
+        for built in instances.values():
+            await built.shutdown()
+        raise
     return instances
+
+
+async def _in_own_thread(function: Callable[[], Any], name: str) -> None:
+    """Run ``function`` beside everything else, for as long as it likes: neither calls nor the process wait for it."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[None] = loop.create_future()
+
+    def end(error: BaseException | None) -> None:
+        if not done.done():
+            done.set_result(None) if error is None else done.set_exception(error)
+
+    def work() -> None:
+        error: BaseException | None = None
+        try:
+            function()
+        except StopIteration as stop:
+            error = RuntimeError(f"user code raised {stop!r}")
+        except BaseException as raised:  # noqa: BLE001 - whatever it is, it belongs to the waiter
+            error = raised
+        try:
+            loop.call_soon_threadsafe(end, error)
+        except RuntimeError:
+            # The event loop has ended before this did.
+            return
+
+    threading.Thread(target=work, name=f"kapelle-{name}", daemon=True).start()
+    await done

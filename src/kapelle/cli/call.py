@@ -10,14 +10,13 @@ from typing import Any
 import msgspec
 import uvloop
 
-from kapelle.cli.project import running_project
+from kapelle.cli.project import Project, Running, find_running
 from kapelle.clock import monotonic, seconds
-from kapelle.control.exits import birth
-from kapelle.control.rundir import RunDir
+from kapelle.declare.apps import AppSpec
 from kapelle.declare.context import RequestContext, enter_request
 from kapelle.declare.methods import MethodSpec
 from kapelle.declare.services import ServiceSpec
-from kapelle.errors import CallError, InvalidInput, Unavailable
+from kapelle.errors import CallError, InvalidInput, Unavailable, UserCodeError
 from kapelle.gateway.handles import remote_handle
 from kapelle.gateway.pool import Pool
 from kapelle.ids import random_id
@@ -28,26 +27,38 @@ from kapelle.types.hooks import from_plain, to_plain
 
 def run_call(name: str, texts: list[str], target: str | None, shard: int, run_dir: str | None, timeout: str) -> int:
     """Call and print; 0, or 1 with the error on stderr."""
-    project = running_project(target, run_dir)
-    service_name, _, method_name = name.partition(".")
-    services = project.target.load().services
-    service = services.get(service_name)
-    if service is None:
-        raise InvalidInput(f"no service {service_name!r}; there is {', '.join(services)}")
-    method = service.methods.get(method_name)
-    if method is None:
-        raise InvalidInput(f"{service_name} has no method {method_name!r}; it has {', '.join(service.methods)}")
-    if service.inline:
-        raise InvalidInput(f"{service_name} is inline: it lives in the gateway and cannot be called from here")
+    running = find_running(target, run_dir)
+    service, method = _find(Project(running.target, {}).load(), name)
     arguments = _arguments(method, texts)
     try:
-        uvloop.run(_call(service, method, arguments, project.run, shard, seconds(timeout)))
+        uvloop.run(_call(service, method, arguments, running, shard, seconds(timeout)))
     except CallError as error:
-        print(f"{error.code}: {error.detail}", file=sys.stderr)
-        if error.extra:
-            print(error.extra, file=sys.stderr)
+        print(_told(error), file=sys.stderr)
         return 1
     return 0
+
+
+def _told(error: CallError) -> str:
+    if isinstance(error, UserCodeError):
+        # Its last line says what happened.
+        return error.traceback.rstrip()
+    place = f" (at {error.path})" if isinstance(error, InvalidInput) and error.path != "$" else ""
+    return f"kapelle: {error.code}: {error.detail}{place}"
+
+
+def _find(app: AppSpec, name: str) -> tuple[ServiceSpec, MethodSpec]:
+    service_name, _, method_name = name.partition(".")
+    service = app.services.get(service_name)
+    if service is None:
+        raise InvalidInput(f"{app.name} has no service {service_name!r}; it has {', '.join(app.services) or 'none'}")
+    known = ", ".join(f"{service_name}.{one}" for one in service.methods)
+    if not method_name:
+        raise InvalidInput(f"{name!r} names no method; there is {known}")
+    if method_name not in service.methods:
+        raise InvalidInput(f"{service_name} has no method {method_name!r}; there is {known}")
+    if service.inline:
+        raise InvalidInput(f"{service_name} is inline: it lives in the gateway and cannot be called from here")
+    return service, service.methods[method_name]
 
 
 def _arguments(method: MethodSpec, texts: list[str]) -> list[Any]:
@@ -55,7 +66,8 @@ def _arguments(method: MethodSpec, texts: list[str]) -> list[Any]:
     parameters = method.signature.parameters
     required = sum(one.required for one in parameters)
     if not required <= len(texts) <= len(parameters):
-        raise InvalidInput(f"{method.name} takes ({', '.join(method.signature.names)}); got {len(texts)} arguments")
+        given = "1 argument" if len(texts) == 1 else f"{len(texts) or 'no'} arguments"
+        raise InvalidInput(f"{method.name} takes ({', '.join(method.signature.names)}); got {given}")
     return [
         _argument(one.name, method.row if batched else one.annotation, text)
         for one, text in zip(parameters, texts, strict=False)
@@ -76,12 +88,10 @@ def _argument(name: str, annotation: Any, text: str) -> Any:
 
 
 async def _call(
-    service: ServiceSpec, method: MethodSpec, arguments: list[Any], run: RunDir, shard: int, timeout: float
+    service: ServiceSpec, method: MethodSpec, arguments: list[Any], running: Running, shard: int, within: float
 ) -> None:
-    records = [
-        one for one in run.records()
-        if one.role == "replica" and one.service == service.name and shard in one.shards and birth(one.pid) == one.born
-    ]  # fmt: skip
+    replicas = (one for one in running.records if one.role == "replica" and one.service == service.name)
+    records = [one for one in replicas if shard in one.shards]
     if not records:
         place = f"shard {shard} of {service.name}" if service.sharded else service.name
         raise Unavailable(f"no replica of {place} runs; `kapelle status` shows what does")
@@ -96,9 +106,9 @@ async def _call(
     pool = Pool(service, shards, f"call-{random_id(8)}", Registry(), changed)
     for record in records:
         pool.add(record.name, partial(sockets.connect, sockets.Address.parse(record.data)))
-    enter_request(RequestContext(f"call-{random_id(8)}", "", monotonic() + timeout))
+    enter_request(RequestContext(f"call-{random_id(8)}", "", monotonic() + within))
     try:
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(within):
             await ready.wait()
             function = getattr(remote_handle(service, pool, shard), method.name)
             if method.kind == "stream":
@@ -107,7 +117,7 @@ async def _call(
             else:
                 _print(await function(*arguments))
     except TimeoutError:
-        raise Unavailable(f"no answer within {timeout:g} s") from None
+        raise Unavailable(f"no answer within {within:g} s") from None
     finally:
         await pool.close()
 

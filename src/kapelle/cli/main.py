@@ -5,27 +5,34 @@ from __future__ import annotations
 import sys
 from typing import Annotated, Literal
 
-from cyclopts import App, Parameter
+from cyclopts import App, CycloptsError, Parameter
 
 from kapelle import __version__
 from kapelle.errors import KapelleError
+
+WRONG_USAGE = 2
+INTERRUPTED = 130
 
 app = App(
     name="kapelle",
     version=__version__,
     help="Plain Python classes become an inference system: replicated services behind a gateway.",
-    help_epilogue="Every setting is also a KAPELLE_* variable and a key of kapelle.toml; `kapelle config` shows them all.",
 )
 
 Target = Annotated[
     str,
     Parameter(help="The app: a folder with an app.py, a file, or a module; add :Class where it declares several."),
 ]
-OptionalTarget = Annotated[str | None, Parameter(help="The app; the one that runs from this folder by default.")]
-RunDirectory = Annotated[str | None, Parameter(help="Folder of sockets and records of what runs.")]
+OptionalTarget = Annotated[str | None, Parameter(help="The app; if not given, the one that runs from this folder.")]
+RunDirectory = Annotated[
+    str | None, Parameter(help="Folder of sockets and records of what runs (.kapelle/APP below this folder).")
+]
 
 
-@app.command
+@app.command(
+    sort_key=1,
+    help_epilogue="There are more settings, as KAPELLE_* variables and in kapelle.toml; `kapelle config` lists them.",
+)
 def serve(
     target: Target,
     /,
@@ -42,14 +49,15 @@ def serve(
     log_format: Literal["auto", "json", "console"] | None = None,
     log_level: Literal["debug", "info", "warning", "error"] | None = None,
 ) -> int:
-    """Start an app and serve it until Ctrl-C, which finishes what runs and leaves nothing behind.
+    """Start an app and serve it until Ctrl-C.
 
-    A system whose controller died goes on serving; `kapelle serve` with the same target takes it over again.
+    Ctrl-C finishes what runs and leaves nothing behind; pressed again, it ends everything at once. A system whose
+    controller died goes on serving; `kapelle serve` with the same target takes it over.
 
     Parameters
     ----------
     host
-        Address to listen on; 127.0.0.1 is this machine only, 0.0.0.0 every network.
+        Address to listen on (127.0.0.1, this machine only); 0.0.0.0 is every network.
     port
         Port to listen on (8080); 0 takes a free one.
     gateways
@@ -57,7 +65,7 @@ def serve(
     artifacts
         Folder of artifacts (artifacts/ beside the app's file).
     shard_processes
-        Processes that hold one copy of all shards of a service (chosen by the machine's cores).
+        Processes that hold one copy of all shards of a service (by the machine's cores).
     transport
         How gateways reach replicas (unix).
     tls_certificate
@@ -65,7 +73,7 @@ def serve(
     tls_key
         PEM file of its private key.
     log_format
-        json, console (colours), or auto: console on a terminal.
+        Form of the log (auto: console on a terminal, else json).
     log_level
         The least severe level that is logged (info).
     """
@@ -79,9 +87,18 @@ def serve(
     return run_serve(target, options)
 
 
-@app.command
-def status(target: OptionalTarget = None, /, *, run_dir: RunDirectory = None, json: bool = False) -> int:
-    """Show what runs: processes, shards, calls in flight, restarts, memory.
+@app.command(sort_key=2)
+def status(
+    target: OptionalTarget = None,
+    /,
+    *,
+    json: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    run_dir: RunDirectory = None,
+) -> int:
+    """Show the processes of a running system.
+
+    For each: its state, shards, calls in flight and waiting, restarts, memory. The exit status is 0 when all of them
+    serve, 1 when some do not, and 3 when nothing runs.
 
     Parameters
     ----------
@@ -93,48 +110,51 @@ def status(target: OptionalTarget = None, /, *, run_dir: RunDirectory = None, js
     return run_status(target, run_dir, as_json=json)
 
 
-@app.command
+@app.command(sort_key=3)
 def call(
     method: Annotated[str, Parameter(help="Service and method, as in Encoder.embed.")],
     arguments: Annotated[
-        list[str] | None, Parameter(help="Arguments in order: JSON, or plain text where a text is expected.")
+        list[str] | None, Parameter(help="Its arguments in order: JSON, or plain text where a text is expected.")
     ] = None,
     /,
     *,
-    target: Annotated[
-        str | None, Parameter(name=["--target", "-t"], help="The app; the one that runs from this folder by default.")
-    ] = None,
-    shard: int = 0,
+    shard: Annotated[int, Parameter(help="The shard to ask, for a sharded service.")] = 0,
+    timeout: Annotated[str, Parameter(help="How long to wait for the answer.")] = "30s",
+    target: Annotated[OptionalTarget, Parameter(name=["--target", "-t"])] = None,
     run_dir: RunDirectory = None,
-    timeout: str = "30s",
 ) -> int:
     """Call a method of a running service and print its result as JSON.
 
-    Parameters
-    ----------
-    shard
-        The shard to ask, for a sharded service.
-    timeout
-        How long to wait for the answer.
+    The call goes straight to a replica, past the gateway: what answers here is the service itself. A streaming method
+    prints a line per item.
     """
     from kapelle.cli.call import run_call
 
     return run_call(method, arguments or [], target, shard, run_dir, timeout)
 
 
-@app.command
+@app.command(sort_key=4)
 def config() -> int:
-    """Print every effective setting, where its value comes from, and what it means."""
+    """Show all settings: their values, where these come from, and what they mean.
+
+    Values are written as in kapelle.toml. Later sources win: the defaults, [tool.kapelle] in pyproject.toml,
+    kapelle.toml, KAPELLE_* variables, and the options of `kapelle serve`.
+    """
     from kapelle.cli.config import run_config
 
     return run_config()
 
 
 def main() -> None:
-    """Entry point of the ``kapelle`` command. Errors are one line; the exit status is 1 for them and 2 for wrong usage."""
+    """Entry point of the ``kapelle`` command. An error is one line on stderr; exit status 1, or 2 for wrong usage."""
     try:
-        sys.exit(app(result_action="return_value"))
+        sys.exit(app(sys.argv[1:], result_action="return_value", exit_on_error=False, print_error=False))
+    except CycloptsError as error:
+        error.verbose = False
+        command = " ".join(["kapelle", *(error.command_chain or ())])
+        print(f"kapelle: {error} See `{command} --help`.", file=sys.stderr)
+        sys.exit(WRONG_USAGE)
     except KapelleError as error:
         sys.exit(f"kapelle: {error.detail}")
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(INTERRUPTED)

@@ -1,14 +1,18 @@
-"""What all verbs need first: the app that is meant, its folder, its settings."""
+"""What all verbs need first: the app that is meant, its folder, its settings; or the system that runs."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kapelle.config.settings import load
-from kapelle.control.rundir import RunDir
+from kapelle.cli.failures import load_app
+from kapelle.config.settings import Settings, load
+from kapelle.control.exits import birth
+from kapelle.control.rundir import Record, RunDir
+from kapelle.declare.apps import AppSpec
 from kapelle.declare.loading import Target
 from kapelle.errors import ConfigError
 
@@ -16,12 +20,24 @@ STATE = Path(".kapelle")
 """Where run folders are by default, below the folder in which a system is started."""
 
 
+class NothingRuns(ConfigError):
+    """Nothing runs from this folder."""
+
+
 class Project:
     """An app and its settings, found from the words of a command line."""
 
     def __init__(self, target: str, options: Mapping[str, Any]) -> None:
         self.target = Target(target)
-        self.settings = load(folder=Path.cwd(), environment=os.environ, arguments=options).settings
+        self.settings = _settings(options)
+
+    def load(self) -> AppSpec:
+        """The app itself; its module is imported.
+
+        Raises:
+            KapelleError: it cannot be.
+        """
+        return load_app(self.target)
 
     @property
     def artifacts(self) -> Path:
@@ -36,20 +52,52 @@ class Project:
         return RunDir(Path(named) if named else STATE / self.target.name)
 
 
-def running_project(target: str | None, run_dir: str | None) -> Project:
-    """The project of a running system; where no target is named, the only one that runs from this folder.
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A system that runs, and its app as it was named when it was started."""
+
+    target: str
+    run: RunDir
+
+    @property
+    def records(self) -> list[Record]:
+        """Its processes that live."""
+        return live_records(self.run)
+
+
+def find_running(target: str | None, run_dir: str | None) -> Running:
+    """The running system that is meant; where no app is named, the only one that runs from this folder.
 
     Raises:
-        ConfigError: nothing runs here, or several do.
+        NothingRuns: none does.
+        ConfigError: several do, and none is named.
     """
     if target is not None:
-        return Project(target, {"run_dir": run_dir})
-    folders = [Path(run_dir)] if run_dir else sorted(STATE.iterdir()) if STATE.is_dir() else []
-    systems = {folder: system for folder in folders if (system := RunDir(folder).system()) is not None}
-    if not systems:
-        raise ConfigError("nothing runs from this folder; start an app with `kapelle serve TARGET`, or name its target")
-    if len(systems) > 1:
-        names = ", ".join(system.target for system in systems.values())
-        raise ConfigError(f"several systems run from this folder ({names}); name the target")
-    ((folder, system),) = systems.items()
-    return Project(system.target, {"run_dir": str(folder)})
+        named = Running(target, Project(target, {"run_dir": run_dir}).run)
+        if not live_records(named.run):
+            raise NothingRuns(f"nothing runs for {target}; start it with `kapelle serve {target}`")
+        return named
+    folder = _settings({"run_dir": run_dir}).run_dir
+    folders = [Path(folder)] if folder else sorted(STATE.iterdir()) if STATE.is_dir() else []
+    found = [one for path in folders if (one := _running(RunDir(path))) is not None]
+    if not found:
+        place = folder or "this folder"
+        raise NothingRuns(f"nothing runs from {place}; start an app with `kapelle serve TARGET`")
+    if len(found) > 1:
+        names = ", ".join(one.target for one in found)
+        raise ConfigError(f"several systems run from this folder: {names}; name the one you mean")
+    return found[0]
+
+
+def live_records(run: RunDir) -> list[Record]:
+    """The processes on record that live."""
+    return [one for one in run.records() if one.pid and birth(one.pid) == one.born]
+
+
+def _running(run: RunDir) -> Running | None:
+    system = run.system()
+    return Running(system.target, run) if system is not None and live_records(run) else None
+
+
+def _settings(options: Mapping[str, Any]) -> Settings:
+    return load(folder=Path.cwd(), environment=os.environ, arguments=options).settings

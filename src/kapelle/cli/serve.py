@@ -5,34 +5,47 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kapelle.cli.examples import curl_line
+from rich.console import Console
+from rich.control import Control
+from rich.segment import ControlType
+from rich.text import Text
+
 from kapelle.cli.project import Project
 from kapelle.control.controller import Controller
 from kapelle.control.main import serve
 from kapelle.control.plan import make_plan
 from kapelle.observe.logs import configure
 
+# Takes away what the terminal shows for a key, as in ^C.
+_CLEAR_LINE = Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2))
+
 
 def run_serve(target: str, options: Mapping[str, Any]) -> int:
     """Serve an app in the foreground; the exit status."""
     project = Project(target, options)
-    configure(
-        format=project.settings.log_format, level=project.settings.log_level, service="controller", replica="controller"
-    )
-    app = project.target.load()
-    plan = make_plan(target, app, project.settings, project.artifacts)
-    _say(f"starting {app.name}: " + "; ".join(plan.describe()))
+    settings = project.settings
+    configure(format=settings.log_format, level=settings.log_level, service="controller", replica="controller")
+    app = project.load()
+    plan = make_plan(target, app, settings, project.artifacts)
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+
+    def say(line: str | Text) -> None:
+        console.control(_CLEAR_LINE)
+        console.print(line)
 
     def ready(controller: Controller) -> None:
-        _say(f"{app.name} is ready at {controller.url}")
-        _say(f"  documentation  {controller.url}/docs")
-        line = curl_line(app, controller.url)
+        # Only now, when nobody waits: writing an example takes the gateway's modules.
+        from kapelle.cli.examples import curl_line
+
+        url = controller.url
+        say(Text.assemble((app.name, "bold"), " is ready at ", (url, "green")))
+        say(f"  docs  {url}/docs")
+        line = curl_line(app, url)
         if line:
-            _say(f"  try            {line}")
-        _say("  stop           Ctrl-C")
+            say(f"  try   {line}")
+        say("  stop  Ctrl-C")
 
-    return serve(plan, project.run, on_progress=_say, on_ready=ready)
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)
+    say(Text.assemble("starting ", (app.name, "bold")))
+    for line in plan.describe():
+        say(f"  {line}")
+    return serve(plan, project.run, on_progress=say, on_ready=ready)

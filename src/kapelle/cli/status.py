@@ -8,16 +8,20 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from kapelle.cli.project import running_project
+from kapelle.cli.project import NothingRuns, Running, find_running
 from kapelle.control import status
-from kapelle.control.exits import birth
-from kapelle.control.rundir import Record, RunDir
+from kapelle.control.rundir import Record
 from kapelle.observe.process import resident_bytes
 from kapelle.transport import sockets
 from kapelle.wire import messages
 from kapelle.wire.frames import Frame
 
+NOT_SERVING = 1
+NOTHING_RUNS = 3
 _TIMEOUT = 2.0
+_COLOURS = {"serving": "green", "starting": "yellow", "draining": "yellow"}
+_MANY = 8
+_ROOMY = 100
 
 _decode_controller = messages.Decoder[messages.FromController](messages.FromController)
 _decode_process = messages.Decoder[messages.FromProcess](messages.FromProcess)
@@ -25,33 +29,32 @@ _decode_process = messages.Decoder[messages.FromProcess](messages.FromProcess)
 
 def run_status(target: str | None, run_dir: str | None, *, as_json: bool) -> int:
     """Print what runs; 0 when all of it serves, 1 when some does not, 3 when nothing runs."""
-    project = running_project(target, run_dir)
-    name = project.target.text
-    found = asyncio.run(find_status(project.run, name))
-    if found is None:
-        print(f"nothing runs for {name}; start it with: kapelle serve {name}", file=sys.stderr)
-        return 3
+    try:
+        running = find_running(target, run_dir)
+    except NothingRuns as nothing:
+        print(f"kapelle: {nothing.detail}", file=sys.stderr)
+        return NOTHING_RUNS
+    found = asyncio.run(find_status(running))
     if as_json:
         print(status.encode(found).decode())
     else:
-        _show(found)
-    return 0 if all(one.phase == "serving" for one in found.processes) else 1
+        # A pipe has no width: nothing is folded there.
+        show(found, Console(highlight=False, width=None if sys.stdout.isatty() else 200))
+    return 0 if all(one.phase == "serving" for one in found.processes) else NOT_SERVING
 
 
-async def find_status(run: RunDir, target: str) -> status.SystemStatus | None:
+async def find_status(running: Running) -> status.SystemStatus:
     """Ask the controller; without one, ask the processes it left on record."""
     try:
-        reply = await _ask(run.controller, messages.StatusQuery())
-        message = _decode_controller(reply)
+        message = _decode_controller(await _ask(running.run.controller, messages.StatusQuery()))
         if isinstance(message, messages.StatusAnswer):
             return status.decode(message.status)
     except (OSError, TimeoutError):
         pass
-    records = [one for one in run.records() if birth(one.pid) == one.born]
-    if not records:
-        return None
-    processes = await asyncio.gather(*map(_ask_process, records))
-    return status.SystemStatus(target=target, url="", controller=0, processes=list(processes))
+    processes = await asyncio.gather(*map(_ask_process, running.records))
+    system = running.run.system()
+    url = system.url if system is not None else ""
+    return status.SystemStatus(target=running.target, url=url, controller=0, processes=list(processes))
 
 
 async def _ask_process(record: Record) -> status.ProcessStatus:
@@ -90,32 +93,36 @@ async def _ask(address: str, question: messages.Message) -> bytes:
         connection.abort()
 
 
-def _show(found: status.SystemStatus) -> None:
-    console = Console()
-    table = Table(box=None, pad_edge=False, header_style="bold")
+def show(found: status.SystemStatus, console: Console) -> None:
+    """Print what runs, as a table between two lines that say it in short."""
+    supervised = f"controller {found.controller}" if found.controller else "[red]no controller[/]"
+    console.print(f"[bold]{found.target}[/] at {found.url}, {supervised}")
+    table = Table(box=None, padding=(0, 1 if console.width < _ROOMY else 2, 0, 0), pad_edge=False, header_style="dim")
     for title in ("process", "state", "shards"):
-        table.add_column(title)
-    for title in ("in flight", "queued", "restarts", "memory", "up", "pid"):
+        table.add_column(title, overflow="fold")
+    for title in ("in flight", "waiting", "restarts", "memory", "up", "pid"):
         table.add_column(title, justify="right")
-    for one in found.processes:
-        colour = {"serving": "green", "starting": "yellow", "draining": "yellow"}.get(one.phase, "red")
+    # A service without shards says that it holds shard 0.
+    sharded = {one.service for one in found.processes if any(one.shards)}
+    for one in sorted(found.processes, key=lambda one: one.role):
+        colour = _COLOURS.get(one.phase, "red")
+        shards = _numbers(one.shards) if one.service in sharded else ""
         table.add_row(
-            one.name, f"[{colour}]{one.phase}[/]", _ranges(one.shards),
-            str(one.in_flight), str(one.queued), str(one.restarts), f"{one.memory / 2**20:.0f} MiB",
-            _ago(one.uptime), str(one.pid or ""),
+            one.name, f"[{colour}]{one.phase}[/]", shards, str(one.in_flight), str(one.queued), str(one.restarts),
+            f"{one.memory / 2**20:.0f} MiB", _ago(one.uptime), str(one.pid or ""),
         )  # fmt: skip
-    if found.controller:
-        console.print(f"[bold]{found.target}[/] at {found.url}, controller {found.controller}")
-    else:
-        console.print(f"[bold]{found.target}[/]: [red]no controller[/]; the system serves on, `kapelle serve` takes it over")
     console.print(table)
     for one in found.processes:
         if one.last_end:
-            console.print(f"{one.name}: last end: {one.last_end}", style="dim")
+            console.print(f"{one.name}: {one.last_end}", style="dim")
+    serving = sum(one.phase == "serving" for one in found.processes)
+    console.print(f"{serving} of {len(found.processes)} processes serve")
+    if not found.controller:
+        console.print(f"nobody restarts what ends; take it over with `kapelle serve {found.target}`")
 
 
-def _ranges(numbers: list[int]) -> str:
-    return ",".join(map(str, numbers)) if len(numbers) <= 8 else f"{len(numbers)} shards"
+def _numbers(numbers: list[int]) -> str:
+    return ",".join(map(str, numbers)) if len(numbers) <= _MANY else f"{len(numbers)} shards"
 
 
 def _ago(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""What the controller tells a process at its start: everything it needs, in one argument of its command line.
+"""What the controller tells a process at its start: everything it needs, as one document on its standard input.
 
 A process reads no settings of its own, so that all processes of a system agree.
 """
@@ -28,8 +28,8 @@ class WorkerOrders(msgspec.Struct, frozen=True, kw_only=True):
 class GatewayOrders(msgspec.Struct, frozen=True, kw_only=True):
     """Run the app. ``shard_counts`` has the number of shards of each sharded service.
 
-    ``http`` and ``control`` are the numbers of inherited, listening sockets; ``door`` is the path at which the former is lent
-    to a later controller.
+    ``http`` and ``control`` are the numbers of inherited, listening sockets; ``door`` is the path at which the former
+    is lent to a later controller.
     """
 
     target: str
@@ -46,11 +46,11 @@ class GatewayOrders(msgspec.Struct, frozen=True, kw_only=True):
 encode = msgspec.json.Encoder().encode
 
 
-def decode_worker(text: str) -> WorkerOrders:
+def decode_worker(text: bytes) -> WorkerOrders:
     """The orders of a worker; ``msgspec.DecodeError`` when they are not."""
     return msgspec.json.decode(text, type=WorkerOrders)
 
 
-def decode_gateway(text: str) -> GatewayOrders:
+def decode_gateway(text: bytes) -> GatewayOrders:
     """The orders of a gateway; ``msgspec.DecodeError`` when they are not."""
     return msgspec.json.decode(text, type=GatewayOrders)

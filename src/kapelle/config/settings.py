@@ -18,7 +18,9 @@ from kapelle.clock import seconds
 from kapelle.errors import ConfigError
 
 _PREFIX = "KAPELLE_"
-_DURATIONS = ("request_timeout", "keep_alive", "header_timeout", "body_timeout", "drain_timeout", "start_timeout")
+_DURATIONS = (
+    "request_timeout", "keep_alive", "header_timeout", "body_timeout", "drain_timeout", "start_timeout", "hang_timeout",
+)  # fmt: skip
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -60,6 +62,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """How long running work may take to finish at a stop."""
     start_timeout: float = 600.0
     """How long a process may take to load until it counts as failed."""
+    hang_timeout: float = 10.0
+    """How long a process may say nothing until it counts as hung, and is ended."""
     tls_certificate: str = ""
     """PEM file of the certificate chain; empty serves plain HTTP."""
     tls_key: str = ""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 _POLL = 0.2
@@ -34,17 +36,35 @@ def _exists(pid: int) -> bool:
     return True
 
 
-async def wait_for_exit(pid: int) -> None:
-    """Return when the process has ended; it need not be a child."""
+async def wait_for_exit(pid: int, born: str, child: subprocess.Popen[bytes] | None) -> int | None:
+    """Wait until a process has ended, and return its exit code; None when it is no child of ours, so nobody tells us."""
+    try:
+        await _wait(pid, born, child)
+    finally:
+        # Reaps it; None when we gave up waiting and it lives.
+        code = child.poll() if child is not None else None
+    return code
+
+
+async def _wait(pid: int, born: str, child: subprocess.Popen[bytes] | None) -> None:
     try:
         handle = os.pidfd_open(pid)
     except ProcessLookupError:
         return
     except (AttributeError, OSError):
         # Only Linux can wait for a process that is not a child.
-        while birth(pid):
+        while child.poll() is None if child is not None else birth(pid) == born:
             await asyncio.sleep(_POLL)  # noqa: ASYNC110 - there is no event to wait for on such a system
         return
+    try:
+        # Only what holds the number now can be waited for; it may be another already.
+        if birth(pid) == born:
+            await _readable(handle)
+    finally:
+        os.close(handle)
+
+
+async def _readable(handle: int) -> None:
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[None] = loop.create_future()
     loop.add_reader(handle, lambda: ended.done() or ended.set_result(None))
@@ -52,17 +72,17 @@ async def wait_for_exit(pid: int) -> None:
         await ended
     finally:
         loop.remove_reader(handle)
-        os.close(handle)
 
 
 def kill(pid: int, born: str) -> None:
     """End a process at once, if it is still the one that was meant."""
     if born and birth(pid) == born:
-        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def describe_exit(code: int | None) -> str:
-    """An exit code in words."""
+    """An exit code in words; None when it is not known, because the process was no child."""
     if code is None:
         return "ended"
     if code < 0:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable
+from typing import TypeVar
 
 import uvloop
 
@@ -14,51 +15,58 @@ from kapelle.control.rundir import RunDir
 from kapelle.errors import StartError
 
 Say = Callable[[str], None]
+T = TypeVar("T")
 
 
 def serve(plan: Plan, run: RunDir, *, on_progress: Say, on_ready: Callable[[Controller], None]) -> int:
-    """Run the plan until SIGINT or SIGTERM; the exit code.
+    """Run the plan until SIGINT, SIGTERM or SIGHUP; the exit code.
 
     Raises:
         StartError: the system did not start.
     """
-    return uvloop.run(_serve(plan, run, on_progress, on_ready))
+    return uvloop.run(_serve(plan, run, _steady(on_progress), on_ready))
 
 
-async def _serve(plan: Plan, run: RunDir, on_progress: Say, on_ready: Callable[[Controller], None]) -> int:
-    controller = Controller(plan, run, on_progress)
+async def _serve(plan: Plan, run: RunDir, say: Say, on_ready: Callable[[Controller], None]) -> int:
+    controller = Controller(plan, run, say)
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
 
-    def asked(again: Callable[[], None] = controller.kill_all) -> None:
+    def asked() -> None:
         if stop.is_set():
-            on_progress("ending everything at once")
-            again()
+            say("ending everything at once")
+            controller.kill_all()
         stop.set()
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, asked)
+        # Under nohup the end of the terminal is to be ignored.
+        if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+            asyncio.get_running_loop().add_signal_handler(number, asked)
     await controller.start()
-    waits = {
-        name: asyncio.create_task(event.wait())
-        for name, event in (("stop", stop), ("ready", controller.ready), ("failed", controller.failed))
-    }
-    await asyncio.wait(waits.values(), return_when=asyncio.FIRST_COMPLETED)
-    failure = ""
-    if controller.ready.is_set():
-        on_ready(controller)
-        await waits["stop"]
-    elif controller.failed.is_set():
-        failure = "; ".join(
-            f"{name}: {process.life.reason}"
-            for name, process in controller.processes.items()
-            if process.life.crash_looping
-        )
-    for task in waits.values():
-        task.cancel()
-    on_progress("draining: finishing what runs (press Ctrl-C again to end at once)")
-    clean = await controller.stop()
+    stopping = asyncio.create_task(stop.wait())
+    starting = asyncio.create_task(controller.ready_or_failed())
+    await asyncio.wait((stopping, starting), return_when=asyncio.FIRST_COMPLETED)
+    failure = controller.failure
+    if controller.ready:
+        _steady(on_ready)(controller)
+    if not failure:
+        await stopping
+    stopping.cancel()
+    starting.cancel()
+    say("draining: finishing what runs (press Ctrl-C again to end at once)")
+    outcomes = await controller.stop()
     if failure:
         raise StartError(f"the system did not start: {failure}; the log above says why")
-    on_progress("stopped; nothing was left behind" if clean else "stopped; some work did not finish in time")
-    return 0
+    say(f"stopped; some work did not finish: {'; '.join(outcomes)}" if outcomes else "stopped; nothing was left behind")
+    return 1 if outcomes else 0
+
+
+def _steady(tell: Callable[[T], None]) -> Callable[[T], None]:
+    """``tell``, but whether anybody can still read it does not matter: the terminal may be gone, and the drain must go on."""
+
+    def told(what: T) -> None:
+        try:
+            tell(what)
+        except (OSError, SystemExit):  # rich ends the program when its reader has gone
+            pass
+
+    return told

@@ -1,171 +1,177 @@
-"""One process under supervision: spawned or adopted, listened to, and made to do what its life demands."""
+"""One process under supervision, through all its incarnations: made to do what its life demands."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
 
-from kapelle.clock import monotonic
-from kapelle.control.exits import birth, describe_exit, kill, wait_for_exit
+from kapelle.clock import monotonic, wall
+from kapelle.control import status
+from kapelle.control.child import Child, Ears
+from kapelle.control.exits import describe_exit
+from kapelle.control.recipes import Recipe
 from kapelle.control.rundir import Record
+from kapelle.control.spawn import spawn
 from kapelle.core.life import Effect, Life, Phase, Terms
-from kapelle.errors import WireError
 from kapelle.observe.process import resident_bytes
-from kapelle.transport import sockets
-from kapelle.transport.connection import Connection
+from kapelle.transport.sockets import Address
 from kapelle.wire import messages
-from kapelle.wire.frames import Frame
 from kapelle.wire.messages import Member
 
 log = structlog.get_logger()
 
-_decode = messages.Decoder[messages.FromProcess](messages.FromProcess)
+_AWAY = 1.0
+"""Seconds by which a timer is late when it is this process that was stopped, and not the others that were silent."""
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
-    """How to start a process: its module, and its orders once the numbers of its sockets (data, control) are known."""
+class Surroundings:
+    """What a process is started in, and who hears of it.
 
-    module: str
-    orders: Callable[[int, int], bytes]
-    environment: dict[str, str]
+    ``data`` is the address to bind for a name (port 0: any), ``control`` the one for supervision, ``door`` the number of
+    the gateways' socket. ``on_change`` is called when others must be told, ``on_replace`` when it needs a successor,
+    ``on_end`` when it is gone for good.
+    """
 
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Who a process is. ``data`` is its address for calls; for a gateway, "" (it inherits the door)."""
-
-    name: str
-    role: str
-    service: str
-    shards: list[int]
-    data: str
-    control: str
+    data: Callable[[str], Address]
+    control: Callable[[str], Address]
+    door: Callable[[], int]
+    on_change: Callable[[], None]
+    on_replace: Callable[[Process], None]
+    on_end: Callable[[Process], None]
+    drain_timeout: float
 
 
 class Process:
-    """A supervised process. ``on_change`` is called when gateways must be told, ``on_event`` with what people must know."""
+    """A supervised process. ``outcome`` says what was wrong with its end, "" when nothing was."""
 
-    def __init__(
-        self,
-        identity: Identity,
-        command: Command,
-        terms: Terms,
-        *,
-        door: Callable[[], int] | None,
-        on_change: Callable[[], None],
-        on_replace: Callable[[Process], None],
-        on_end: Callable[[Process], None],
-        drain_timeout: float,
-    ) -> None:
-        self.identity = identity
+    def __init__(self, name: str, recipe: Recipe, terms: Terms, around: Surroundings) -> None:
+        self.name = name
+        self.recipe = recipe
         self.life = Life(terms)
-        self.health: messages.Health | None = None
-        self.pid = 0
-        self.born = ""
-        self.resident = 0
-        self.started = 0.0
-        self.command = command
-        self.successor_of: Process | None = None
-        self._door = door
-        self._on_change = on_change
-        self._on_replace = on_replace
-        self._on_end = on_end
-        self._drain_timeout = drain_timeout
-        self._popen: subprocess.Popen[bytes] | None = None
-        self._connection: Connection | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._probe = 0
-        self._tasks: set[asyncio.Task[None]] = set()
         self.ended = asyncio.Event()
+        self.outcome = ""
+        self.successor_of: Process | None = None
+        self.started = 0.0
+        self._around = around
+        self._child: Child | None = None
+        self._resident = 0
+        self._last_words = ""
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def pid(self) -> int:
+        """Its number; 0 while it does not run."""
+        return self._child.pid if self._child is not None else 0
+
+    @property
+    def control(self) -> str:
+        """Where it hears its supervisors."""
+        return str(self._around.control(self.name))
+
+    @property
+    def data(self) -> str:
+        """Where it takes calls; "" for a gateway, and for one that does not run."""
+        return self._child.data if self._child is not None else ""
 
     @property
     def member(self) -> Member:
         """What gateways are told of it."""
-        one = self.identity
-        return Member(one.name, one.role, one.service, one.shards, one.data, one.control, self.life.usable)
+        one = self.recipe
+        return Member(self.name, one.role, one.service, one.shards, self.data, self.control, self.life.usable)
 
     @property
     def record(self) -> Record:
         """What a later controller is told of it."""
-        one = self.identity
+        one, life = self.recipe, self.life
+        born = self._child.born if self._child is not None else ""
         return Record(
-            name=one.name, role=one.role, service=one.service, shards=one.shards, pid=self.pid, born=self.born,
-            data=one.data, control=one.control,
+            name=self.name, slot=one.slot, role=one.role, service=one.service, shards=one.shards, pid=self.pid,
+            born=born, data=self.data, control=self.control, digest=one.digest, ready=life.usable,
+            started=self.started, restarts=life.restarts, last_end=life.reason,
+        )  # fmt: skip
+
+    @property
+    def status(self) -> status.ProcessStatus:
+        """What people are told of it."""
+        one, life = self.recipe, self.life
+        health = self._child.health if self._child is not None else None
+        return status.ProcessStatus(
+            name=self.name, role=one.role, service=one.service, shards=one.shards, pid=self.pid, phase=life.phase.value,
+            restarts=life.restarts, last_end=life.reason, uptime=wall() - self.started if self._child else 0.0,
+            memory=self._resident, in_flight=health.in_flight if health else 0, queued=health.queued if health else 0,
         )  # fmt: skip
 
     def start(self) -> None:
         """Bring it to life."""
         self._apply(self.life.start(monotonic()))
 
-    def adopt(self, pid: int, born: str) -> None:
+    def adopt(self, record: Record) -> None:
         """Take over a process that runs already."""
-        self.pid, self.born = pid, born
-        self.started = monotonic()
-        self._apply(self.life.adopt(monotonic()))
-        self._watch()
+        self.started = record.started
+        self.life.restarts, self.life.reason = record.restarts, record.last_end
+        self._child = Child(record.pid, record.born, record.data, record.control, self._ears)
+        self._apply(self.life.adopt(monotonic(), ready=record.ready))
 
     def drain(self) -> None:
         """Ask it to finish and end."""
         self._apply(self.life.drain(monotonic()))
-        if self.life.phase is Phase.ENDED:
-            self.ended.set()
+        self._check_end()
 
     def send(self, message: messages.ToProcess) -> None:
         """Tell it something; lost when it cannot hear."""
-        if self._connection is not None:
-            self._connection.send(messages.encode(message))
+        if self._child is not None:
+            self._child.send(message)
 
-    def probe(self) -> None:
+    def probe(self, number: int) -> None:
         """Ask how it is, and look at its memory; called about every second."""
-        self._probe += 1
-        self.send(messages.Probe(self._probe))
-        size = resident_bytes(self.pid) if self.pid else None
-        if size is not None:
-            self.resident = size
-            self._apply(self.life.memory(size, monotonic()))
+        if self._child is None:
+            return
+        self._child.listen()
+        self._child.send(messages.Probe(number))
+        self._measure()
+        self._apply(self.life.memory(self._resident, monotonic()))
 
     def kill(self) -> None:
         """End it at once."""
-        kill(self.pid, self.born)
+        if self._child is not None:
+            self._child.kill()
 
     async def close(self) -> None:
         """Stop supervising; the process itself is left as it is."""
         if self._timer is not None:
             self._timer.cancel()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._connection is not None:
-            self._connection.close()
+        if self._child is not None:
+            await self._child.close()
+
+    @property
+    def _ears(self) -> Ears:
+        return Ears(self._connected, self._heard, self._exited)
 
     def _apply(self, effects: list[Effect]) -> None:
         for effect in effects:
-            match effect:
-                case Effect.SPAWN:
-                    self._spawn()
-                case Effect.KILL:
-                    log.warning("killing a process", process=self.identity.name, reason=self.life.reason)
-                    self.kill()
-                case Effect.DRAIN:
-                    self.send(messages.Drain(self._drain_timeout))
-                case Effect.ANNOUNCE:
-                    self._on_change()
-                case Effect.REPLACE:
-                    log.warning("replacing a process", process=self.identity.name, reason=self.life.reason)
-                    self._on_replace(self)
-                case Effect.ALARM:
-                    log.error(
-                        "a process keeps crashing", process=self.identity.name, crashes=self.life.crashes,
-                        last=self.life.reason,
-                    )  # fmt: skip
+            self._carry_out(effect)
         self._set_timer()
+
+    def _carry_out(self, effect: Effect) -> None:
+        match effect:
+            case Effect.SPAWN:
+                self._spawn()
+            case Effect.KILL:
+                log.warning("killing a process", process=self.name, reason=self.life.reason)
+                self.kill()
+            case Effect.DRAIN:
+                self.send(messages.Drain(self._around.drain_timeout))
+            case Effect.ANNOUNCE:
+                self._around.on_change()
+            case Effect.REPLACE:
+                self._around.on_replace(self)
+            case Effect.ALARM:
+                what = "a process keeps crashing" if self.life.crash_looping else "a memory limit is too low"
+                log.error(what, process=self.name, crashes=self.life.crashes, reason=self.life.reason)
 
     def _set_timer(self) -> None:
         if self._timer is not None:
@@ -173,79 +179,64 @@ class Process:
             self._timer = None
         wake = self.life.wake
         if wake is not None:
-            delay = max(0.0, wake - monotonic())
-            self._timer = asyncio.get_running_loop().call_later(delay, self._tick)
+            self._timer = asyncio.get_running_loop().call_later(max(0.0, wake - monotonic()), self._tick, wake)
 
-    def _tick(self) -> None:
-        self._apply(self.life.tick(monotonic()))
+    def _tick(self, due: float) -> None:
+        now = monotonic()
+        if now - due > _AWAY:
+            # What the others have said meanwhile waits to be read; that first.
+            self._timer = asyncio.get_running_loop().call_later(_AWAY, self._tick, now + _AWAY)
+            return
+        self._apply(self.life.tick(now))
 
     def _spawn(self) -> None:
-        # The sockets listen before the process exists: whoever dials them waits in the kernel's queue, and nobody polls.
-        control = sockets.bind(sockets.Address.parse(self.identity.control))
-        data = sockets.bind(sockets.Address.parse(self.identity.data)) if self.identity.data else None
-        door = data.fileno() if data is not None else self._door() if self._door is not None else -1
-        orders = self.command.orders(door, control.fileno()).decode()
-        self._popen = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [sys.executable, "-m", self.command.module, orders],
-            stdin=subprocess.DEVNULL,
-            pass_fds=(door, control.fileno()),
-            # A session of its own: Ctrl-C reaches the controller alone, which drains the others in the right order.
-            start_new_session=True,
-            env={**os.environ, **self.command.environment},
-        )
-        control.close()
-        if data is not None:
-            data.close()
-        self.pid = self._popen.pid
-        self.born = birth(self.pid)
-        self.started = monotonic()
-        self._on_change()
-        self._watch()
-
-    def _watch(self) -> None:
-        for work in (self._await_exit(self.pid), self._listen()):
-            task = asyncio.create_task(work)
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-    async def _listen(self) -> None:
+        around, recipe = self._around, self.recipe
+        is_gateway = recipe.role == "gateway"
+        self._last_words = ""
+        self.started = wall()
         try:
-            connection = await sockets.connect(sockets.Address.parse(self.identity.control))
+            spawned = spawn(
+                recipe, self.name, around.control(self.name),
+                data=None if is_gateway else around.data(self.name), door=around.door() if is_gateway else None,
+            )  # fmt: skip
         except OSError as error:
-            log.debug("a process does not answer", process=self.identity.name, reason=str(error))
+            # Tried again later, like a crash: the machine may have room then.
+            log.warning("a process could not be started", process=self.name, reason=str(error))
+            self._apply(self.life.exited(f"could not be started: {error}", monotonic()))
             return
-        self._connection = connection
-        connection.start(self._on_frames, self._on_lost)
-        self._on_change()
+        self._child = Child.of(spawned.popen, spawned.data, self.control, self._ears)
+        around.on_change()
+
+    def _connected(self) -> None:
+        # A gateway must hear who the others are, and a drain that could not be said before is said now.
+        self._around.on_change()
         if self.life.phase is Phase.DRAINING:
-            self.send(messages.Drain(self._drain_timeout))
+            self.send(messages.Drain(self._around.drain_timeout))
 
-    def _on_lost(self, _: str) -> None:
-        # Its exit is seen by its number; a process that lives on without this connection is caught as silent.
-        self._connection = None
+    def _heard(self, health: messages.Health) -> None:
+        if health.state == "failed":
+            self._last_words = health.detail
+        was_usable = self.life.usable
+        self._apply(self.life.heard(health.state, health.detail, monotonic()))
+        if self.life.usable and not was_usable:
+            self._measure()
+            self._apply(self.life.begins_with(self._resident))
 
-    def _on_frames(self, frames: list[Frame]) -> None:
-        for frame in frames:
-            try:
-                message = _decode(frame.head)
-            except WireError as error:
-                log.warning("a process sent garbage", process=self.identity.name, reason=str(error))
-                return
-            if isinstance(message, messages.Health):
-                self.health = message
-                self._apply(self.life.heard(message.state, message.detail, monotonic()))
+    def _measure(self) -> None:
+        self._resident = resident_bytes(self.pid) or self._resident
 
-    async def _await_exit(self, pid: int) -> None:
-        await wait_for_exit(pid)
-        code = self._popen.wait() if self._popen is not None and self._popen.pid == pid else None
-        if self._connection is not None:
-            self._connection.abort()
-            self._connection = None
-        self.pid, self.born, self.health, self.resident = 0, "", None, 0
-        reason = describe_exit(code)
-        if self.life.phase is not Phase.DRAINING:
-            log.warning("a process ended", process=self.identity.name, reason=reason)
+    def _exited(self, code: int | None) -> None:
+        self._child, self._resident = None, 0
+        reason = self._last_words or describe_exit(code)
+        ending = self.life.phase is Phase.DRAINING
+        if ending and not self.life.untouched and (code or self.life.killed):
+            self.outcome = self.life.reason if self.life.killed else reason
+        if not ending:
+            log.warning("a process ended", process=self.name, reason=reason)
         self._apply(self.life.exited(reason, monotonic()))
-        if self.life.phase is Phase.ENDED:
+        self._check_end()
+
+    def _check_end(self) -> None:
+        if self.life.phase is Phase.ENDED and not self.ended.is_set():
             self.ended.set()
-            self._on_end(self)
+            self._around.on_end(self)

@@ -1,7 +1,7 @@
 """Whether a request is let in: bounded by count and bytes, and fair between endpoints.
 
-Half of each bound is shared by all; the other half is divided into one reserved part per endpoint, so that an endpoint that
-is flooded can take the shared half and its own part, and never what keeps the others answering.
+Half of each bound is shared by all; the other half is divided into one reserved part per endpoint, so that an endpoint
+that is flooded can take the shared half and its own part, and never what keeps the others answering.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ class Admission:
 
     def __init__(self, lanes: list[Lane], *, max_count: int, max_bytes: int) -> None:
         shares = max(1, len(lanes))
-        self._reserved_count = max(1, max_count // 2 // shares)
+        # With few places each endpoint still has one of its own, as long as there are as many.
+        self._reserved_count = max(max_count // 2 // shares, min(1, max_count // shares))
         self._reserved_bytes = max_bytes // 2 // shares
-        self._shared_count = max(0, max_count - self._reserved_count * shares)
-        self._shared_bytes = max(0, max_bytes - self._reserved_bytes * shares)
+        self._shared_count = max_count - self._reserved_count * shares
+        self._shared_bytes = max_bytes - self._reserved_bytes * shares
         self._lanes = lanes
         self._over_count = 0
         self._over_bytes = 0

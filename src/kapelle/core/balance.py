@@ -1,7 +1,7 @@
 """Which replica gets a call: the less busy of two picked at random, among those that may be used.
 
-A candidate is *ready* (in the draw), *unready* (it said so, or its connection broke), or *half-open*: it came back after a
-failure, and gets one call at a time until one succeeds. All choices are O(1) in the number of replicas.
+A candidate is *ready* (in the draw), *unready* (it said so, or its connection broke), or *half-open*: it came back
+after a failure, and gets one call at a time until one succeeds, unless there is nobody else.
 """
 
 from __future__ import annotations
@@ -89,8 +89,8 @@ class Balancer:
             return one if one.outstanding <= other.outstanding else other
         if count:
             return ready[0]
-        # Nothing that is fully trusted: rather a half-open one than none, the least busy.
-        return min(self._half_open, key=lambda one: one.outstanding, default=None)
+        # Nobody who is fully trusted: rather a half-open one than none, a fresh one first, then the least busy.
+        return min(self._half_open, key=lambda one: (one.name in exclude, one.outstanding), default=None)
 
     def __repr__(self) -> str:
         return f"<Balancer {len(self._ready)} ready, {len(self._half_open)} half-open, {len(self._all)} in all>"

@@ -6,8 +6,8 @@ from __future__ import annotations
 class Budget:
     """Each call earns ``ratio`` of a token, each extra attempt spends one; at most ``reserve`` tokens are kept.
 
-    It starts full: the first failures of a fresh process, and the burst when a replica dies with many calls in its hands,
-    are what the reserve is for.
+    It starts full: the first failures of a fresh process, and the burst when a replica dies with many calls in its
+    hands, are what the reserve is for.
     """
 
     __slots__ = ("_ratio", "_reserve", "_tokens")
@@ -20,7 +20,7 @@ class Budget:
     def earn(self) -> None:
         """A call was made."""
         if self._tokens < self._reserve:
-            self._tokens += self._ratio
+            self._tokens = min(self._reserve, self._tokens + self._ratio)
 
     def spend(self) -> bool:
         """Take a token for one extra attempt; False when there is none."""

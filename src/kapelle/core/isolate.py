@@ -1,7 +1,8 @@
 """Running a batch so that one bad row fails alone.
 
-The rows are run together. When that raises ``RowErrors``, the rows it names fail and the others are run again; any other
-exception has each row run alone, so that only the guilty ones fail. A result may also hold exceptions in place of rows.
+The rows are run together. When that raises ``RowErrors``, the rows it names fail and the others are run again; any
+other exception has each row run alone, so that only the guilty ones fail. A result may also hold exceptions in place of
+rows.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ def isolate(count: int, name: str) -> Generator[list[int], Any, list[Outcome]]:
         result = yield group
         if isinstance(result, RowErrors):
             bad = {index: error for index, error in result.errors.items() if 0 <= index < len(group)}
-            for index, error in bad.items():
-                outcomes[group[index]] = error
+            for index, failure in bad.items():
+                outcomes[group[index]] = failure
             rest = [row for index, row in enumerate(group) if index not in bad]
             if not bad:
                 _fail(outcomes, group, ContractError(f"{name} raised RowErrors for no row of the batch"))
@@ -51,7 +52,8 @@ def isolate(count: int, name: str) -> Generator[list[int], Any, list[Outcome]]:
 
 def row_count_error(result: Any, expected: int, name: str) -> ContractError | None:
     """Why ``result`` is not one result per row; None when it is."""
-    if isinstance(result, str | bytes | dict) or not isinstance(result, Sequence) and not hasattr(result, "shape"):
+    is_rows = isinstance(result, Sequence) or hasattr(result, "shape")
+    if not is_rows or isinstance(result, str | bytes):
         return ContractError(f"{name} returned {type(result).__name__}; expected a list or array of {expected} rows")
     if getattr(result, "shape", None) == ():
         return ContractError(f"{name} returned a scalar; expected {expected} rows")

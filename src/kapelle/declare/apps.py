@@ -112,8 +112,10 @@ def _endpoint(method: HttpMethod, path: str, timeout: str | float | None) -> Cal
     if _PATH.fullmatch(path) is None:
         raise DeclarationError(f"{path!r} is not a path; expected something like '/process' or '/items/{{name}}'")
 
+    limit = None if timeout is None else seconds(timeout)
+
     def mark(function: F) -> F:
-        setattr(function, _ENDPOINT, (method, path, None if timeout is None else seconds(timeout)))
+        setattr(function, _ENDPOINT, (method, path, limit))
         return function
 
     return mark

@@ -1,4 +1,4 @@
-"""Finding the app a person names: ``apps/question_search``, ``apps/search/app.py``, ``my.module`` or ``my.module:App``."""
+"""Finding the app a person names: ``apps/search``, ``apps/search/app.py``, ``my.module`` or ``my.module:App``."""
 
 from __future__ import annotations
 

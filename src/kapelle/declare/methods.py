@@ -8,7 +8,7 @@ as the same signature.
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, cast, get_args, get_origin, overload
@@ -16,8 +16,8 @@ from typing import Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, cast,
 import numpy as np
 
 from kapelle.clock import seconds
-from kapelle.declare.parameters import Parameter, Signature, signature_of
-from kapelle.errors import ContractError, DeclarationError
+from kapelle.declare.parameters import Parameter, Signature, check_type, refuse_kind, signature_of
+from kapelle.errors import ContractError, DeclarationError, RowErrors
 from kapelle.types.arrays import is_array_type
 
 S = TypeVar("S")
@@ -40,8 +40,9 @@ class BatchPolicy:
 class CallPolicy:
     """How calls of a method may be treated.
 
-    ``timeout`` (seconds) bounds one call beside the request's own deadline; ``idempotent`` allows a second try on another
-    replica after the first died with the call in its hands; ``hedge`` (seconds) sends a second copy after that long.
+    ``timeout`` (seconds) bounds one call beside the request's own deadline; ``idempotent`` allows a second try on
+    another replica after the first died with the call in its hands; ``hedge`` (seconds) sends a second copy after that
+    long.
     """
 
     timeout: float | None = None
@@ -49,12 +50,15 @@ class CallPolicy:
     hedge: float | None = None
 
 
+Kind = Literal["unary", "batched", "stream"]
+
+
 @dataclass(frozen=True, slots=True)
 class MethodSpec:
     """A method as data. ``function`` is the user's own, undecorated."""
 
     name: str
-    kind: Literal["unary", "batched", "stream"]
+    kind: Kind
     function: Callable[..., Any]
     signature: Signature
     is_async: bool
@@ -77,6 +81,7 @@ class BaseMethod:
         self.batch = batch
         self.__doc__ = function.__doc__
         self.__name__ = function.__name__
+        self._spec: MethodSpec | None = None
 
     def spec(self) -> MethodSpec:
         """This method as data.
@@ -84,16 +89,26 @@ class BaseMethod:
         Raises:
             DeclarationError: its signature cannot be served.
         """
+        if self._spec is None:
+            self._spec = self._read_spec()
+        return self._spec
+
+    def _read_spec(self) -> MethodSpec:
         function = self.function
         signature = signature_of(function)
-        kind: Literal["unary", "batched", "stream"] = "unary"
-        if self.batch is not None:
-            kind = "batched"
+        refuse_kind(function, inspect.Parameter.KEYWORD_ONLY, "arguments of a method travel in their order")
+        kind = _kind(function, self.batch is not None)
+        if kind == "batched":
             _check_batched(function, signature)
-        elif inspect.isasyncgenfunction(function):
-            kind = "stream"
-        elif inspect.isgeneratorfunction(function):
-            raise DeclarationError(f"{function.__qualname__} is a plain generator; expected `async def` with `yield`")
+        returns = signature.returns
+        if get_origin(returns) in _STREAMS:
+            if kind != "stream":
+                raise DeclarationError(
+                    f"{function.__qualname__} returns {returns!r} but is no async generator; "
+                    "expected `async def` with `yield`"
+                )
+            returns = get_args(returns)[0]
+        check_type(f"{function.__qualname__}: its result", returns)
         is_async = inspect.iscoroutinefunction(function) or kind == "stream"
         return MethodSpec(function.__name__, kind, function, signature, is_async, self.policy, self.batch)
 
@@ -148,12 +163,26 @@ class LocalBatchedCall(BatchedCall[T, R, Rows]):
 
     async def _rows(self, rows: list[T]) -> Any:
         spec = self._method.spec()
+        if not len(rows):
+            return np.empty(0) if is_array_type(spec.signature.returns) else []
         batch: Any = np.stack(cast(Any, rows)) if is_array_type(spec.signature.parameters[0].annotation) else rows
-        result: Any = spec.function(self._instance, batch)
-        result = await result if inspect.isawaitable(result) else result
-        if len(result) != len(rows):
-            raise ContractError(f"{spec.name} returned {len(result)} rows for a batch of {len(rows)}")
+        try:
+            result: Any = spec.function(self._instance, batch)
+            result = await result if inspect.isawaitable(result) else result
+        except RowErrors as bad:
+            raise _first_error(bad, spec.name) from bad
+        count = len(result) if hasattr(result, "__len__") else type(result).__name__
+        if count != len(rows):
+            raise ContractError(f"{spec.name} returned {count} rows for a batch of {len(rows)}")
+        if not isinstance(result, np.ndarray):
+            for row in result:
+                if isinstance(row, Exception):
+                    raise row
         return result
+
+
+def _first_error(bad: RowErrors, name: str) -> Exception:
+    return bad.errors[min(bad.errors)] if bad.errors else ContractError(f"{name} raised RowErrors for no row")
 
 
 class Batched(BaseMethod, Generic[S, T, R, Rows]):
@@ -174,7 +203,9 @@ class MethodDecorator:
         self._policy = policy
 
     @overload
-    def __call__(self, function: Callable[Concatenate[S, P], AsyncIterator[R]], /) -> StreamMethod[S, P, R]: ...
+    def __call__(  # type: ignore[overload-overlap]  # an async iterator is an R as well; the first that fits is meant
+        self, function: Callable[Concatenate[S, P], AsyncIterator[R]], /
+    ) -> StreamMethod[S, P, R]: ...
     @overload
     def __call__(self, function: Callable[Concatenate[S, P], Coroutine[Any, Any, R]], /) -> Method[S, P, R]: ...
     @overload
@@ -185,7 +216,9 @@ class MethodDecorator:
 
 
 @overload
-def method(function: Callable[Concatenate[S, P], AsyncIterator[R]], /) -> StreamMethod[S, P, R]: ...
+def method(  # type: ignore[overload-overlap]  # an async iterator is an R as well; the first that fits is meant
+    function: Callable[Concatenate[S, P], AsyncIterator[R]], /
+) -> StreamMethod[S, P, R]: ...
 @overload
 def method(function: Callable[Concatenate[S, P], Coroutine[Any, Any, R]], /) -> Method[S, P, R]: ...
 @overload
@@ -227,6 +260,14 @@ class BatchedDecorator:
     def __call__(
         self, function: Callable[[S, list[T]], Awaitable[np.ndarray[Any, Any]]], /
     ) -> Batched[S, T, np.ndarray[Any, Any], np.ndarray[Any, Any]]: ...
+    @overload
+    def __call__(
+        self, function: Callable[[S, np.ndarray[Any, Any]], Awaitable[np.ndarray[Any, Any]]], /
+    ) -> Batched[S, np.ndarray[Any, Any], np.ndarray[Any, Any], np.ndarray[Any, Any]]: ...
+    @overload
+    def __call__(
+        self, function: Callable[[S, np.ndarray[Any, Any]], Awaitable[list[R]]], /
+    ) -> Batched[S, np.ndarray[Any, Any], R, list[R]]: ...
     @overload
     def __call__(self, function: Callable[[S, list[T]], list[R]], /) -> Batched[S, T, R, list[R]]: ...
     @overload
@@ -277,6 +318,19 @@ def _policy(timeout: str | float | None, idempotent: bool, hedge: str | float | 
     return CallPolicy(
         None if timeout is None else seconds(timeout), idempotent, None if hedge is None else seconds(hedge)
     )
+
+
+_STREAMS = (AsyncIterator, AsyncIterable, AsyncGenerator)
+
+
+def _kind(function: Callable[..., Any], is_batched: bool) -> Kind:
+    if inspect.isgeneratorfunction(function):
+        raise DeclarationError(f"{function.__qualname__} is a plain generator; expected `async def` with `yield`")
+    if not inspect.isasyncgenfunction(function):
+        return "batched" if is_batched else "unary"
+    if is_batched:
+        raise DeclarationError(f"{function.__qualname__} is a generator; a batched method returns one result per row")
+    return "stream"
 
 
 def _check_batched(function: Callable[..., Any], signature: Signature) -> None:

@@ -23,7 +23,7 @@ class QueryMarker:
 
 
 Query = Annotated[T, QueryMarker()]
-"""``Query[int]``: this parameter comes from the query string, also where there is a body. It is an ``int`` to all others."""
+"""``Query[int]``: this parameter, an ``int`` to all others, comes from the query string, also where there is a body."""
 
 
 class Upload(msgspec.Struct, frozen=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from kapelle.gateway.endpoint import Endpoint
 from kapelle.gateway.fleet import Fleet
 from kapelle.gateway.front import Gateway
 from kapelle.gateway.handles import attach, inline_handle
+from kapelle.gateway.lifespan import Living
 from kapelle.gateway.system import system_application
 from kapelle.observe.metrics import Family, Registry
 
@@ -38,6 +40,7 @@ class Assembly:
         self.app: Any = None
         self._collect = collect
         self._instances: list[Instance] = []
+        self._mounted = {path: Living(application) for path, application in spec.mounts.items()}
         self._gateway: Gateway | None = None
 
     @property
@@ -67,7 +70,7 @@ class Assembly:
         hooked = Instance(app, spec.hooks, _in_default_thread)
         endpoints = [Endpoint(one, app, self.settings.request_timeout, self.registry) for one in spec.endpoints]
         system = system_application(
-            spec,
+            replace(spec, mounts=self._mounted),
             self.fleet,
             collect=self._collect,
             draining=lambda: self.gateway.draining,
@@ -77,9 +80,13 @@ class Assembly:
         self._gateway.every_second(self.fleet.check)
         await hooked.startup()
         self._instances.append(hooked)
+        for application in self._mounted.values():
+            await application.startup()
 
     async def close(self) -> None:
         """Run the shut-down hooks and end all links."""
+        for application in self._mounted.values():
+            await application.shutdown()
         for instance in reversed(self._instances):
             await instance.shutdown()
         self.gateway.close()

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Any
 
 import msgspec
 
 from kapelle.core.admission import Lane
 from kapelle.declare.apps import EndpointSpec
-from kapelle.gateway.inputs import Arguments, Inputs
+from kapelle.gateway.inputs import Inputs
 from kapelle.gateway.request import Request
+from kapelle.gateway.routes import InPath
 from kapelle.observe.metrics import LATENCY_BUCKETS, Counter, Registry
 from kapelle.types.hooks import to_plain
 
@@ -22,23 +23,43 @@ _encode_json = msgspec.json.Encoder(enc_hook=to_plain).encode
 _astuple = msgspec.structs.astuple
 
 
-class Endpoint:
+class Traffic:
+    """The requests to one endpoint: those being answered, in the order they came, and measures of those that were."""
+
+    def __init__(self, name: str, registry: Registry) -> None:
+        self.name = name
+        self.lane = Lane(name)
+        self.running: dict[Request, None] = {}
+        self.seconds = registry.histogram(
+            "kapelle_request_seconds", "Requests, from the last byte in to the answer.", LATENCY_BUCKETS, endpoint=name
+        )
+        registry.gauge(
+            "kapelle_requests_in_flight", "Requests being answered.", lambda: len(self.running), endpoint=name
+        )
+        self._registry = registry
+        self._statuses: dict[int, Counter] = {}
+
+    def count(self, status: int) -> None:
+        """A request was answered with ``status``."""
+        counter = self._statuses.get(status)
+        if counter is None:
+            counter = self._statuses[status] = self._registry.counter(
+                "kapelle_requests_total", "Requests answered.", endpoint=self.name, status=str(status)
+            )
+        counter.value += 1
+
+
+class Endpoint(Traffic):
     """One route of the app."""
 
     def __init__(self, spec: EndpointSpec, app: Any, default_timeout: float, registry: Registry) -> None:
+        super().__init__(spec.name, registry)
         self.spec = spec
         self.inputs = Inputs(spec)
         self.timeout = default_timeout if spec.timeout is None else spec.timeout
-        self.lane = Lane(spec.name)
         self._function: Callable[..., Any] = getattr(app, spec.name)
-        self._registry = registry
-        self.seconds = registry.histogram(
-            "kapelle_request_seconds", "Requests, from the last byte in to the answer.", LATENCY_BUCKETS, endpoint=spec.name
-        )
-        self._statuses: dict[int, Counter] = {}
-        registry.gauge("kapelle_requests_in_flight", "Requests being answered.", lambda: self.lane.count, endpoint=spec.name)
 
-    def begin(self, request: Request, in_path: dict[str, str]) -> Coroutine[Any, Any, Any]:
+    def begin(self, request: Request, in_path: InPath) -> Coroutine[Any, Any, Any]:
         """Read the arguments and call the app; the coroutine of its answer.
 
         Raises:
@@ -48,19 +69,9 @@ class Endpoint:
             return self._function(*_astuple(self.inputs.decode_json(request.body)))  # type: ignore[no-any-return]  # user code
         return self._function(**self.inputs.read(request, in_path))  # type: ignore[no-any-return]  # user code
 
-    def begin_stream(self, request: Request, in_path: dict[str, str]) -> AsyncIterator[Any]:
+    def begin_stream(self, request: Request, in_path: InPath) -> AsyncGenerator[Any, None]:
         """As ``begin``, for an async generator."""
-        arguments: Arguments = self.inputs.read(request, in_path)
-        return self._function(**arguments)  # type: ignore[no-any-return]  # user code
-
-    def count(self, status: int) -> None:
-        """A request was answered with ``status``."""
-        counter = self._statuses.get(status)
-        if counter is None:
-            counter = self._statuses[status] = self._registry.counter(
-                "kapelle_requests_total", "Requests answered.", endpoint=self.spec.name, status=str(status)
-            )
-        counter.value += 1
+        return self._function(**self.inputs.read(request, in_path))  # type: ignore[no-any-return]  # user code
 
 
 def encode(value: Any) -> tuple[bytes, bytes]:

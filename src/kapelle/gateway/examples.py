@@ -30,12 +30,9 @@ def example_of(schema: Schema, schemas: Schemas, depth: int = 0) -> Any:
     """
     if depth > _DEEPEST:
         return None
-    for key in ("examples", "enum"):
-        if schema.get(key):
-            return schema[key][0]
-    for key in ("default", "const"):
+    for key in ("examples", "default", "const", "enum"):
         if key in schema:
-            return schema[key]
+            return schema[key][0] if key in ("examples", "enum") else schema[key]
     chosen = _chosen(schema, schemas)
     if chosen is not None:
         return example_of(chosen, schemas, depth + 1)

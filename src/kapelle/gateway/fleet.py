@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from kapelle.declare.apps import AppSpec
+from kapelle.gateway.link import SILENT_AFTER
 from kapelle.gateway.pool import Pool
 from kapelle.observe.metrics import Registry
 from kapelle.transport.connection import Connection
@@ -29,7 +30,7 @@ class Fleet:
         }
         self.members: list[Member] = []
         self._connect = connect
-        self._version = -1
+        self._checked = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -42,11 +43,14 @@ class Fleet:
         """The services that have none."""
         return [name for name, pool in self.pools.items() if not pool.ready]
 
+    @property
+    def acquainted(self) -> bool:
+        """Whether every replica that is said to serve may be called from here, too."""
+        replicas = (one for one in self.members if one.role == "replica" and one.ready and one.service in self.pools)
+        return all(self.pools[one.service].reaches(one.name) for one in replicas)
+
     def update(self, announcement: Members) -> None:
-        """The members have changed; an announcement older than the last is ignored."""
-        if announcement.version <= self._version:
-            return
-        self._version = announcement.version
+        """The members have changed."""
         self.members = announcement.members
         for name, pool in self.pools.items():
             present = {one.name: one for one in self.members if one.role == "replica" and one.service == name}
@@ -63,6 +67,11 @@ class Fleet:
 
     def check(self, now: float) -> None:
         """Notice silent replicas; called about every second."""
+        late = self._checked and now - self._checked >= SILENT_AFTER
+        self._checked = now
+        if late:
+            # This process stood still, and what the replicas have said meanwhile waits to be read.
+            return
         for pool in self.pools.values():
             pool.check(now)
 

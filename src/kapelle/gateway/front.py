@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable
 from email.utils import formatdate
 
@@ -12,62 +11,77 @@ import structlog
 from kapelle.clock import monotonic, wall
 from kapelle.config.settings import Settings
 from kapelle.core.admission import Admission
-from kapelle.core.deadlines import Deadlines
 from kapelle.declare.context import RequestContext, enter_request
 from kapelle.errors import CallError, DeadlineExceeded, Overloaded, UserCodeError
-from kapelle.gateway.endpoint import Endpoint, encode
+from kapelle.gateway.endpoint import Endpoint, Traffic, encode
 from kapelle.gateway.http import HttpConnection
-from kapelle.gateway.problems import PROBLEM_TYPE, HttpError, problem
-from kapelle.gateway.request import Headers, Request
-from kapelle.gateway.sse import send_events
-from kapelle.ids import is_safe_request_id, is_traceparent, request_ids
+from kapelle.gateway.problems import CLIENT_GONE, PROBLEM_TYPE, HttpError, problem
+from kapelle.gateway.request import Request
+from kapelle.gateway.routes import NOTHING, InPath, Routes, split_target
+from kapelle.gateway.sse import error_event, send_events
+from kapelle.ids import request_ids
 from kapelle.observe.access import AccessLog
 from kapelle.observe.metrics import Registry
 
 log = structlog.get_logger()
 
-_GRAIN = 0.05
+_TICK = 0.05
 _SWEEP_EVERY = 0.5
 
-Fallback = Callable[[Request], Awaitable[None]]
+# What the app's code may end with. SystemExit is one of them: `sys.exit()` ends a request, not the gateway.
+_ENDINGS = (Exception, asyncio.CancelledError, SystemExit)
+
+Fallback = Callable[[Request], Awaitable[int]]
 
 
 class Gateway:
-    """The endpoints of one app behind any number of connections. ``fallback`` answers every other path."""
+    """The endpoints of one app behind any number of connections.
+
+    ``fallback`` answers every other path and returns the status. What it answers is measured, but has no deadline, and
+    only its requests with a body must find a free place, so that health is told under any load.
+    """
 
     def __init__(self, settings: Settings, endpoints: list[Endpoint], fallback: Fallback, registry: Registry) -> None:
         self.max_body = settings.max_body
+        self.max_held = settings.max_request_bytes
         self.header_timeout = settings.header_timeout
         self.body_timeout = settings.body_timeout
         self.keep_alive = settings.keep_alive
+        self.held = 0
         self.draining = False
-        self.date = b""
+        self.preambles: dict[tuple[int, bytes], bytes] = {}
+        self.new_id = request_ids()
         self._settings = settings
         self._fallback = fallback
-        self._registry = registry
-        self._routes = {(one.spec.method, one.spec.path): one for one in endpoints if not one.spec.path_parameters}
-        self._patterns = [(_pattern(one.spec.path), one) for one in endpoints if one.spec.path_parameters]
-        self._admission = Admission(
-            [one.lane for one in endpoints], max_count=settings.max_requests, max_bytes=settings.max_request_bytes
-        )
+        self._endpoints = endpoints
+        self._other = Traffic("", registry)
+        self._routes = Routes([(one.spec, one) for one in endpoints])
+        self._direct = self._routes.direct
+        lanes = [one.lane for one in (*endpoints, self._other)]
+        self._admission = Admission(lanes, max_count=settings.max_requests, max_bytes=settings.max_request_bytes)
         self._access = AccessLog(settings.access_log)
         self._connections: set[HttpConnection] = set()
-        self._deadlines: Deadlines[Request] = Deadlines(grain=_GRAIN, over=lambda request: request.finished)
-        self._new_id = request_ids()
-        self._loop = asyncio.get_running_loop()
-        self._active = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._something_ended = asyncio.Event()
         self._checks: list[Callable[[float], None]] = []
         registry.gauge("kapelle_connections", "Open client connections.", lambda: len(self._connections))
-        self._swept = 0.0
-        self._ticker = self._loop.call_later(_GRAIN, self._tick)
-        self.date = formatdate(wall(), usegmt=True).encode()
+        self._loop = asyncio.get_running_loop()
+        self.now = self._swept = monotonic()
+        self.date = _date()
+        self._ticker = self._loop.call_later(_TICK, self._tick)
 
     @property
     def in_flight(self) -> int:
         """Requests that are being answered."""
-        return self._active
+        return sum(len(one.running) for one in self._endpoints) + len(self._other.running)
+
+    def allowed(self, path: str) -> list[str]:
+        """The methods that the app serves at a decoded path."""
+        return self._routes.allowed(path)
+
+    @property
+    def admitted(self) -> int:
+        """Requests that hold a place."""
+        return self._admission.in_flight
 
     # --- connections --------------------------------------------------------------------------------------------------
 
@@ -81,125 +95,112 @@ class Gateway:
 
     def closed(self, connection: HttpConnection) -> None:
         self._connections.discard(connection)
-
-    def rejected(self, status: int) -> None:
-        """A request was refused before it had a route."""
-        self._registry.counter(
-            "kapelle_requests_total", "Requests answered.", endpoint="", status=str(status)
-        ).inc()
-
-    def request_id(self, headers: Headers) -> str:
-        """The client's own id where it may be taken over, else a new one."""
-        for name, value in headers:
-            if name == b"x-request-id":
-                text = value.decode("latin-1")
-                if is_safe_request_id(text):
-                    return text
-        return self._new_id()
+        self._something_ended.set()
 
     # --- requests -----------------------------------------------------------------------------------------------------
 
+    def refuse(self, request: Request, error: HttpError) -> None:
+        """Answer a request that cannot be read, or whose like is not served here."""
+        request.id = request.id or self.new_id()
+        self._other.count(error.status)
+        status, headers, body = problem(error, request.id)
+        request.connection.respond(request, status, PROBLEM_TYPE, body, headers)
+
     def handle(self, request: Request) -> None:
         """Answer a complete request."""
-        request.began = now = monotonic()
-        request.id = self.request_id(request.headers)
-        self._active += 1
-        self._idle.clear()
-        endpoint = self._routes.get((request.method, request.path))
-        in_path: dict[str, str] = {}
+        request.began = monotonic()
+        if not request.id:
+            request.id = self.new_id()
+        endpoint = self._direct.get((request.method, request.target))
         if endpoint is None:
-            endpoint, in_path = self._match(request)
-            if endpoint is None:
-                request.task = self._loop.create_task(self._fall_back(request))
-                return
-        for name, value in request.headers:
-            if name == b"traceparent":
-                text = value.decode("latin-1")
-                request.trace = text if is_traceparent(text) else ""
-        if not self._admission.enter(endpoint.lane, request.size):
-            self._answer_error(request, endpoint, Overloaded("the gateway is full", retry_after=1.0))
-            return
-        request.task = self._loop.create_task(self._run(request, endpoint, in_path))
-        self._deadlines.add(now + endpoint.timeout, request)
+            self._handle_indirect(request)
+        else:
+            request.path = endpoint.spec.path
+            self._admit(request, endpoint, NOTHING)
 
-    async def _run(self, request: Request, endpoint: Endpoint, in_path: dict[str, str]) -> None:
+    def _handle_indirect(self, request: Request) -> None:
+        path, request.query = split_target(request.target)
+        request.path = path.decode("latin-1")
+        endpoint, in_path = self._routes.find(request.method, path)
+        if endpoint is not None:
+            self._admit(request, endpoint, in_path)
+        elif request.size and not self._admission.enter(self._other.lane, request.size):
+            self._fail(request, self._other, Overloaded("the gateway is full"))
+        else:
+            self._other.running[request] = None
+            request.task = self._loop.create_task(self._fall_back(request))
+
+    def _admit(self, request: Request, endpoint: Endpoint, in_path: InPath) -> None:
+        if self._admission.enter(endpoint.lane, request.size):
+            endpoint.running[request] = None
+            request.task = self._loop.create_task(self._run(request, endpoint, in_path))
+        else:
+            self._fail(request, endpoint, Overloaded("the gateway is full"))
+
+    async def _run(self, request: Request, endpoint: Endpoint, in_path: InPath) -> None:
+        request.started = True
         enter_request(RequestContext(request.id, request.trace, request.began + endpoint.timeout))
         try:
+            if request.abandoned or request.expired:
+                raise asyncio.CancelledError
             if endpoint.spec.streams:
                 await send_events(request, endpoint.begin_stream(request, in_path))
-                self._finish(request, endpoint, 200)
+                content_type = body = b""
             else:
                 content_type, body = encode(await endpoint.begin(request, in_path))
-                request.connection.respond(request, 200, content_type, body)
-                self._finish(request, endpoint, 200)
-        except asyncio.CancelledError:
-            if request.expired:
-                self._answer_error(request, endpoint, DeadlineExceeded(f"no answer within {endpoint.timeout:g} s"))
-            else:
-                # The client went away; 499 is how nginx taught people to read that.
-                self._finish(request, endpoint, 499)
-        except Exception as error:  # noqa: BLE001 - the app's own code may raise anything; the client gets a problem body
-            self._answer_error(request, endpoint, error)
-        finally:
+        except _ENDINGS as error:
             self._admission.leave(endpoint.lane, request.size)
-
-    def _answer_error(self, request: Request, endpoint: Endpoint, error: BaseException) -> None:
-        status, headers, body = problem(error, request.id)
-        if status == 500 and not isinstance(error, UserCodeError):
-            log.error("request failed", endpoint=endpoint.spec.name, request=request.id, exc_info=error)
-        elif status >= 500:
-            detail = error.detail if isinstance(error, CallError) else str(error)
-            log.warning("request failed", endpoint=endpoint.spec.name, request=request.id, status=status, detail=detail)
-        if not request.finished:
-            request.connection.respond(request, status, PROBLEM_TYPE, body, headers)
-        self._finish(request, endpoint, status)
-
-    def _finish(self, request: Request, endpoint: Endpoint, status: int) -> None:
-        request.finished = True
-        took = monotonic() - request.began
-        endpoint.count(status)
-        endpoint.seconds.observe(took)
-        self._access.write(request.method, request.path, status, took, request.id)
-        self._leave()
+            reason = _reason(request, error, endpoint.timeout)
+            if request.begun:
+                request.connection.end_stream(request, error_event(request, reason))
+            self._fail(request, endpoint, reason)
+        else:
+            self._admission.leave(endpoint.lane, request.size)
+            self._done(request, endpoint, 200)
+            if endpoint.spec.streams:
+                request.connection.end_stream(request)
+            else:
+                request.connection.respond(request, 200, content_type, body)
 
     async def _fall_back(self, request: Request) -> None:
+        request.started = True
         enter_request(RequestContext(request.id, request.trace, request.began + self._settings.request_timeout))
-        status = 500
+        failure: BaseException | None = None
+        status = 0
         try:
-            await self._fallback(request)
-        except asyncio.CancelledError:
+            if request.abandoned:
+                raise asyncio.CancelledError
+            status = await self._fallback(request)
+        except _ENDINGS as error:
+            failure = error
+        if request.size:
+            self._admission.leave(self._other.lane, request.size)
+        if failure is None:
+            self._done(request, self._other, status)
+        else:
+            self._fail(request, self._other, failure)
+
+    def _fail(self, request: Request, traffic: Traffic, error: BaseException) -> None:
+        """The end of a request that has no good answer."""
+        if request.abandoned:
+            self._done(request, traffic, CLIENT_GONE)
+            return
+        status, headers, body = problem(error, request.id)
+        _log_failure(request, traffic.name, status, error)
+        self._done(request, traffic, status)
+        if request.begun and not request.finished:
             request.connection.abort()
-        except Exception as error:  # noqa: BLE001 - a mounted application may raise anything
-            if not isinstance(error, HttpError):
-                log.exception("mounted application failed", path=request.path)
-            status, headers, body = problem(error, request.id)
+        elif not request.finished:
             request.connection.respond(request, status, PROBLEM_TYPE, body, headers)
-        finally:
-            request.finished = True
-            self._leave()
 
-    def _leave(self) -> None:
-        self._active -= 1
-        if not self._active:
-            self._idle.set()
-
-    def _match(self, request: Request) -> tuple[Endpoint | None, dict[str, str]]:
-        method = request.method
-        if method == "HEAD":
-            method = "GET"
-            found = self._routes.get((method, request.path))
-            if found is not None:
-                return found, {}
-        for pattern, endpoint in self._patterns:
-            matched = pattern.fullmatch(request.path)
-            if matched is not None and endpoint.spec.method == method:
-                return endpoint, matched.groupdict()
-        return None, {}
-
-    def allowed(self, path: str) -> list[str]:
-        """The methods that the app serves at ``path``."""
-        exact = [method for method, known in self._routes if known == path]
-        return exact + [one.spec.method for pattern, one in self._patterns if pattern.fullmatch(path)]
+    def _done(self, request: Request, traffic: Traffic, status: int) -> None:
+        took = monotonic() - request.began
+        traffic.running.pop(request, None)
+        traffic.count(status)
+        traffic.seconds.observe(took)
+        self._access.write(request.method, request.path, status, took, request.id)
+        if self.draining:
+            self._something_ended.set()
 
     # --- time ---------------------------------------------------------------------------------------------------------
 
@@ -208,18 +209,17 @@ class Gateway:
         self._checks.append(check)
 
     def _tick(self) -> None:
-        now = monotonic()
-        for request in self._deadlines.expired(now):
-            request.expired = True
-            if request.task is not None:
-                request.task.cancel()
+        self._ticker = self._loop.call_later(_TICK, self._tick)
+        self.now = now = monotonic()
+        for endpoint in self._endpoints:
+            _expire(endpoint, now)
         if now - self._swept >= _SWEEP_EVERY:
             self._swept = now
             self._sweep(now)
-        self._ticker = self._loop.call_later(_GRAIN, self._tick)
 
     def _sweep(self, now: float) -> None:
-        self.date = formatdate(wall(), usegmt=True).encode()
+        self.date = _date()
+        self.preambles.clear()
         for connection in list(self._connections):
             if connection.overdue and now >= connection.overdue:
                 connection.time_out()
@@ -229,18 +229,20 @@ class Gateway:
 
     # --- the end ------------------------------------------------------------------------------------------------------
 
-    async def drain(self, timeout: float) -> bool:
-        """Answer what runs, close what idles; False when some requests were still running at the end."""
+    async def drain(self, seconds: float) -> bool:
+        """Answer what runs and what has begun to arrive, close what rests; False when time ran out before."""
         self.draining = True
         try:
-            async with asyncio.timeout(timeout):
-                await self._idle.wait()
-                clean = True
+            async with asyncio.timeout(seconds):
+                while True:
+                    for connection in list(self._connections):
+                        connection.hang_up()
+                    if not self._connections and not self.in_flight:
+                        return True
+                    self._something_ended.clear()
+                    await self._something_ended.wait()
         except TimeoutError:
-            clean = False
-        for connection in list(self._connections):
-            connection.hang_up()
-        return clean
+            return not self.in_flight
 
     def close(self) -> None:
         """Cut off whatever is left."""
@@ -249,7 +251,28 @@ class Gateway:
             connection.abort()
 
 
-def _pattern(path: str) -> re.Pattern[str]:
-    parts = re.split(r"\{(\w+)\}", path)
-    text = "".join(re.escape(part) if index % 2 == 0 else f"(?P<{part}>[^/]+)" for index, part in enumerate(parts))
-    return re.compile(text)
+def _expire(endpoint: Endpoint, now: float) -> None:
+    """Cancel the requests whose time is over: the oldest ones, because all of an endpoint have the same time."""
+    for request in endpoint.running:
+        if request.began + endpoint.timeout > now:
+            break
+        if not request.expired:
+            request.expired = True
+            request.cancel()
+
+
+def _reason(request: Request, error: BaseException, timeout: float) -> BaseException:
+    """Why a request failed: the app's code may turn a cancellation into anything."""
+    return DeadlineExceeded(f"no answer within {timeout:g} s") if request.expired else error
+
+
+def _log_failure(request: Request, endpoint: str, status: int, error: BaseException) -> None:
+    if status == 500 and not isinstance(error, UserCodeError):
+        log.error("request failed", endpoint=endpoint, path=request.path, request=request.id, exc_info=error)
+    elif status >= 500:
+        detail = error.detail if isinstance(error, CallError | HttpError) else str(error)
+        log.warning("request failed", endpoint=endpoint, request=request.id, status=status, detail=detail)
+
+
+def _date() -> bytes:
+    return formatdate(wall(), usegmt=True).encode("ascii")

@@ -1,15 +1,17 @@
-"""From an HTTP request to the arguments of an endpoint, by its annotations; what does not fit never reaches user code."""
+"""From an HTTP request to the arguments of an endpoint, by its annotations; what does not fit stays outside."""
 
 from __future__ import annotations
 
-import inspect
+import math
 import re
 from collections.abc import Callable
 from dataclasses import is_dataclass
 from types import UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from urllib.parse import unquote
 
 import msgspec
+import numpy as np
 
 from kapelle.declare.apps import EndpointSpec
 from kapelle.declare.parameters import Parameter, Upload, record_type
@@ -17,13 +19,12 @@ from kapelle.errors import DeclarationError, InvalidInput
 from kapelle.gateway.multipart import read_multipart
 from kapelle.gateway.problems import HttpError
 from kapelle.gateway.request import Request
+from kapelle.gateway.routes import InPath
 from kapelle.types.hooks import from_plain, is_pydantic
 from kapelle.wire.payload import split_path
 
 Arguments = dict[str, Any]
 Reader = Callable[[Request], Arguments]
-
-_MISSING = inspect.Parameter.empty
 
 
 def is_model(annotation: Any) -> bool:
@@ -53,6 +54,7 @@ class Inputs:
         self.kind = self._kind(spec)
         for parameter in self.path + self.query:
             _check_text_parameter(spec, parameter)
+        self._form_decoders = {one.name: _decoder(one.annotation) for one in self.body if self._is_json_part(one)}
         self._readers = self._make_readers(spec)
         # The common case, one JSON object, is decoded straight into the arguments.
         self.decode_json: Callable[[bytes], Any] | None = None
@@ -60,7 +62,7 @@ class Inputs:
         if self.kind == "json" and not self.path and not self.query:
             self.decode_json = self._json_decoder(spec)
 
-    def read(self, request: Request, in_path: dict[str, str]) -> Arguments:
+    def read(self, request: Request, in_path: InPath) -> Arguments:
         """The arguments by name.
 
         Raises:
@@ -69,7 +71,7 @@ class Inputs:
         """
         arguments: Arguments = {}
         for parameter in self.path:
-            arguments[parameter.name] = _convert_text(parameter, in_path[parameter.name], "path")
+            arguments[parameter.name] = _convert_text(parameter, _unquoted(parameter, in_path[parameter.name]), "path")
         if self.query:
             arguments.update(self._read_query(request))
         for reader in self._readers:
@@ -88,6 +90,9 @@ class Inputs:
                 raise DeclarationError(f"{spec.name}: a raw body is one bytes parameter alone; found {names}")
             return "raw"
         return "model" if len(kinds) == 1 and is_model(kinds[0]) else "json"
+
+    def _is_json_part(self, parameter: Parameter) -> bool:
+        return self.kind == "multipart" and not is_upload(unwrapped(parameter.annotation))
 
     def _make_readers(self, spec: EndpointSpec) -> list[Reader]:
         if self.kind == "raw":
@@ -142,15 +147,14 @@ class Inputs:
         arguments: Arguments = {}
         for parameter in self.body:
             name = parameter.name
-            is_list = get_origin(unwrapped(parameter.annotation)) is list
-            if is_upload(unwrapped(parameter.annotation)):
-                found: list[Any] = files.pop(name, [])
-                value = found if is_list else found[0] if found else _MISSING
-            else:
-                texts = fields.pop(name, [])
-                value = _convert_text(parameter, texts[-1], "form") if texts else _MISSING
-            if value is not _MISSING:
-                arguments[name] = value
+            texts, uploads = fields.pop(name, []), files.pop(name, [])
+            wants_file = is_upload(unwrapped(parameter.annotation))
+            if (texts and wants_file) or (uploads and not wants_file):
+                expected = "a file (a part with a filename)" if wants_file else "text (a part without a filename)"
+                raise InvalidInput(f"expected {expected}", path=f"form.{name}")
+            values: list[Any] = uploads or texts
+            if values:
+                arguments[name] = self._form_value(parameter, values)
             elif parameter.required:
                 raise InvalidInput(f"missing required part {name!r} of the multipart body", path=f"form.{name}")
         unknown = [*fields, *files]
@@ -159,10 +163,40 @@ class Inputs:
             raise InvalidInput(f"unknown part {unknown[0]!r}; expected {expected}", path=f"form.{unknown[0]}")
         return arguments
 
+    def _form_value(self, parameter: Parameter, values: list[Any]) -> Any:
+        annotation = unwrapped(parameter.annotation)
+        path = f"form.{parameter.name}"
+        if get_origin(annotation) is list and (is_upload(annotation) or is_text(get_args(annotation)[0])):
+            return values if is_upload(annotation) else _convert(parameter, values, "form")
+        if len(values) > 1:
+            raise InvalidInput(f"expected one part {parameter.name!r}, got {len(values)}", path=path)
+        if annotation is Upload:
+            return values[0]
+        if is_text(annotation):
+            return _convert_text(parameter, values[0], "form")
+        try:
+            return self._form_decoders[parameter.name](values[0].encode())
+        except InvalidInput as error:
+            raise InvalidInput(error.detail, path=path + error.path.removeprefix("$")) from None
+        except HttpError as error:
+            raise InvalidInput(f"expected JSON: {error.detail}", path=path) from None
+
 
 def is_upload(annotation: Any) -> bool:
     """Whether ``annotation`` is ``Upload`` or ``list[Upload]``."""
     return annotation is Upload or (get_origin(annotation) is list and get_args(annotation) == (Upload,))
+
+
+def is_text(annotation: Any) -> bool:
+    """Whether values of this type are written as plain text in a URL or a form: text, numbers, flags, enums, dates."""
+    if get_origin(annotation) in (Union, UnionType):
+        return all(is_text(one) for one in get_args(annotation))
+    if get_origin(annotation) is Annotated:
+        return is_text(get_args(annotation)[0])
+    if get_origin(annotation) is Literal or annotation is Any:
+        return True
+    structured = (dict, list, tuple, set, frozenset, bytes, bytearray, np.ndarray)
+    return isinstance(annotation, type) and not is_model(annotation) and not issubclass(annotation, structured)
 
 
 def _decoder(annotation: Any) -> Callable[[bytes], Any]:
@@ -188,13 +222,20 @@ def _decoder(annotation: Any) -> Callable[[bytes], Any]:
 
 def _check_text_parameter(spec: EndpointSpec, parameter: Parameter) -> None:
     annotation = unwrapped(parameter.annotation)
-    if get_origin(annotation) is list:
+    if get_origin(annotation) is list and parameter.name not in spec.path_parameters:
         annotation = get_args(annotation)[0]
-    if is_model(annotation) or annotation in (dict, Upload):
+    if not is_text(annotation):
         raise DeclarationError(
-            f"{spec.name}: {parameter.name} comes from the URL, so it must be text, a number, a flag, an enum or a list "
-            f"of these; found {parameter.annotation!r}"
+            f"{spec.name}: {parameter.name} comes from the URL, so it must be text, a number, a flag, an enum or, in "
+            f"the query, a list of these; found {parameter.annotation!r}"
         )
+
+
+def _unquoted(parameter: Parameter, text: str) -> str:
+    try:
+        return unquote(text, errors="strict")
+    except UnicodeDecodeError:
+        raise InvalidInput("expected UTF-8 text", path=f"path.{parameter.name}") from None
 
 
 def _convert_text(parameter: Parameter, text: str, place: str) -> Any:
@@ -206,8 +247,13 @@ def _convert_text(parameter: Parameter, text: str, place: str) -> Any:
     return _convert(parameter, text, place)
 
 
-def _convert(parameter: Parameter, value: Any, place: str) -> Any:
+def _convert(parameter: Parameter, given: Any, place: str) -> Any:
     try:
-        return msgspec.convert(value, parameter.annotation, strict=False, dec_hook=from_plain)
+        value = msgspec.convert(given, parameter.annotation, strict=False, dec_hook=from_plain)
     except msgspec.ValidationError as error:
-        raise InvalidInput(str(error), path=f"{place}.{parameter.name}") from None
+        detail, path = split_path(str(error))
+        raise InvalidInput(detail, path=f"{place}.{parameter.name}{path.removeprefix('$')}") from None
+    for number in value if isinstance(value, list) else [value]:
+        if isinstance(number, float) and not math.isfinite(number):
+            raise InvalidInput(f"expected a finite number, got {number}", path=f"{place}.{parameter.name}")
+    return value

@@ -123,8 +123,9 @@ class Link:
             self._pinged = now
             self._send(messages.Ping(0))
 
-    def hurry(self) -> None:
-        """The replica is said to be there: dial now instead of waiting."""
+    def hurry(self, connect: Callable[[], Awaitable[Connection]]) -> None:
+        """The replica is said to be there, perhaps at another address: dial now instead of waiting."""
+        self._connect = connect
         self._hurry.set()
 
     async def close(self) -> None:

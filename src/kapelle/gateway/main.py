@@ -1,4 +1,7 @@
-"""The gateway process: ``python -m kapelle.gateway.main ORDERS``. The only place of the gateway that chooses adapters."""
+"""The gateway process: ``python -m kapelle.gateway.main NAME``, with its orders on the standard input.
+
+The only place of the gateway that chooses adapters.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ import signal
 import socket
 import ssl
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import structlog
@@ -25,11 +30,15 @@ from kapelle.observe.metrics import Registry
 from kapelle.observe.process import register_process_metrics, settle
 from kapelle.transport import sockets
 from kapelle.transport.connection import Connection
-from kapelle.transport.door import lend_door
-from kapelle.transport.supervision import Supervised
+from kapelle.transport.door import Lender
+from kapelle.transport.supervision import Supervised, report_failure
+from kapelle.wire.messages import Members
 
 log = structlog.get_logger()
 
+_FAILED = "the gateway did not start"
+_ACQUAINTANCE = 5.0
+"""Seconds a gateway gives itself to reach the replicas that are there before it lets clients in."""
 _SETTLE = 0.2
 """Seconds between saying "not ready" and closing the door, for connections that are on their way."""
 
@@ -39,60 +48,111 @@ async def dial(address: str) -> Connection:
     return await sockets.connect(sockets.Address.parse(address))
 
 
+class State:
+    """How far the gateway is: ``starting``, ``waiting`` (for replicas), ``ready``, ``draining``."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self.name = "starting"
+        self.on_change: Callable[[], None] = lambda: None
+        self._fleet = fleet
+        self._acquainted = asyncio.Event()
+        fleet.on_change = self._look
+
+    def heard(self, announcement: Members) -> None:
+        """The controller says who is there."""
+        self._fleet.update(announcement)
+        self._look()
+
+    async def acquainted(self) -> None:
+        """Return when every replica that is there has been reached, or that takes too long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_ACQUAINTANCE):
+                await self._acquainted.wait()
+
+    def opened(self) -> None:
+        """Clients are let in."""
+        self._set("waiting")
+        self._look()
+
+    def drained(self) -> None:
+        """No more of them are let in."""
+        self._set("draining")
+
+    def _look(self) -> None:
+        if self._fleet.members and self._fleet.acquainted:
+            self._acquainted.set()
+        if self.name == "waiting" and self._fleet.ready:
+            self._set("ready")
+
+    def _set(self, name: str) -> None:
+        self.name = name
+        self.on_change()
+
+
 async def serve(spec: AppSpec, orders: GatewayOrders) -> int:
     """Run until drained; the exit code."""
     settings = orders.settings
     registry = Registry(gateway=orders.name)
     register_process_metrics(registry)
     fleet = Fleet(spec, orders.shard_counts, orders.name, dial, registry)
+    state = State(fleet)
     collector = Collector(orders.name, registry, fleet, dial, orders.controller)
     assembly = Assembly(spec, fleet, settings, registry, collector.collect)
-    door = socket.socket(fileno=orders.http)
-    state = "starting"
-    end = asyncio.Event()
-    timeout = settings.drain_timeout
+    asked: asyncio.Future[float] = asyncio.get_running_loop().create_future()
 
-    def drain(seconds: float) -> None:
-        nonlocal timeout
-        timeout = seconds
-        end.set()
+    def drain(timeout: float) -> None:
+        if not asked.done():
+            asked.set_result(timeout)
 
     supervised = Supervised(
-        health=lambda: (state, "", assembly.in_flight, 0),
+        health=lambda: (state.name, "", assembly.in_flight, 0),
         collect=registry.collect,
         on_drain=drain,
-        on_members=fleet.update,
+        on_members=state.heard,
     )
-    def standing_changed() -> None:
-        nonlocal state
-        if state == "starting" and fleet.ready:
-            state = "ready"
-            supervised.announce()
-
-    loop = asyncio.get_running_loop()
+    state.on_change = supervised.announce
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, drain, timeout)
+        asyncio.get_running_loop().add_signal_handler(number, drain, settings.drain_timeout)
     control = await sockets.serve(socket.socket(fileno=orders.control), supervised.accept)
-    lending = await lend_door(orders.door, door)
-    root = Path(orders.artifact) if orders.artifact else Path()
-    await assembly.start(lambda name: root / name)
-    server = await loop.create_server(assembly.gateway.connection, sock=door, ssl=tls(settings))
-    fleet.on_change = standing_changed
-    standing_changed()
+    door = socket.socket(fileno=orders.http)
+    lender = Lender(Path(orders.door), door)
+    starting = asyncio.create_task(_start(assembly, state, orders))
+    await asyncio.wait((starting, asked), return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():
+        # It never took a request; a constructor cannot be stopped, and need not be waited for.
+        starting.cancel()
+        log.info("ended before it was ready")
+        return 0
+    try:
+        context = starting.result()
+    except Exception as error:  # noqa: BLE001 - user code; the log and the supervisor are told why the process ends
+        log.exception(_FAILED)
+        await supervised.fail(error)
+        return 1
+    server = await asyncio.get_running_loop().create_server(assembly.gateway.connection, sock=door, ssl=context)
+    state.opened()
     settle()
-    await end.wait()
-    state = "draining"
+    timeout = await asked
     assembly.gateway.draining = True
-    supervised.announce()
-    lending.close()
+    state.drained()
     await asyncio.sleep(_SETTLE)
+    lender.close()
     server.close()
     clean = await assembly.gateway.drain(timeout)
     await assembly.close()
     control.close()
-    supervised.close()
+    await supervised.close()
     log.info("drained" if clean else "gave up on requests that did not finish in time")
     return 0 if clean else 1
+
+
+async def _start(assembly: Assembly, state: State, orders: GatewayOrders) -> ssl.SSLContext | None:
+    """All that comes before clients are let in; those that came wait in the door's queue."""
+    context = tls(orders.settings)
+    root = Path(orders.artifact) if orders.artifact else Path()
+    await assembly.start(lambda name: root / name)
+    await state.acquainted()
+    return context
 
 
 def tls(settings: Settings) -> ssl.SSLContext | None:
@@ -111,14 +171,16 @@ def tls(settings: Settings) -> ssl.SSLContext | None:
 
 def main() -> int:
     """Entry point; the exit code."""
-    orders = decode_gateway(sys.argv[1])
+    orders = decode_gateway(sys.stdin.buffer.read())
     configure(format=orders.settings.log_format, level=orders.settings.log_level, service="gateway", replica=orders.name)
     capture_prints()
     try:
-        return uvloop.run(serve(Target(orders.target).load(), orders))
-    except Exception:  # noqa: BLE001 - the log is the only place where the reason of a failed start can be seen
-        log.exception("the gateway did not start")
+        spec = Target(orders.target).load()
+    except Exception as error:  # noqa: BLE001 - importing runs user code, which may raise anything
+        log.exception(_FAILED)
+        uvloop.run(report_failure(orders.control, error))
         return 1
+    return uvloop.run(serve(spec, orders))
 
 
 if __name__ == "__main__":

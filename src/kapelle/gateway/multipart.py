@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from python_multipart.exceptions import FormParserError
@@ -12,8 +13,10 @@ from kapelle.errors import InvalidInput
 from kapelle.gateway.problems import HttpError
 from kapelle.gateway.request import Request
 
+# It warns of each malformed body; the client is told, and could flood the log.
+logging.getLogger("python_multipart").setLevel(logging.ERROR)
+
 MAX_PARTS = 256
-MAX_PART_HEADER = 8 << 10
 
 
 class _Part:
@@ -51,22 +54,17 @@ class _Collector:
 
     def _header_field(self, data: bytes, start: int, end: int) -> None:
         self._name += data[start:end]
-        self._check()
 
     def _header_value(self, data: bytes, start: int, end: int) -> None:
         self._value += data[start:end]
-        self._check()
 
     def _header_end(self) -> None:
+        # The parser bounds the number and the length of headers.
         self.parts[-1].headers[self._name.lower()] = self._value
         self._name = self._value = b""
 
     def _end(self) -> None:
         self.ended = True
-
-    def _check(self) -> None:
-        if len(self._name) + len(self._value) > MAX_PART_HEADER:
-            raise InvalidInput(f"a part's header is over {MAX_PART_HEADER} bytes", path="form")
 
 
 def read_multipart(request: Request) -> tuple[dict[str, list[str]], dict[str, list[Upload]]]:

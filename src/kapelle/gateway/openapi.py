@@ -18,7 +18,7 @@ from kapelle.declare.parameters import Parameter
 from kapelle.errors import ContractError
 from kapelle.gateway.docstrings import Docstring, parse
 from kapelle.gateway.examples import example_of
-from kapelle.gateway.inputs import Inputs, is_upload, unwrapped
+from kapelle.gateway.inputs import Inputs, is_text, is_upload, unwrapped
 from kapelle.gateway.schemas import Schema, Schemas
 from kapelle.types.hooks import from_plain, to_plain
 
@@ -59,6 +59,8 @@ _PROBLEMS = {
     503: ("Unavailable", "Nobody is ready to do the work. Try again after the seconds in Retry-After."),
     504: ("DeadlineExceeded", "There was no answer within the request's time."),
 }
+
+_JSON_PART = {"contentType": "application/json"}
 
 _HEADERS = {
     "RequestId": {
@@ -138,7 +140,7 @@ class _Operation:
         for parameter in self._inputs.path:
             schema = self._text_schema(parameter)
             if schema.get("type") == "string":
-                schema.setdefault("pattern", "^[^/]+$")
+                schema.setdefault("minLength", 1)
             found.append(self._parameter(parameter, "path", schema) | {"name": names[parameter.name], "required": True})
         return found + [self._parameter(one, "query", self._text_schema(one)) for one in self._inputs.query]
 
@@ -177,7 +179,10 @@ class _Operation:
                 content = {"application/json": {"schema": schema, **shown}}
                 described = {"description": self._doc.parameters.get(first.name, "")}
             case "multipart":
-                content = {"multipart/form-data": {"schema": self._object(self._part)}}
+                encoding = {one.name: _JSON_PART for one in inputs.body if _is_structured(one)}
+                content = {
+                    "multipart/form-data": {"schema": self._object(self._part), **_filled({"encoding": encoding})}
+                }
             case _:
                 schema = self._object(self._field)
                 content = {"application/json": {"schema": schema, **_filled({"example": self._example(schema)})}}
@@ -199,7 +204,7 @@ class _Operation:
         annotation = unwrapped(parameter.annotation)
         if is_upload(annotation):
             return {"type": "array", "items": _BINARY} if get_origin(annotation) is list else _BINARY
-        return self._text_schema(parameter)
+        return self._field(parameter) if _is_structured(parameter) else self._text_schema(parameter)
 
     def _example(self, schema: Schema) -> Any:
         """A body of this schema that would be accepted; None where one cannot be made up."""
@@ -211,17 +216,20 @@ class _Operation:
 
     def _answer(self) -> Schema:
         returns = self._spec.signature.returns
-        content = self._events(returns) if self._spec.streams else self._content(returns)
-        return {"description": self._doc.returns or "The answer.", "headers": _REQUEST_ID, "content": content}
+        if self._spec.streams:
+            described = self._doc.returns or "A stream of server-sent events."
+            described += (
+                " The data of each event is JSON. An error on the way ends it with an event `error`, a Problem."
+            )
+            return {"description": described, "headers": _REQUEST_ID, "content": self._events(returns)}
+        described = self._doc.returns or "The answer."
+        return {"description": described, "headers": _REQUEST_ID, "content": self._content(returns)}
 
     def _events(self, returns: Any) -> Schema:
+        """OpenAPI 3.1 has no word for the items of a stream (3.2 has), so an extension says it."""
         arguments = get_args(returns)
         item = self._schemas.of(arguments[0] if arguments else Any, "output")
-        text = (
-            "Server-sent events. The data of each is JSON, described by x-item-schema. An error after the first event "
-            "ends the stream with an event `error`, whose data is a Problem."
-        )
-        return {"text/event-stream": {"schema": {"type": "string", "description": text}, "x-item-schema": item}}
+        return {"text/event-stream": {"x-item-schema": item}}
 
     def _content(self, returns: Any) -> Schema:
         """The forms of an answer: bytes and text go out as they are, all else as JSON."""
@@ -231,13 +239,20 @@ class _Operation:
         for member in members:
             if _plain(member) in (bytes, bytearray):
                 content["application/octet-stream"] = {"schema": _BINARY}
-            elif _is_text(_plain(member)):
+            elif _is_string(_plain(member)):
                 content["text/plain"] = {"schema": self._schemas.of(member, "output")}
             else:
                 rest.append(member)
         if rest:
             content["application/json"] = {"schema": self._schemas.of(reduce(or_, rest), "output")}
         return content
+
+
+def _is_structured(parameter: Parameter) -> bool:
+    """Whether a part of a form is written as JSON: neither files nor text, once or repeated."""
+    annotation = unwrapped(parameter.annotation)
+    item = get_args(annotation)[0] if get_origin(annotation) is list else annotation
+    return not is_upload(annotation) and not is_text(item)
 
 
 def _statuses(inputs: Inputs, calls_others: bool) -> list[int]:
@@ -283,7 +298,7 @@ def _plain(annotation: Any) -> Any:
     return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
 
 
-def _is_text(annotation: Any) -> bool:
+def _is_string(annotation: Any) -> bool:
     if get_origin(annotation) is Literal:
         return all(isinstance(value, str) for value in get_args(annotation))
     return inspect.isclass(annotation) and issubclass(annotation, str)

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from kapelle.clock import monotonic
-from kapelle.core.balance import Balancer
+from kapelle.core.balance import Balancer, Standing
 from kapelle.core.budget import Budget
 from kapelle.core.ticket import Setback, Ticket, Verdict
 from kapelle.declare.context import current_request
@@ -72,13 +72,18 @@ class Pool:
         """Whether a replica may be called for this shard."""
         return self._balancers[shard].usable > 0
 
+    def reaches(self, name: str) -> bool:
+        """Whether this replica may be called."""
+        link = self._links.get(name)
+        return link is not None and link.candidate.standing is not Standing.UNREADY
+
     def add(self, name: str, connect: Callable[[], Awaitable[Connection]]) -> None:
         """A replica appeared, or is said to be back."""
         link = self._links.get(name)
         if link is None:
             self._links[name] = Link(name, self._caller, connect, self._changed)
         else:
-            link.hurry()
+            link.hurry(connect)
 
     async def remove(self, name: str) -> None:
         """A replica is gone for good."""

@@ -23,6 +23,9 @@ STATUS: dict[type[BaseException], int] = {
 }
 """What each error is to a client; the nearest class in the error's ancestry counts, and anything else is 500."""
 
+CLIENT_GONE = 499
+"""Counted and logged for requests whose client went away; nginx taught people to read it."""
+
 PROBLEM_TYPE = b"application/problem+json"
 
 _encode = msgspec.json.Encoder().encode
@@ -31,12 +34,19 @@ _encode = msgspec.json.Encoder().encode
 class HttpError(Exception):
     """A request that HTTP itself refuses: no route, a malformed head, a body that is too large."""
 
-    def __init__(self, status: int, detail: str, *, code: str = "http", headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
+    def __init__(
+        self, status: int, detail: str, *, code: str = "http", headers: tuple[tuple[bytes, bytes], ...] = ()
+    ) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
         self.code = code
         self.headers = headers
+
+
+def overloaded(status: int, detail: str) -> HttpError:
+    """A refusal for lack of room, before the request is known well enough to be one of an endpoint."""
+    return HttpError(status, detail, code=errors.Overloaded.code, headers=((b"retry-after", b"1"),))
 
 
 def status_of(error: BaseException) -> int:
@@ -49,24 +59,31 @@ def status_of(error: BaseException) -> int:
 def problem(error: BaseException, request_id: str) -> tuple[int, tuple[tuple[bytes, bytes], ...], bytes]:
     """Status, extra headers and body that tell a client about ``error``.
 
-    Exceptions of the app's own code are not described: their text may hold anything. The log has them by request id.
+    Exceptions of the app's and the services' own code are not described: their text may hold anything. The log has them
+    by request id.
     """
     status = status_of(error)
-    body: dict[str, Any] = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
+    code, detail = _described(error)
+    body: dict[str, Any] = {
+        "type": f"urn:kapelle:error:{code}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+    }
     headers: tuple[tuple[bytes, bytes], ...] = ()
     if isinstance(error, HttpError):
-        body["type"] = f"urn:kapelle:error:{error.code}"
-        body["detail"] = error.detail
         headers = error.headers
-    elif isinstance(error, errors.CallError):
-        body["type"] = f"urn:kapelle:error:{error.code}"
-        body["detail"] = error.detail
-        if isinstance(error, errors.InvalidInput):
-            body["errors"] = [{"path": error.path, "detail": error.detail}]
-        if isinstance(error, errors.Overloaded | errors.Unavailable):
-            headers = ((b"retry-after", b"%d" % max(1, math.ceil(error.retry_after))),)
-    else:
-        body["type"] = "urn:kapelle:error:internal"
-        body["detail"] = "the application failed; the log has the reason under this request id"
+    elif isinstance(error, errors.InvalidInput):
+        body["errors"] = [{"path": error.path, "detail": error.detail}]
+    elif isinstance(error, errors.Overloaded | errors.Unavailable):
+        headers = ((b"retry-after", b"%d" % max(1, math.ceil(error.retry_after))),)
     body["request_id"] = request_id
     return status, headers, _encode(body)
+
+
+def _described(error: BaseException) -> tuple[str, str]:
+    if isinstance(error, errors.UserCodeError):
+        return error.code, "a service failed; the log has the reason under this request id"
+    if isinstance(error, HttpError | errors.CallError):
+        return error.code, error.detail
+    return "internal", "the application failed; the log has the reason under this request id"

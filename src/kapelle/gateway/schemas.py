@@ -100,11 +100,9 @@ class Schemas:
         """The reference to the schema of arrays of ``dtype``: numbers nested in lists, to any depth."""
         element = {"type": ["number", "boolean"]} if dtype is None else _number(dtype)
         name = "Array" if dtype is None else f"{dtype.name.capitalize()}Array"
-        described = "" if dtype is None else f" of {dtype.name}"
         schema = {
-            "title": name,
-            "description": f"An array{described}: a number, or lists of numbers nested to any depth; the lists of one "
-            "level have the same length.",
+            "title": "array" if dtype is None else f"array of {dtype.name}",
+            "description": "A number, or lists of numbers nested to any depth; lists of one level are equally long.",
             "anyOf": [{"type": "array", "items": {"$ref": local(name)}}, element],
             "examples": [[False, True] if dtype is not None and dtype.kind == "b" else [1, 2]],
         }

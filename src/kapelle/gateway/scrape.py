@@ -49,10 +49,13 @@ class Collector:
         answer: asyncio.Future[list[Family]] = asyncio.get_running_loop().create_future()
 
         def on_frames(frames: list[Frame]) -> None:
-            for frame in frames:
-                message = _decode(frame.head)
-                if isinstance(message, messages.Scraped) and not answer.done():
-                    answer.set_result(unpack_families(message.samples))
+            try:
+                found = [message for frame in frames if isinstance(message := _decode(frame.head), messages.Scraped)]
+                if found and not answer.done():
+                    answer.set_result(unpack_families(found[0].samples))
+            except WireError as error:
+                if not answer.done():
+                    answer.set_exception(error)
 
         def on_lost(reason: str) -> None:
             if not answer.done():

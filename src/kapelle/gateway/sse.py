@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 
 import msgspec
@@ -17,26 +18,27 @@ _HEADERS = ((b"cache-control", b"no-store"), (b"x-accel-buffering", b"no"))
 _encode = msgspec.json.Encoder(enc_hook=to_plain).encode
 
 
-async def send_events(request: Request, items: AsyncIterator[Any]) -> None:
-    """Stream ``items`` as the answer to ``request``.
+async def send_events(request: Request, items: AsyncGenerator[Any, None]) -> None:
+    """Stream ``items`` as the answer to ``request``; whatever happens, the generator is closed before this returns.
 
-    An error before the first item is the caller's to answer; a later one ends the stream with an ``error`` event, whose
-    data is the problem body, because the status has long been sent.
+    Ending the stream is left to the caller, also after an error, which ``error_event`` tells.
     """
-    try:
-        item = await anext(items)
-    except StopAsyncIteration:
-        request.connection.begin_stream(request, 200, EVENT_STREAM, _HEADERS)
-        request.connection.end_stream(request)
-        return
-    request.connection.begin_stream(request, 200, EVENT_STREAM, _HEADERS)
-    try:
-        while True:
-            await request.connection.stream(request, b"data: %b\n\n" % _encode(item))
-            item = await anext(items)
-    except StopAsyncIteration:
-        pass
-    except Exception as error:  # noqa: BLE001 - user code may raise anything; the client gets it as an event
-        _, _, body = problem(error, request.id)
-        await request.connection.stream(request, b"event: error\ndata: %b\n\n" % body)
-    request.connection.end_stream(request)
+    connection = request.connection
+    async with aclosing(items):
+        if request.method == "HEAD":
+            connection.respond(request, 200, EVENT_STREAM, b"", _HEADERS)
+            return
+        item = await anext(items, _END)
+        connection.begin_stream(request, 200, EVENT_STREAM, _HEADERS)
+        while item is not _END:
+            await connection.stream(request, b"data: %b\n\n" % _encode(item))
+            item = await anext(items, _END)
+
+
+def error_event(request: Request, error: BaseException) -> bytes:
+    """What a stream that broke off ends with: the status has long been sent, so the problem body is an event."""
+    _, _, body = problem(error, request.id)
+    return b"event: error\ndata: %b\n\n" % body
+
+
+_END = object()

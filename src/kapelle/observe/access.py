@@ -11,7 +11,7 @@ LINES_PER_SECOND = 20
 
 
 class AccessLog:
-    """Writes up to ``LINES_PER_SECOND`` lines, then says how many it left out. Errors of the server always get a line."""
+    """Writes ``LINES_PER_SECOND`` lines at most, then says how many it left out. Server errors always get a line."""
 
     def __init__(self, enabled: bool) -> None:
         self._enabled = enabled

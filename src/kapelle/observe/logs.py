@@ -1,8 +1,8 @@
 """Structured logs: one line per event, each with the process it comes from and the request it belongs to.
 
-All processes write to the standard error they inherited, a line per ``write``, so that one stream carries them all and goes on
-when the controller is gone. JSON by default; colours where a person looks at a terminal. What user code prints becomes lines
-of the same stream, under the request that printed it.
+All processes write to the standard error they inherited, a line per ``write``, so that one stream carries them all and
+goes on when the controller is gone. JSON by default; colours where a person looks at a terminal. What user code prints
+becomes lines of the same stream, under the request that printed it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import logging
 import sys
+import threading
 from collections.abc import MutableMapping
 from typing import Any, Literal
 
@@ -77,19 +78,19 @@ class _LogStream(io.TextIOBase):
 
     def __init__(self, name: str) -> None:
         self._log = structlog.get_logger(stream=name)
-        self._rest = ""
+        self._begun = threading.local()
 
     def writable(self) -> bool:
         return True
 
     def write(self, text: str) -> int:
-        *lines, self._rest = (self._rest + text).split("\n")
+        # A line of each thread's own: two that print at once must not end up in each other's.
+        *lines, self._begun.line = (getattr(self._begun, "line", "") + text).split("\n")
         for line in lines:
             if line.strip():
                 self._log.info(line)
         return len(text)
 
     def flush(self) -> None:
-        if self._rest.strip():
-            self._log.info(self._rest)
-        self._rest = ""
+        if getattr(self._begun, "line", ""):
+            self.write("\n")

@@ -1,13 +1,14 @@
 """Counters, gauges and histograms of one process, and their merging and rendering in Prometheus' text format.
 
-Our own cells instead of a client library's: an ``inc`` here is one addition, without locks or label look-ups; all cells of a
-process are touched from its event loop's thread only. The names and units follow Prometheus' conventions.
+Our own cells instead of a client library's: an ``inc`` here is one addition, without locks or label look-ups; all cells
+of a process are touched from its event loop's thread only. The names and units follow Prometheus' conventions.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
+from math import inf, isfinite
 
 import msgspec
 
@@ -20,7 +21,7 @@ Labels = tuple[tuple[str, str], ...]
 
 
 class Sample(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One time series as of now; ``buckets`` (bound, cumulative count) only for histograms, whose ``value`` is the sum."""
+    """One time series as of now. Histograms have ``buckets`` (bound, cumulative count), and their sum as ``value``."""
 
     labels: Labels
     value: float
@@ -88,11 +89,15 @@ class Registry:
         """A value that is read when the metrics are collected."""
         self._cell(name, "gauge", help, labels, lambda: read)
 
+    def total(self, name: str, help: str, read: Callable[[], float], **labels: str) -> None:
+        """A number that only grows and is counted elsewhere, read when the metrics are collected."""
+        self._cell(name, "counter", help, labels, lambda: read)
+
     def collect(self) -> list[Family]:
         """The state of all metrics now."""
         return [
-            Family(name, kind, help, [_sample(labels, cell) for labels, cell in self._cells[name].items()])
-            for name, (kind, help) in self._families.items()
+            Family(name, kind, text, [_sample(labels, cell) for labels, cell in self._cells[name].items()])
+            for name, (kind, text) in self._families.items()
         ]
 
     def _cell(
@@ -122,7 +127,7 @@ def _sample(labels: Labels, cell: Counter | Histogram | Callable[[], float]) -> 
             cumulative += count
             buckets.append((bound, cumulative))
         return Sample(labels, cell.total, cumulative + cell.counts[-1], buckets)
-    return Sample(labels, cell())
+    return Sample(labels, float(cell()))
 
 
 def merge(parts: Iterable[list[Family]]) -> list[Family]:
@@ -140,18 +145,18 @@ def render(families: Iterable[Family]) -> bytes:
     """Prometheus' text exposition format, version 0.0.4."""
     lines: list[str] = []
     for family in families:
-        lines.append(f"# HELP {family.name} {family.help}")
+        lines.append(f"# HELP {family.name} {_escape_help(family.help)}")
         lines.append(f"# TYPE {family.name} {family.kind}")
         for sample in family.samples:
             if family.kind == "histogram":
                 for bound, count in sample.buckets:
                     lines.append(f"{family.name}_bucket{_braces(sample.labels, ('le', f'{bound:g}'))} {count}")
                 lines.append(f"{family.name}_bucket{_braces(sample.labels, ('le', '+Inf'))} {sample.count}")
-                lines.append(f"{family.name}_sum{_braces(sample.labels)} {sample.value!r}")
+                lines.append(f"{family.name}_sum{_braces(sample.labels)} {_number(sample.value)}")
                 lines.append(f"{family.name}_count{_braces(sample.labels)} {sample.count}")
             else:
-                lines.append(f"{family.name}{_braces(sample.labels)} {sample.value!r}")
-    return ("\n".join(lines) + "\n").encode()
+                lines.append(f"{family.name}{_braces(sample.labels)} {_number(sample.value)}")
+    return "".join(f"{line}\n" for line in lines).encode()
 
 
 def _braces(labels: Labels, *more: tuple[str, str]) -> str:
@@ -159,5 +164,13 @@ def _braces(labels: Labels, *more: tuple[str, str]) -> str:
     return "{" + ",".join(pairs) + "}" if pairs else ""
 
 
+def _number(value: float) -> str:
+    return repr(value) if isfinite(value) else {inf: "+Inf", -inf: "-Inf"}.get(value, "NaN")
+
+
 def _escape(value: str) -> str:
-    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+    return _escape_help(value).replace('"', r"\"")
+
+
+def _escape_help(text: str) -> str:
+    return text.replace("\\", r"\\").replace("\n", r"\n")

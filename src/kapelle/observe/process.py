@@ -6,6 +6,7 @@ import gc
 import os
 import resource
 import sys
+from pathlib import Path
 
 from kapelle.observe.metrics import Registry
 
@@ -15,8 +16,7 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 def resident_bytes(pid: int) -> int | None:
     """Resident memory of a process in bytes; None when it is gone, or where the system has no /proc."""
     try:
-        with open(f"/proc/{pid}/statm", encoding="ascii") as file:
-            return int(file.read().split()[1]) * _PAGE
+        return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * _PAGE
     except (OSError, ValueError, IndexError):
         return None
 
@@ -37,7 +37,7 @@ def _own_resident_bytes() -> float:
 
 def register_process_metrics(registry: Registry) -> None:
     """Add CPU and memory of this process to its metrics."""
-    registry.gauge("kapelle_process_cpu_seconds_total", "CPU time of the process, user and system.", cpu_seconds)
+    registry.total("kapelle_process_cpu_seconds_total", "CPU time of the process, user and system.", cpu_seconds)
     registry.gauge("kapelle_process_resident_memory_bytes", "Resident memory of the process.", _own_resident_bytes)
 
 
@@ -48,8 +48,9 @@ _YOUNG = 50_000
 def settle() -> None:
     """Tell the garbage collector that start-up is over.
 
-    What start-up made stays, so it is not looked at again. And a server makes thousands of objects per turn of its loop that
-    live for a few microseconds: at Python's default of 700, looking through them took a quarter of a gateway's CPU time.
+    What start-up made stays, so it is not looked at again. And a server makes thousands of objects per turn of its loop
+    that live for a few microseconds: at Python's default of 700, looking through them took a quarter of a gateway's CPU
+    time.
     """
     gc.collect()
     gc.freeze()

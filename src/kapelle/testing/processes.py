@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -12,19 +13,22 @@ import httpx
 from kapelle.config.settings import Settings
 from kapelle.control.controller import Controller
 from kapelle.control.plan import make_plan
+from kapelle.control.process import Process
 from kapelle.control.rundir import RunDir
 from kapelle.declare.apps import AppSpec
 from kapelle.errors import StartError
 
 
 class ProcessSystem:
-    """A running system. ``controller`` may be looked into and shut down; the processes are real."""
+    """A running system. ``controller`` may be looked into; the processes are real."""
 
     def __init__(self, target: str, spec: AppSpec, settings: Settings, artifacts: Path) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="kapelle-")
         self.run = RunDir(Path(self._folder.name) / "run")
         self.controller = Controller(make_plan(target, spec, settings, artifacts), self.run, self._note)
         self.progress: list[str] = []
+        self.outcomes: list[str] = []
+        """After ``stop``: what did not end well."""
         self._client: httpx.AsyncClient | None = None
 
     @property
@@ -47,28 +51,49 @@ class ProcessSystem:
         """Start everything; returns when all of it is ready.
 
         Raises:
-            StartError: a process keeps crashing.
+            StartError: a process keeps crashing; nothing is left running.
         """
-        await self.controller.start()
-        await self.controller.ready_or_failed()
-        if not self.controller.ready.is_set():
-            await self.controller.stop()
-            raise StartError("the system did not start; its log says why")
+        try:
+            await self.controller.start()
+            if not await self.controller.ready_or_failed():
+                raise StartError(f"the system did not start: {self.controller.failure}")
+        except BaseException:
+            await self.stop()
+            raise
 
     async def stop(self) -> None:
         """Drain and end everything."""
         if self._client is not None:
             await self._client.aclose()
-        await self.controller.stop()
+        self.outcomes = await self.controller.stop()
         self._folder.cleanup()
 
-    def signal(self, process: str, number: signal.Signals) -> None:
-        """Send a signal to a process: SIGKILL, SIGSTOP, SIGCONT, SIGTERM."""
-        os.kill(self.controller.processes[process].pid, number)
+    def process(self, name: str) -> Process:
+        """A process by its name."""
+        return self.controller.processes[name]
 
-    def kill(self, process: str) -> None:
-        """End a process without warning."""
-        self.signal(process, signal.SIGKILL)
+    def signal(self, process: str, number: signal.Signals) -> int:
+        """Send a signal to a process: SIGKILL, SIGSTOP, SIGCONT, SIGTERM. Returns the number of the process."""
+        pid = self.process(process).pid
+        os.kill(pid, number)
+        return pid
+
+    def kill(self, process: str) -> int:
+        """End a process without warning. Returns the number it had."""
+        return self.signal(process, signal.SIGKILL)
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Return when ``condition`` holds; it is looked at whenever the controller notices a change."""
+        await self.controller.until(condition)
+
+    async def restarted(self, process: str, pid: int) -> None:
+        """Return when ``process`` serves again, under another number than ``pid``."""
+
+        def serves() -> bool:
+            found = self.controller.processes.get(process)
+            return found is not None and found.life.usable and found.pid not in (0, pid)
+
+        await self.until(serves)
 
     def _note(self, line: str) -> None:
         self.progress.append(line)

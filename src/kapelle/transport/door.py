@@ -6,13 +6,12 @@ controller is gone, its successor asks a gateway for the socket itself, over a U
 
 from __future__ import annotations
 
-import array
 import asyncio
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 BACKLOG = 2048
-_TIMEOUT = 2.0
 
 
 def open_door(host: str, port: int) -> socket.socket:
@@ -21,11 +20,11 @@ def open_door(host: str, port: int) -> socket.socket:
     Raises:
         OSError: the address cannot be had.
     """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    door = socket.socket(family, socket.SOCK_STREAM)
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    door = socket.socket(family, kind, protocol)
     try:
         door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        door.bind((host, port))
+        door.bind(address)
         door.listen(BACKLOG)
     except OSError:
         door.close()
@@ -34,30 +33,55 @@ def open_door(host: str, port: int) -> socket.socket:
     return door
 
 
-async def lend_door(path: str, door: socket.socket) -> asyncio.Server:
-    """Give the door to whoever connects to ``path``; the run folder's mode says who may."""
-    Path(path).unlink(missing_ok=True)
-
-    async def lend(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        channel = writer.get_extra_info("socket")
-        handles = array.array("i", [door.fileno()])
-        channel.sendmsg([b"door"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, handles)])
-        writer.close()
-
-    return await asyncio.start_unix_server(lend, path)
+def is_door_to(door: socket.socket, host: str, port: int) -> bool:
+    """Whether the door is at this address; port 0 is any."""
+    found_host, found_port, *_ = door.getsockname()
+    wanted = {address[0] for *_, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
+    return found_host in wanted and port in (0, found_port)
 
 
-def obtain_door(path: str) -> socket.socket | None:
-    """The door from a running gateway; None when it does not give it."""
+class Lender:
+    """Gives the door to whoever connects to ``path``; the run folder's mode says who may."""
+
+    def __init__(self, path: Path, door: socket.socket) -> None:
+        self._door = door
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        path.unlink(missing_ok=True)
+        self._listener.bind(str(path))
+        self._listener.listen()
+        self._listener.setblocking(False)
+        asyncio.get_running_loop().add_reader(self._listener, self._lend)
+
+    def _lend(self) -> None:
+        # Whoever asked may be gone again; and what fits into an empty socket is sent at once.
+        with suppress(OSError):
+            channel, _ = self._listener.accept()
+            with channel:
+                channel.setblocking(False)
+                socket.send_fds(channel, [b"door"], [self._door.fileno()])
+
+    def close(self) -> None:
+        """Lend no more."""
+        asyncio.get_running_loop().remove_reader(self._listener)
+        self._listener.close()
+
+
+async def borrow_door(path: Path, timeout: float) -> socket.socket | None:
+    """The door from a running gateway; None when it does not give it within ``timeout`` seconds."""
+    return await asyncio.to_thread(_borrow, path, timeout)
+
+
+def _borrow(path: Path, timeout: float) -> socket.socket | None:
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as channel:
-            channel.settimeout(_TIMEOUT)
-            channel.connect(path)
+            channel.settimeout(timeout)
+            channel.connect(str(path))
             _, handles, _, _ = socket.recv_fds(channel, 16, 1)
     except OSError:
         return None
     if not handles:
         return None
     door = socket.socket(fileno=handles[0])
+    door.set_inheritable(False)
     door.setblocking(False)
     return door

@@ -9,34 +9,41 @@ from typing import cast
 from kapelle.errors import WireError
 from kapelle.wire.frames import Buffer, Frame, FrameReader
 
+_LINGER = 5.0
+"""Seconds the other side may take to close its half, once all that was sent has left."""
+
 
 class Lane(asyncio.BufferedProtocol):
-    """One socket: reads frames, writes buffers."""
+    """One socket: reads frames, writes buffers. ``broken`` tells an end in the middle of things from an orderly one."""
 
     def __init__(self) -> None:
+        self.broken = False
+        self._loop = asyncio.get_running_loop()
         self._reader = FrameReader()
         self._transport: asyncio.Transport | None = None
         self._pending: list[Buffer] = []
         self._early: list[Frame] = []
         self._on_frames: Callable[[list[Frame]], None] = self._early.extend
         self._on_lost: Callable[[str], None] | None = None
-        self._lost: str | None = None
-        self._call_soon = asyncio.get_running_loop().call_soon
+        self._reason = ""
+        self._ended = False
+        self._lingering: asyncio.TimerHandle | None = None
 
     def start(self, on_frames: Callable[[list[Frame]], None], on_lost: Callable[[str], None]) -> None:
+        """Deliver to these from now on, whatever came before included."""
         self._on_frames = on_frames
         self._on_lost = on_lost
         early, self._early = self._early, []
         if early:
             on_frames(early)
-        if self._lost is not None:
-            on_lost(self._lost)
+        if self._ended:
+            self._report()
 
-    def hold(self, frames: list[Frame]) -> None:
+    def hold(self, frames: list[Frame], on_lost: Callable[[str], None]) -> None:
         """Keep ``frames`` and all that follow for whoever calls ``start`` next."""
         self._early = frames
-        self._on_frames = self._early.extend
-        self._on_lost = None
+        self._on_frames = frames.extend
+        self._on_lost = on_lost
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -48,29 +55,32 @@ class Lane(asyncio.BufferedProtocol):
         try:
             frames = self._reader.received(nbytes)
         except WireError as error:
-            self._fail(str(error))
+            self._break(str(error))
             return
         if frames:
             self._on_frames(frames)
 
-    def eof_received(self) -> bool:
-        return False
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._transport = None
-        reason = str(exc) if exc is not None else "closed by the other side"
+    def eof_received(self) -> None:
         try:
             self._reader.eof()
         except WireError as error:
-            reason = str(error)
-        if self._lost is None:
-            self._lost = reason
-            if self._on_lost is not None:
-                self._on_lost(reason)
+            self._break(str(error))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._pending = []
+        self._ended = True
+        if exc is not None:
+            self.broken = True
+        if self._lingering is not None:
+            self._lingering.cancel()
+        self._reason = self._reason or (str(exc) if exc is not None else "closed by the other side")
+        self._report()
 
     def write(self, buffers: list[Buffer]) -> None:
+        """Queue ``buffers``; they are not copied."""
         if not self._pending:
-            self._call_soon(self._flush)
+            self._loop.call_soon(self._flush)
         self._pending += buffers
 
     @property
@@ -79,26 +89,53 @@ class Lane(asyncio.BufferedProtocol):
         return waiting + (self._transport.get_write_buffer_size() if self._transport is not None else 0)
 
     def close(self) -> None:
+        """Send what is queued, then end.
+
+        Only this half is closed at first: a socket that is closed while something unread lies in it takes back what it
+        has sent.
+        """
+        if self._transport is None or self._transport.is_closing() or self._lingering is not None:
+            return
         self._flush()
-        if self._transport is not None:
-            self._transport.close()
+        self._reason = self._reason or "closed here"
+        self._on_frames = _ignore
+        self._transport.write_eof()
+        self._lingering = self._loop.call_later(_LINGER, self._linger)
 
     def abort(self) -> None:
-        self._pending = []
-        if self._transport is not None:
-            self._transport.abort()
+        """End at once."""
+        self._break("closed here")
 
     def _flush(self) -> None:
         pending, self._pending = self._pending, []
-        if self._transport is not None and pending:
-            if len(pending) == 1:
-                self._transport.write(pending[0])
-            else:
-                self._transport.writelines(pending)
+        if self._transport is None or self._transport.is_closing() or not pending:
+            return
+        if len(pending) == 1:
+            self._transport.write(pending[0])
+        else:
+            self._transport.writelines(pending)
 
-    def _fail(self, reason: str) -> None:
-        if self._lost is None:
-            self._lost = reason
-            if self._on_lost is not None:
-                self._on_lost(reason)
-        self.abort()
+    def _linger(self) -> None:
+        if self.backlog:
+            self._lingering = self._loop.call_later(_LINGER, self._linger)
+        else:
+            self._break("the other side did not close")
+
+    def _break(self, reason: str) -> None:
+        self._pending = []
+        self._on_frames = _ignore
+        if self._transport is not None:
+            self.broken = True
+            self._reason = self._reason or reason
+            self._transport.abort()
+
+    def _report(self) -> None:
+        # What was told of the end, or would have been told of more, is not kept alive by this lane.
+        on_lost, self._on_lost = self._on_lost, None
+        if on_lost is not None:
+            self._on_frames = _ignore
+            on_lost(self._reason)
+
+
+def _ignore(frames: list[Frame]) -> None:
+    pass

@@ -1,6 +1,7 @@
 """Frames within one process, for tests and for systems that need no processes.
 
-The bytes are really encoded and cut again, so that what works here works over a socket.
+The bytes are really encoded and cut again, and bulk frames take a turn of the event loop longer than small ones, so
+that what works here works over sockets.
 """
 
 from __future__ import annotations
@@ -8,8 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from kapelle.transport.connection import Accept, Connection
-from kapelle.wire.frames import Buffer, Frame, FrameReader, encode
+from kapelle.transport.connection import Accept, Connection, is_bulk
+from kapelle.wire.frames import PREFIX, Buffer, Frame, FrameReader, encode
 
 
 class MemoryConnection:
@@ -18,12 +19,13 @@ class MemoryConnection:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._peer: MemoryConnection | None = None
-        self._inbox: list[Frame] = []
+        self._reader = FrameReader()
+        self._small: list[Frame] = []
+        self._bulk: list[Frame] = []
+        self._bulk_due: list[Frame] = []
         self._on_frames: Callable[[list[Frame]], None] | None = None
         self._on_lost: Callable[[str], None] | None = None
         self._lost: str | None = None
-        self._reported = False
-        self._in_transit = 0
         self._scheduled = False
 
     @staticmethod
@@ -38,58 +40,62 @@ class MemoryConnection:
         self._on_lost = on_lost
         self._schedule()
 
-    def send(self, head: bytes, segments: Sequence[Buffer] = ()) -> None:
-        peer = self._peer
-        if peer is None:
-            return
+    def send(self, head: bytes, segments: Sequence[Buffer] = (), *, bulk: bool | None = None) -> None:
         raw = b"".join(encode(head, segments))
-        self._in_transit += len(raw)
-        peer._inbox += _cut(raw)
-        peer._schedule()
+        if self._peer is not None:
+            self._peer._receive(raw, is_bulk(head, segments) if bulk is None else bulk)
 
     @property
     def backlog(self) -> int:
-        return self._in_transit
+        peer = self._peer
+        waiting = [] if peer is None else [*peer._small, *peer._bulk, *peer._bulk_due]
+        return sum(PREFIX + len(head) + len(body) for head, body in waiting)
 
     def close(self) -> None:
-        peer = self._peer
+        peer, self._peer = self._peer, None
         self._end("closed here")
         if peer is not None:
-            peer._end("closed by the other side")
+            peer._peer = None
+            peer._end("closed by the other side", deliver=True)
 
     def abort(self) -> None:
-        if self._peer is not None:
-            self._peer._inbox.clear()
-        self._inbox.clear()
-        self.close()
+        peer, self._peer = self._peer, None
+        self._end("closed here")
+        if peer is not None:
+            peer._peer = None
+            peer._end("closed by the other side")
 
-    def _end(self, reason: str) -> None:
-        self._peer = None
+    def _receive(self, raw: bytes, bulk: bool) -> None:
+        (self._bulk if bulk else self._small).extend(_cut(self._reader, raw))
+        self._schedule()
+
+    def _end(self, reason: str, *, deliver: bool = False) -> None:
+        if not deliver:
+            for waiting in (self._small, self._bulk, self._bulk_due):
+                waiting.clear()
         if self._lost is None:
             self._lost = reason
         self._schedule()
 
     def _schedule(self) -> None:
-        if not self._scheduled and self._on_frames is not None:
+        if not self._scheduled and self._on_lost is not None:
             self._scheduled = True
             self._loop.call_soon(self._deliver)
 
     def _deliver(self) -> None:
         self._scheduled = False
-        assert self._on_frames is not None
-        assert self._on_lost is not None
-        inbox, self._inbox = self._inbox, []
-        if self._peer is not None:
-            self._peer._in_transit = 0
-        if inbox:
-            self._on_frames(inbox)
-        if self._lost is not None and not self._reported:
-            self._reported = True
-            self._on_lost(self._lost)
+        frames = self._small + self._bulk_due
+        self._small, self._bulk_due, self._bulk = [], self._bulk, []
+        if self._bulk_due:
+            self._schedule()
+        if frames and self._on_frames is not None:
+            self._on_frames(frames)
+        if self._lost is not None and not self._bulk_due and self._on_lost is not None:
+            on_lost, self._on_lost, self._on_frames = self._on_lost, None, None
+            on_lost(self._lost)
 
 
-def _cut(raw: bytes) -> list[Frame]:
-    reader = FrameReader()
+def _cut(reader: FrameReader, raw: bytes) -> list[Frame]:
     frames: list[Frame] = []
     offset = 0
     while offset < len(raw):

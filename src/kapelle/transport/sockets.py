@@ -28,7 +28,7 @@ class Address:
 
     @staticmethod
     def parse(text: str) -> Address:
-        """Read ``unix:/path`` or ``tcp:host:port``.
+        """Read ``unix:/path`` or ``tcp:host:port``; an IPv6 host stands in brackets.
 
         Raises:
             ConfigError: it is neither.
@@ -37,26 +37,36 @@ class Address:
         if kind == "unix" and rest:
             return Address("unix", rest)
         host, _, port = rest.rpartition(":")
-        if kind == "tcp" and host and port.isdigit() and int(port) < 65536:
-            return Address("tcp", host.strip("[]"), int(port))
+        if kind == "tcp" and host and port.isdecimal() and int(port) < 65536:
+            return Address("tcp", host.removeprefix("[").removesuffix("]"), int(port))
         raise ConfigError(f"{text!r} is not an address; expected 'unix:/path' or 'tcp:host:port'")
 
     def __str__(self) -> str:
-        return f"unix:{self.host}" if self.kind == "unix" else f"tcp:{self.host}:{self.port}"
+        if self.kind == "unix":
+            return f"unix:{self.host}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"tcp:{host}:{self.port}"
 
 
 def bind(address: Address) -> socket.socket:
-    """A listening socket, to be served here or handed to a child; a stale Unix path is taken over."""
-    if address.kind == "unix":
-        Path(address.host).unlink(missing_ok=True)
-        bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        bound.bind(address.host)
-    else:
-        family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-        bound = socket.socket(family, socket.SOCK_STREAM)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind((address.host, address.port))
-    bound.listen(_BACKLOG)
+    """A listening socket, to be served here or handed to a child; a stale Unix path is taken over.
+
+    Raises:
+        OSError: the address cannot be had.
+    """
+    inet = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    bound = socket.socket(socket.AF_UNIX if address.kind == "unix" else inet, socket.SOCK_STREAM)
+    try:
+        if address.kind == "unix":
+            Path(address.host).unlink(missing_ok=True)
+            bound.bind(address.host)
+        else:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind((address.host, address.port))
+        bound.listen(_BACKLOG)
+    except OSError:
+        bound.close()
+        raise
     bound.setblocking(False)
     return bound
 
@@ -82,9 +92,8 @@ async def connect(address: Address) -> Connection:
         if address.kind == "unix":
             _, lane = await loop.create_unix_connection(Lane, address.host)
         else:
-            transport, lane = await loop.create_connection(Lane, address.host, address.port)
-            bound = transport.get_extra_info("socket")
-            bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            # The event loop switches Nagle's algorithm off: no frame waits for the answer to the one before.
+            _, lane = await loop.create_connection(Lane, address.host, address.port)
         return lane
 
     return await dial(open_lane)

@@ -1,21 +1,22 @@
 """Frames over stream sockets, Unix or TCP.
 
-A connection is two sockets, its *lanes*: frames of ``BULK`` bytes and more travel on the second, so that a large tensor
-never stands in the way of a small call or a cancellation. The side that dials names the pair in the first frame of each.
+A connection is two sockets, its *lanes*: bulk frames travel on the second, so that a large tensor never stands in the
+way of a small call or a cancellation. The side that dials names the pair in the first frame of each.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 from kapelle.ids import random_id
-from kapelle.transport.connection import Accept, Connection
+from kapelle.transport.connection import Accept, Connection, is_bulk
 from kapelle.transport.lane import Lane
-from kapelle.wire.frames import PREFIX, Buffer, Frame, encode
+from kapelle.wire.frames import Buffer, Frame, encode
 
-BULK = 64 << 10
-_PAIRING_TIMEOUT = 5.0
+PAIRING_TIMEOUT = 5.0
+"""Seconds a socket that was accepted may take to say who it is, and then to be joined by its other half."""
 _GREETING = b"kapelle/1 "
 _SMALL, _BULK = b"small", b"bulk"
 
@@ -26,20 +27,18 @@ class StreamConnection:
     def __init__(self, small: Lane, bulk: Lane) -> None:
         self._small = small
         self._bulk = bulk
-        self._lost = False
-        self._on_lost: Callable[[str], None] = lambda _: None
+        self._open = [small, bulk]
+        self._reason = ""
+        self._on_lost: Callable[[str], None] | None = None
 
     def start(self, on_frames: Callable[[list[Frame]], None], on_lost: Callable[[str], None]) -> None:
         self._on_lost = on_lost
-        self._small.start(on_frames, self._lane_lost)
-        self._bulk.start(on_frames, self._lane_lost)
+        for lane in (self._small, self._bulk):
+            lane.start(on_frames, partial(self._lane_lost, lane))
 
-    def send(self, head: bytes, segments: Sequence[Buffer] = ()) -> None:
-        frame = encode(head, segments)
-        small = len(frame) == 1 and len(head) < BULK
-        if not small:
-            small = sum(map(len, frame)) < BULK + PREFIX
-        (self._small if small else self._bulk).write(frame)
+    def send(self, head: bytes, segments: Sequence[Buffer] = (), *, bulk: bool | None = None) -> None:
+        lane = self._bulk if (is_bulk(head, segments) if bulk is None else bulk) else self._small
+        lane.write(encode(head, segments))
 
     @property
     def backlog(self) -> int:
@@ -53,13 +52,15 @@ class StreamConnection:
         self._small.abort()
         self._bulk.abort()
 
-    def _lane_lost(self, reason: str) -> None:
-        # One lane without the other is of no use: both end.
-        if not self._lost:
-            self._lost = True
-            self._small.abort()
-            self._bulk.abort()
-            self._on_lost(reason)
+    def _lane_lost(self, lane: Lane, reason: str) -> None:
+        self._reason = self._reason or reason
+        self._open.remove(lane)
+        if self._open and lane.broken:
+            # One lane is of no use without the other; only after an orderly end the other may still have to deliver.
+            self._open[0].abort()
+        if not self._open and self._on_lost is not None:
+            on_lost, self._on_lost = self._on_lost, None
+            on_lost(self._reason)
 
 
 async def dial(open_lane: Callable[[], Awaitable[Lane]]) -> Connection:
@@ -100,31 +101,39 @@ class LanePairing:
     def new_lane(self) -> Lane:
         """The protocol for a socket that was just accepted."""
         half = _Half()
-        half.timer = asyncio.get_running_loop().call_later(_PAIRING_TIMEOUT, half.lane.abort)
-        half.lane.start(lambda frames: self._greeted(half, frames), lambda _: self._lost(half))
+        half.timer = asyncio.get_running_loop().call_later(PAIRING_TIMEOUT, self._give_up, half)
+        half.lane.start(partial(self._greeted, half), lambda _: self._give_up(half))
         return half.lane
 
     def _greeted(self, half: _Half, frames: list[Frame]) -> None:
+        half.lane.hold(frames[1:], lambda _: self._lost(half))
         greeting = frames[0].head
-        half.lane.hold(frames[1:])
         half.link, _, half.role = greeting.removeprefix(_GREETING).partition(b" ")
         if not greeting.startswith(_GREETING) or half.role not in (_SMALL, _BULK):
-            half.lane.abort()
+            self._give_up(half)
             return
-        other = self._waiting.pop(half.link, None)
+        other = self._waiting.get(half.link)
         if other is None:
             self._waiting[half.link] = half
-            return
+        elif other.role == half.role:
+            self._give_up(half)
+        else:
+            self._join(half, other)
+
+    def _join(self, half: _Half, other: _Half) -> None:
+        del self._waiting[half.link]
         half.timer.cancel()
         other.timer.cancel()
-        if other.role == half.role:
-            half.lane.abort()
-            other.lane.abort()
-            return
         lanes = {one.role: one.lane for one in (half, other)}
         self._accept(StreamConnection(lanes[_SMALL], lanes[_BULK]))
 
     def _lost(self, half: _Half) -> None:
+        # Who closes in good order may have said all there was to say before the other half arrived here.
+        if half.lane.broken:
+            self._give_up(half)
+
+    def _give_up(self, half: _Half) -> None:
         half.timer.cancel()
+        half.lane.abort()
         if self._waiting.get(half.link) is half:
             del self._waiting[half.link]

@@ -5,19 +5,26 @@ Anybody who may open the socket may ask: the controller, a gateway that collects
 
 from __future__ import annotations
 
+import asyncio
 import os
+import socket
 from collections.abc import Callable
+from contextlib import suppress
 
 import msgspec
 import structlog
 
-from kapelle.errors import WireError
+from kapelle.errors import KapelleError, WireError
 from kapelle.observe.metrics import Family
+from kapelle.transport import sockets
 from kapelle.transport.connection import Connection
 from kapelle.wire import messages
 from kapelle.wire.frames import Frame
 
 log = structlog.get_logger()
+
+_PATIENCE = 1.0
+"""Seconds a supervisor gets to come, or to hear the last words."""
 
 _decode = messages.Decoder[messages.ToProcess](messages.ToProcess)
 _encode_families = msgspec.msgpack.Encoder().encode
@@ -30,8 +37,15 @@ def pack_families(families: list[Family]) -> msgspec.Raw:
 
 
 def unpack_families(samples: msgspec.Raw) -> list[Family]:
-    """The metrics in a ``Scraped``."""
-    return _decode_families(samples)
+    """The metrics in a ``Scraped``.
+
+    Raises:
+        WireError: they are none.
+    """
+    try:
+        return _decode_families(samples)
+    except msgspec.MsgspecError as error:
+        raise WireError(f"not metrics: {error}") from None
 
 
 class Supervised:
@@ -49,27 +63,52 @@ class Supervised:
         self._collect = collect
         self._on_drain = on_drain
         self._on_members = on_members
-        self._connections: set[Connection] = set()
+        self._failure = ""
+        self._accepted = 0
+        self._members_as_of = (0, 0)
+        self._connections: dict[Connection, int] = {}
+        self._changed = asyncio.Event()
 
     def accept(self, connection: Connection) -> None:
         """A supervisor has connected."""
-        self._connections.add(connection)
-        connection.start(
-            lambda frames: self._on_frames(connection, frames), lambda _: self._connections.discard(connection)
-        )
+        self._accepted += 1
+        self._connections[connection] = self._accepted
+        connection.start(lambda frames: self._on_frames(connection, frames), lambda _: self._lost(connection))
         self._tell(connection, 0)
+        self._changed.set()
 
     def announce(self) -> None:
         """The state has changed: tell every supervisor."""
         for connection in self._connections:
             self._tell(connection, 0)
 
-    def close(self) -> None:
+    async def fail(self, error: Exception) -> None:
+        """The process did not start: tell the supervisor that is there, or comes at once, and close."""
+        self._failure = error.detail if isinstance(error, KapelleError) else _in_a_line(error)
+        self.announce()
+        await self._until(lambda: bool(self._connections))
+        await self.close()
+
+    async def close(self) -> None:
+        """End all connections, once what was said has left."""
         for connection in list(self._connections):
             connection.close()
+        await self._until(lambda: not self._connections)
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE):
+                while not condition():
+                    self._changed.clear()
+                    await self._changed.wait()
+
+    def _lost(self, connection: Connection) -> None:
+        del self._connections[connection]
+        self._changed.set()
 
     def _tell(self, connection: Connection, number: int) -> None:
-        connection.send(messages.encode(messages.Health(number, *self._health(), os.getpid())))
+        health = ("failed", self._failure, 0, 0) if self._failure else self._health()
+        connection.send(messages.encode(messages.Health(number, *health, os.getpid())))
 
     def _on_frames(self, connection: Connection, frames: list[Frame]) -> None:
         try:
@@ -87,6 +126,22 @@ class Supervised:
                 connection.send(messages.encode(messages.Scraped(number, pack_families(self._collect()))))
             case messages.Drain(timeout):
                 self._on_drain(timeout)
-            case messages.Members():
-                if self._on_members is not None:
+            case messages.Members(version):
+                # Each controller counts from one: the word of the one that came last is the newest.
+                as_of = self._connections[connection], version
+                if self._on_members is not None and as_of > self._members_as_of:
+                    self._members_as_of = as_of
                     self._on_members(message)
+
+
+async def report_failure(control: int, error: Exception) -> None:
+    """Tell why this process could not even begin; ``control`` is the number of its inherited socket."""
+    supervised = Supervised(health=lambda: ("starting", "", 0, 0), collect=list, on_drain=lambda _: None)
+    listener = await sockets.serve(socket.socket(fileno=control), supervised.accept)
+    await supervised.fail(error)
+    listener.close()
+
+
+def _in_a_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

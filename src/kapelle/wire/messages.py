@@ -18,6 +18,9 @@ PROTOCOL = 1
 STREAM_WINDOW = 32
 """Items of a stream a replica may send before the caller grants more."""
 
+FULL = "full"
+"""The reason of a refusal for want of room. Any other reason means that the replica is no place for calls just now."""
+
 
 class Message(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Base of all messages."""
@@ -84,7 +87,7 @@ class Welcome(Message, tag=1, frozen=True):
 
 
 class Done(Message, tag=2, frozen=True):
-    """``ticket`` succeeded; ``result`` is a payload."""
+    """``ticket`` succeeded; ``result`` is a payload, for a stream the number of its items."""
 
     ticket: int
     result: msgspec.Raw
@@ -107,10 +110,11 @@ class Refused(Message, tag=4, frozen=True):
 
 
 class Item(Message, tag=5, frozen=True):
-    """The next item of the stream ``ticket``."""
+    """Item ``number`` (from 0) of the stream ``ticket``; a small one may arrive before a large one sent earlier."""
 
     ticket: int
     value: msgspec.Raw
+    number: int = 0
 
 
 class Pong(Message, tag=6, frozen=True):

@@ -45,7 +45,7 @@ _decode_segment = msgspec.msgpack.Decoder(_Segment).decode
 
 
 class Payload(NamedTuple):
-    """An encoded value: ``data`` is msgpack, ``segments`` are the bytes of its large arrays, padded to ``ALIGNMENT``."""
+    """An encoded value: ``data`` is msgpack, ``segments`` the bytes of its large arrays, padded to ``ALIGNMENT``."""
 
     data: msgspec.Raw
     segments: tuple[Buffer, ...] = ()
@@ -130,17 +130,22 @@ class Unpacker:
             self._body = b""
 
     def _extension(self, code: int, data: memoryview) -> Array:
-        if code == _INLINE:
-            inline = _decode_inline(data)
-            # A bytearray, so that user code may write to the array it gets.
-            return from_buffer(inline.header, bytearray(inline.data))
-        if code == _SEGMENT:
-            segment = _decode_segment(data)
-            end = segment.offset + segment.size
-            if segment.offset < 0 or segment.size < 0 or end > len(self._body):
-                raise WireError(f"array at {segment.offset}..{end} of a body of {len(self._body)} bytes")
-            return from_buffer(segment.header, memoryview(self._body)[segment.offset : end])
+        try:
+            if code == _INLINE:
+                inline = _decode_inline(data)
+                # A bytearray, so that user code may write to the array it gets.
+                return from_buffer(inline.header, bytearray(inline.data))
+            if code == _SEGMENT:
+                return self._segment(_decode_segment(data))
+        except msgspec.DecodeError as error:
+            raise WireError(f"not an array: {error}") from None
         raise WireError(f"unknown msgpack extension {code}")
+
+    def _segment(self, segment: _Segment) -> Array:
+        end = segment.offset + segment.size
+        if segment.offset < 0 or segment.size < 0 or end > len(self._body):
+            raise WireError(f"array at {segment.offset}..{end} of a body of {len(self._body)} bytes")
+        return from_buffer(segment.header, memoryview(self._body)[segment.offset : end])
 
 
 def split_path(message: str) -> tuple[str, str]:

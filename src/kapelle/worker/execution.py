@@ -1,25 +1,32 @@
-"""Running user code: what is known of a method at start-up, and how one batch of jobs is run and answered."""
+"""Running user code: what is known of a method at start-up, and how one batch of jobs is run."""
 
 from __future__ import annotations
 
+import asyncio
 import inspect
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 import msgspec
 import numpy as np
 
+from kapelle.clock import monotonic
 from kapelle.core.isolate import isolate, row_count_error
 from kapelle.declare.context import RequestContext, enter_request
 from kapelle.declare.methods import MethodSpec
 from kapelle.declare.parameters import record_type
-from kapelle.errors import InvalidInput, WireError
+from kapelle.errors import ContractError, DeadlineExceeded, InvalidInput, WireError
 from kapelle.types.arrays import is_array_type
 from kapelle.wire.frames import Buffer
-from kapelle.wire.payload import Packer, Unpacker
+from kapelle.wire.payload import Packer, Payload, Unpacker
 from kapelle.worker.job import Job
 
 _SHOWN_REQUESTS = 8
+
+_NOT_RUN = object()
+
+Steps = Generator[Any, Any, list[Any]]
+"""Yields batches for user code, is sent what it returned or the exception it raised, returns one outcome per job."""
 
 
 class Execution:
@@ -29,117 +36,181 @@ class Execution:
         self.spec = spec
         self.name = spec.name
         self.function = spec.function
-        self.packer = Packer()
+        self._packer = Packer()
         self._stacked = spec.kind == "batched" and is_array_type(spec.signature.parameters[0].annotation)
+        self._unpack: Unpacker
         if spec.kind == "batched":
             # Rows travel as a list of rows, whatever the batch looks like to user code.
-            self._unpack_rows = Unpacker(list[spec.row])  # type: ignore[name-defined]  # the row type is known at run time only
+            self._unpack = Unpacker(list[spec.row])  # type: ignore[name-defined]  # the row type is known at run time only
         else:
-            record = record_type(spec.name, spec.signature.parameters, array_like=True)
-            self._unpack_record = Unpacker(record)
+            self._unpack = Unpacker(record_type(spec.name, spec.signature.parameters, array_like=True))
 
-    def decode(self, arguments: msgspec.Raw, body: Buffer, rows: int) -> tuple[Any, ...]:
+    def decode(self, arguments: msgspec.Raw, body: Buffer, rows: int) -> Sequence[Any]:
         """The arguments of one call, checked; for a batched method, its rows.
 
         Raises:
             InvalidInput: they are not what the signature says.
+            Exception: whatever the users' own types raise when they are made.
         """
+        try:
+            values = self._unpack(arguments, body)
+        except WireError as error:
+            raise InvalidInput(f"{self.name}: {error.detail}") from None
         if self.spec.kind != "batched":
-            return msgspec.structs.astuple(self._unpack_record(arguments, body))
-        values = self._unpack_rows(arguments, body)
-        if len(values) != rows or not rows:
-            raise WireError(f"a call of {rows} rows brought {len(values)}")
-        return tuple(values)
+            values = msgspec.structs.astuple(values)
+        expected = len(values) if self.spec.kind == "batched" else 1
+        if rows != expected or not rows:
+            raise InvalidInput(f"{self.name}: a call of {rows} rows brought {expected}")
+        return values  # type: ignore[no-any-return]  # as decoded
 
-    def run(self, instance: Any, jobs: list[Job]) -> list[Any]:
-        """Run sync user code for ``jobs``: one outcome each. Does not touch the event loop; any thread may call it."""
-        if self.spec.kind != "batched":
-            return [self._run_one(instance, job) for job in jobs]
+    def pack(self, value: Any) -> Payload:
+        """``value``, which user code has returned, as a payload.
+
+        Raises:
+            ContractError: it cannot travel.
+            Exception: whatever the users' own types raise when they are encoded.
+        """
+        try:
+            return self._packer(value)
+        except InvalidInput as error:
+            if inspect.iscoroutine(value):
+                value.close()
+                raise ContractError(f"{self.name} returned a coroutine; declare it `async def`") from None
+            raise ContractError(f"{self.name} returned what cannot travel: {error.detail}") from None
+
+    def run_one(self, instance: Any, job: Job) -> Any:
+        """Run a sync method once: its result, or the exception it raised."""
+        enter_request(job.context)
+        return _attempt(self.function, instance, *job.arguments)
+
+    async def run_one_async(self, instance: Any, job: Job) -> Any:
+        """As ``run_one``, for an ``async def`` method."""
+        enter_request(job.context)
+        try:
+            return await self.function(instance, *job.arguments)
+        except asyncio.CancelledError as error:
+            return cancelled_by_itself(error)
+        except Exception as error:  # noqa: BLE001 - user code may raise anything; the caller gets it
+            return error
+
+    def run_batch(self, instance: Any, jobs: list[Job]) -> list[Any]:
+        """Run a sync batched method: one outcome per job, its rows or an exception."""
         enter_request(_shared_context(jobs))
-        rows = [row for job in jobs for row in job.arguments]
-        result = _attempt(self.function, instance, self._batch(rows, range(len(rows))))
-        if not isinstance(result, Exception) and row_count_error(result, len(rows), self.name) is None:
-            return _slices(result, jobs)
-        steps = isolate(len(rows), self.name)
-        group = next(steps)
+        steps = self._steps(jobs)
+        batch = next(steps)
         try:
             while True:
-                group = steps.send(result)
-                result = _attempt(self.function, instance, self._batch(rows, group))
+                batch = steps.send(_attempt(self.function, instance, batch))
         except StopIteration as end:
-            return _slices(end.value, jobs)
+            return end.value  # type: ignore[no-any-return]  # what a generator returns
 
-    async def run_async(self, instance: Any, jobs: list[Job]) -> list[Any]:
-        """As ``run``, for ``async def`` methods."""
-        if self.spec.kind != "batched":
-            (job,) = jobs
-            enter_request(job.context)
-            try:
-                return [await self.function(instance, *job.arguments)]
-            except Exception as error:  # noqa: BLE001 - user code may raise anything; the caller gets it
-                return [error]
+    async def run_batch_async(self, instance: Any, jobs: list[Job]) -> list[Any]:
+        """As ``run_batch``, for an ``async def`` method."""
         enter_request(_shared_context(jobs))
-        rows = [row for job in jobs for row in job.arguments]
-        steps: Generator[list[int], Any, list[Any]] = isolate(len(rows), self.name)
-        group = next(steps)
+        steps = self._steps(jobs)
+        batch = next(steps)
         try:
             while True:
                 try:
-                    result: Any = await self.function(instance, self._batch(rows, group))
-                except Exception as error:  # noqa: BLE001 - as above
+                    result = await self.function(instance, batch)
+                except asyncio.CancelledError as error:
+                    result = cancelled_by_itself(error)
+                except Exception as error:  # noqa: BLE001 - user code may raise anything; the callers get it
                     result = error
-                group = steps.send(result)
+                batch = steps.send(result)
         except StopIteration as end:
-            return _slices(end.value, jobs)
+            return end.value  # type: ignore[no-any-return]  # what a generator returns
 
-    def answer(self, jobs: list[Job], outcomes: list[Any]) -> None:
-        """Send each job its outcome."""
-        for job, outcome in zip(jobs, outcomes, strict=True):
-            if isinstance(outcome, BaseException):
-                job.failed(outcome)
-            else:
-                job.done(self.packer, outcome)
+    def _steps(self, jobs: list[Job]) -> Steps:
+        rows = jobs[0].arguments if len(jobs) == 1 else [row for job in jobs for row in job.arguments]
+        parts = self._parts(rows)
+        first: Any = _NOT_RUN
+        if len(parts) == 1:
+            first = yield self._batch(rows)
+            if not isinstance(first, Exception) and row_count_error(first, len(rows), self.name) is None:
+                return _shares(first, jobs)
+        outcomes: list[Any] = [None] * len(rows)
+        owners = [job for job in jobs for _ in job.arguments]
+        for part in parts:
+            found = yield from self._isolated(rows, part, owners, first)
+            for index, outcome in zip(part, found, strict=True):
+                outcomes[index] = outcome
+        return _shares(outcomes, jobs)
 
-    def _run_one(self, instance: Any, job: Job) -> Any:
-        enter_request(job.context)
+    def _isolated(self, rows: Sequence[Any], part: Sequence[int], owners: list[Job], first: Any) -> Steps:
+        """Run the rows of ``part``; ``first`` is what came of all of them together, if they were run already."""
+        steps = isolate(len(part), self.name)
+        group = next(steps)
+        result = first
         try:
-            result = self.function(instance, *job.arguments)
-        except Exception as error:  # noqa: BLE001 - user code may raise anything; the caller gets it
-            return error
-        if inspect.isawaitable(result):
-            return InvalidInput(f"{self.name} returned an awaitable; declare it `async def`")
-        return result
+            while True:
+                if result is _NOT_RUN:
+                    owner = owners[part[group[0]]]
+                    if len(group) == 1 and (owner.answered or owner.deadline <= monotonic()):
+                        result = DeadlineExceeded("the deadline passed before the row had its turn to run alone")
+                    else:
+                        result = yield self._batch([rows[part[index]] for index in group])
+                group = steps.send(result)
+                result = _NOT_RUN
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]  # what a generator returns
 
-    def _batch(self, rows: list[Any], group: Any) -> Any:
-        chosen = rows if len(group) == len(rows) else [rows[index] for index in group]
-        return np.stack(chosen) if self._stacked else chosen
+    def _batch(self, rows: Sequence[Any]) -> Any:
+        return np.stack(rows) if self._stacked else rows
+
+    def _parts(self, rows: Sequence[Any]) -> list[Sequence[int]]:
+        """Which rows may stand in one batch: all of them, but arrays only where shape and dtype are the same."""
+        if not self._stacked:
+            return [range(len(rows))]
+        kinds: dict[Any, list[int]] = {}
+        for index, row in enumerate(rows):
+            kinds.setdefault((row.shape, row.dtype), []).append(index)
+        return list(kinds.values())
 
 
-def _attempt(function: Any, instance: Any, batch: Any) -> Any:
+def _attempt(function: Callable[..., Any], *arguments: Any) -> Any:
     try:
-        return function(instance, batch)
-    except Exception as error:  # noqa: BLE001 - user code may raise anything; the rows are isolated and the callers get it
+        return function(*arguments)
+    except asyncio.CancelledError as error:
+        return _cancelled(error)
+    except Exception as error:  # noqa: BLE001 - user code may raise anything; the callers get it
         return error
 
 
-def _slices(result: Any, jobs: list[Job]) -> list[Any]:
+def cancelled_by_itself(error: asyncio.CancelledError) -> Exception:
+    """What a cancellation within user code means: a failure like others.
+
+    Raises:
+        CancelledError: it is the running task that is being stopped, from outside.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise error
+    return _cancelled(error)
+
+
+def _cancelled(error: asyncio.CancelledError) -> Exception:
+    failure = RuntimeError("something that the method waited for was cancelled")
+    failure.__cause__ = error
+    return failure
+
+
+def _shares(result: Any, jobs: list[Job]) -> list[Any]:
     """The share of each job in a batch's result; an exception among a job's rows fails that job."""
-    outcomes: list[Any] = []
+    shares: list[Any] = []
     start = 0
-    is_array = isinstance(result, np.ndarray)
+    plain = isinstance(result, np.ndarray)
+    clean = plain or not any(isinstance(row, BaseException) for row in result)
     for job in jobs:
         end = start + len(job.arguments)
-        rows = result[start:end]
-        outcomes.append(rows if is_array else _first_error(rows) or list(rows))
+        share = result[start:end]
+        if not clean:
+            share = next((row for row in share if isinstance(row, BaseException)), share)
+        elif not plain and type(share) is not list:
+            share = list(share)
+        shares.append(share)
         start = end
-    return outcomes
-
-
-def _first_error(rows: Any) -> Exception | None:
-    for row in rows:
-        if isinstance(row, Exception):
-            return row
-    return None
+    return shares
 
 
 def _shared_context(jobs: list[Job]) -> RequestContext:
@@ -147,6 +218,6 @@ def _shared_context(jobs: list[Job]) -> RequestContext:
     first = jobs[0].context
     if len(jobs) == 1:
         return first
-    names = ",".join(job.context.id for job in jobs[:_SHOWN_REQUESTS])
+    names = ",".join([job.context.id for job in jobs[:_SHOWN_REQUESTS]])
     more = f",+{len(jobs) - _SHOWN_REQUESTS}" if len(jobs) > _SHOWN_REQUESTS else ""
-    return RequestContext(names + more, "", min(job.context.deadline for job in jobs))
+    return RequestContext(names + more, "", min([job.context.deadline for job in jobs]))

@@ -1,87 +1,125 @@
-"""A call as the worker sees it: what to run, for whom, and how to answer."""
+"""A call as the worker sees it: what to run, for whom, and how it is answered."""
 
 from __future__ import annotations
 
-import asyncio
 import traceback
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 import structlog
 
 from kapelle.core.batch import Batcher, Entry
 from kapelle.declare.context import RequestContext
-from kapelle.errors import CallError, KapelleError, UserCodeError
-from kapelle.transport.connection import Connection
+from kapelle.errors import CallError, ContractError, UserCodeError, WireError
 from kapelle.wire import messages
-from kapelle.wire.payload import Packer
+from kapelle.wire.frames import Buffer
+from kapelle.wire.payload import Payload
 
 log = structlog.get_logger()
 
+_LONGEST_DETAIL = 4 << 10
+_LONGEST_EXTRA = 64 << 10
 
-class Job:
-    """One call. ``arguments`` are decoded and valid; it is answered exactly once, or dropped."""
 
-    __slots__ = ("answered", "arguments", "batcher", "connection", "context", "entry", "forget", "task", "ticket")
+class Asker(Protocol):
+    """Who waits for the answer."""
+
+    def send(self, message: messages.FromReplica, segments: Sequence[Buffer] = ()) -> None:
+        """Send something that is not the answer yet.
+
+        Raises:
+            WireError: it is too large.
+        """
+
+    def answer(self, job: Job, message: messages.FromReplica, segments: Sequence[Buffer]) -> None:
+        """Send the one answer of ``job``, which is over then.
+
+        Raises:
+            WireError: it is too large; the job is not over.
+        """
+
+    def forget(self, job: Job) -> None:
+        """``job`` is over without an answer."""
+
+
+class Job(Entry):
+    """One call; ``key`` is its ticket, ``arguments`` are decoded and valid. It is answered once, or dropped."""
+
+    __slots__ = ("answered", "arguments", "asker", "batcher", "context", "stop")
 
     def __init__(
-        self,
-        ticket: int,
-        arguments: tuple[Any, ...],
-        context: RequestContext,
-        connection: Connection,
-        forget: Callable[[int], object],
+        self, ticket: int, rows: int, size: int, arguments: Sequence[Any], context: RequestContext, asker: Asker
     ) -> None:
-        self.ticket = ticket
+        self.key = ticket
+        self.rows = rows
+        self.size = size
+        self.deadline = context.deadline
+        self.queued = True
         self.arguments = arguments
         self.context = context
-        self.connection = connection
-        self.forget = forget
+        self.asker = asker
         self.answered = False
-        self.task: asyncio.Task[None] | None = None
-        self.entry: Entry | None = None
         self.batcher: Batcher | None = None
+        self.stop: Callable[[], object] | None = None
 
     def cancel(self) -> None:
         """Nobody waits for it: it is not begun, or stopped where it is a coroutine, and not answered."""
-        if not self.answered:
-            self.answered = True
-            self.forget(self.ticket)
-            if self.batcher is not None and self.entry is not None:
-                self.batcher.drop(self.entry)
-            if self.task is not None:
-                self.task.cancel()
-
-    def done(self, packer: Packer, value: Any) -> None:
-        """Answer with the result."""
-        try:
-            data, segments = packer(value)
-        except KapelleError as error:
-            self.failed(error)
+        if self.answered:
             return
-        self._answer(messages.Done(self.ticket, data), segments)
+        self.answered = True
+        self.asker.forget(self)
+        if self.batcher is not None:
+            self.batcher.drop(self)
+        if self.stop is not None:
+            self.stop()
+
+    def done(self, pack: Callable[[Any], Payload], value: Any) -> None:
+        """Answer with the result."""
+        if self.answered:
+            return
+        try:
+            data, segments = pack(value)
+            self.asker.answer(self, messages.Done(self.key, data), segments)
+        except WireError as error:
+            self.failed(ContractError(f"the result is too large: {error.detail}"))
+        except Exception as error:  # noqa: BLE001 - users' types may raise anything when they are encoded
+            self.failed(error)
+        else:
+            self.answered = True
 
     def failed(self, error: BaseException) -> None:
         """Answer with an error; an exception of user code is logged here, with its traceback."""
-        call_error = as_call_error(error)
-        if isinstance(call_error, UserCodeError):
-            log.error("user code failed", error=call_error.detail, traceback=call_error.traceback, request=self.context.id)
-        self._answer(messages.Failed(self.ticket, call_error.code, call_error.detail, call_error.extra))
+        if self.answered:
+            return
+        self.answered = True
+        self.asker.answer(self, failure(self.key, error, self.context), ())
 
     def refused(self, reason: str) -> None:
         """Answer that it was not begun, and may run elsewhere."""
-        self._answer(messages.Refused(self.ticket, reason))
-
-    def _answer(self, message: messages.FromReplica, segments: tuple[Any, ...] = ()) -> None:
         if not self.answered:
             self.answered = True
-            self.forget(self.ticket)
-            self.connection.send(messages.encode(message), segments)
+            self.asker.answer(self, messages.Refused(self.key, reason), ())
 
 
-def as_call_error(error: BaseException) -> CallError:
-    """Any exception as one that can travel."""
-    if isinstance(error, CallError):
-        return error
-    detail = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return UserCodeError(detail, traceback="".join(traceback.format_exception(error)))
+def failure(ticket: int, error: BaseException, context: RequestContext) -> messages.Failed:
+    """The answer that stands for ``error``, whatever it is; user code's own exceptions are logged."""
+    if not isinstance(error, CallError):
+        error = _user_error(error)
+    if isinstance(error, UserCodeError):
+        log.error("user code failed", error=error.detail, traceback=error.traceback, request=context.id)
+    detail = _text(lambda: error.detail)[:_LONGEST_DETAIL]
+    return messages.Failed(ticket, _text(lambda: error.code), detail, _text(lambda: error.extra)[-_LONGEST_EXTRA:])
+
+
+def _user_error(error: BaseException) -> UserCodeError:
+    name = type(error).__name__
+    text = _text(lambda: error)
+    return UserCodeError(f"{name}: {text}" if text else name, traceback="".join(traceback.format_exception(error)))
+
+
+def _text(value: Callable[[], object]) -> str:
+    """The text of something that user code has made, in a form that can travel."""
+    try:
+        return str(value()).encode("utf-8", "replace").decode()
+    except Exception as error:  # noqa: BLE001 - it may raise anything; the caller gets an answer all the same
+        return f"(no text: {type(error).__name__})"

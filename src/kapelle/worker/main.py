@@ -1,4 +1,7 @@
-"""The worker process: ``python -m kapelle.worker.main ORDERS``. The only place of the worker that chooses adapters."""
+"""The worker process: ``python -m kapelle.worker.main NAME``, with its orders on the standard input.
+
+The only place of the worker that chooses adapters.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,12 @@ import asyncio
 import signal
 import socket
 import sys
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any
 
 import structlog
 import uvloop
 
+from kapelle.artifacts.instances import build
 from kapelle.config.orders import WorkerOrders, decode_worker
 from kapelle.declare.loading import Target
 from kapelle.declare.services import ServiceSpec
@@ -21,11 +23,12 @@ from kapelle.observe.logs import capture_prints, configure
 from kapelle.observe.metrics import Registry
 from kapelle.observe.process import register_process_metrics, settle
 from kapelle.transport import sockets
-from kapelle.transport.supervision import Supervised
-from kapelle.artifacts.instances import build
+from kapelle.transport.supervision import Supervised, report_failure
 from kapelle.worker.server import Worker
 
 log = structlog.get_logger()
+
+_FAILED = "the replica did not start"
 
 
 async def serve(spec: ServiceSpec, orders: WorkerOrders) -> int:
@@ -33,61 +36,76 @@ async def serve(spec: ServiceSpec, orders: WorkerOrders) -> int:
     registry = Registry(service=orders.service, replica=orders.replica)
     register_process_metrics(registry)
     worker = Worker(spec, orders.replica, registry)
-    drained = asyncio.Event()
-    clean = True
-    tasks: set[asyncio.Task[None]] = set()
+    asked: asyncio.Future[float] = asyncio.get_running_loop().create_future()
 
-    def spawn(work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
-
-    async def drain(timeout: float) -> None:
-        nonlocal clean
-        clean = await worker.drain(timeout)
-        drained.set()
+    def drain(timeout: float) -> None:
+        if not asked.done():
+            asked.set_result(timeout)
 
     supervised = Supervised(
         health=lambda: (worker.state, worker.detail, worker.in_flight, worker.runner.queued_rows),
         collect=registry.collect,
-        on_drain=lambda timeout: spawn(drain(timeout)),
+        on_drain=drain,
     )
     worker.on_state = supervised.announce
-    loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, lambda: spawn(drain(orders.settings.drain_timeout)))
-    listeners = [
-        await sockets.serve(socket.socket(fileno=orders.control), supervised.accept),
-        await sockets.serve(socket.socket(fileno=orders.data), worker.accept),
-    ]
-    paths = {shard: Path(path) if path is not None else None for shard, path in orders.shards.items()}
-    worker.serve(await build(spec, paths, worker.runner.in_thread))
-    log.debug("ready", shards=sorted(paths))
+        asyncio.get_running_loop().add_signal_handler(number, drain, orders.settings.drain_timeout)
+    control = await sockets.serve(socket.socket(fileno=orders.control), supervised.accept)
+    data = await sockets.serve(socket.socket(fileno=orders.data), worker.accept)
+    building = asyncio.create_task(build(spec, _paths(orders), worker.runner.in_thread))
+    await asyncio.wait((building, asked), return_when=asyncio.FIRST_COMPLETED)
+    if not building.done():
+        # It never took a call; a constructor cannot be stopped, and need not be waited for.
+        building.cancel()
+        log.info("ended before it was ready")
+        return 0
+    try:
+        worker.serve(building.result())
+    except Exception as error:  # noqa: BLE001 - user code; the log and the supervisor are told why the process ends
+        log.exception(_FAILED)
+        await supervised.fail(error)
+        return 1
+    log.debug("ready", shards=worker.shards)
     settle()
-    await drained.wait()
-    for listener in listeners:
+    clean = await worker.drain(await asked)
+    for listener in (data, control):
         listener.close()
     await worker.close()
-    supervised.close()
+    await supervised.close()
     log.info("drained" if clean else "gave up on calls that did not finish in time")
     return 0 if clean else 1
 
 
+def _paths(orders: WorkerOrders) -> dict[int, Path | None]:
+    return {shard: Path(path) if path is not None else None for shard, path in orders.shards.items()}
+
+
+def load(orders: WorkerOrders) -> ServiceSpec:
+    """The service, imported.
+
+    Raises:
+        StartError: the app has no such service.
+    """
+    spec = Target(orders.target).load().services.get(orders.service)
+    if spec is None:
+        raise StartError(f"{orders.target} has no service {orders.service!r}")
+    return spec
+
+
 def main() -> int:
     """Entry point; the exit code."""
-    orders = decode_worker(sys.argv[1])
+    orders = decode_worker(sys.stdin.buffer.read())
     configure(
         format=orders.settings.log_format, level=orders.settings.log_level, service=orders.service, replica=orders.replica
     )
     capture_prints()
     try:
-        spec = Target(orders.target).load().services.get(orders.service)
-        if spec is None:
-            raise StartError(f"{orders.target} has no service {orders.service!r}")
-        return uvloop.run(serve(spec, orders))
-    except Exception:  # noqa: BLE001 - the log is the only place where the reason of a failed start can be seen
-        log.exception("the replica did not start")
+        spec = load(orders)
+    except Exception as error:  # noqa: BLE001 - importing runs user code, which may raise anything
+        log.exception(_FAILED)
+        uvloop.run(report_failure(orders.control, error))
         return 1
+    return uvloop.run(serve(spec, orders))
 
 
 if __name__ == "__main__":

@@ -3,33 +3,40 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
 
 import structlog
 
+from kapelle.artifacts.instances import Instance
 from kapelle.clock import monotonic
-from kapelle.core.batch import Batcher, Entry
+from kapelle.core.batch import Batcher
 from kapelle.declare.context import RequestContext
 from kapelle.declare.services import ServiceSpec
-from kapelle.errors import CallError, ContractError, InvalidInput, WireError
+from kapelle.errors import ContractError, WireError
 from kapelle.observe.metrics import LATENCY_BUCKETS, SIZE_BUCKETS, Registry
 from kapelle.transport.connection import Connection
 from kapelle.wire import messages
 from kapelle.wire.frames import Buffer, Frame
 from kapelle.worker.execution import Execution
-from kapelle.artifacts.instances import Instance
-from kapelle.worker.job import Job
+from kapelle.worker.job import Job, failure
 from kapelle.worker.runner import Queue, Runner
 from kapelle.worker.streams import Stream
 
 log = structlog.get_logger()
 
+_HANG_UP = 1.0
+"""Seconds gateways are given to hang up, once they have all their answers."""
+_LONGEST_TIMEOUT = 1e6
+
 _decode = messages.Decoder[messages.ToReplica](messages.ToReplica)
 
 
 class Worker:
-    """The instances of one service in this process, and the calls they are given."""
+    """The instances of one service in this process, and the calls they are given.
+
+    ``on_state`` is called at every change of ``state`` (starting, ready, stuck, draining); ``on_exit`` when user code
+    wants the process to end, with what it raised.
+    """
 
     def __init__(self, spec: ServiceSpec, replica: str, registry: Registry) -> None:
         self.spec = spec
@@ -37,172 +44,198 @@ class Worker:
         self.state = "starting"
         self.detail = ""
         self.on_state: Callable[[], None] = lambda: None
-        self.runner = Runner(self._stuck)
-        self._registry = registry
-        self._executions = {name: Execution(method) for name, method in spec.methods.items()}
-        self._queues: dict[tuple[int, str], Queue] = {}
-        self._instances: dict[int, Instance] = {}
-        self._links: set[_Link] = set()
-        self._idle = asyncio.Event()
-        self._idle.set()
-        self._in_flight = 0
+        self.on_exit: Callable[[BaseException], None] = _raise_in_loop
+        self.runner = Runner(on_stuck=self._stuck, on_freed=self._freed, on_exit=self._exited)
+        self.queues: dict[tuple[int, str], Queue] = {}
         self.calls = registry.counter("kapelle_calls_total", "Calls that reached the replica.")
         self.refusals = registry.counter("kapelle_calls_refused_total", "Calls refused: full, draining or stuck.")
+        self._registry = registry
+        self._executions = {name: Execution(method) for name, method in spec.methods.items()}
+        self._instances: dict[int, Instance] = {}
+        self._callers: set[_Caller] = set()
+        self._moved = asyncio.Event()
+        self._in_flight = 0
         registry.gauge("kapelle_replica_in_flight", "Calls taken and not yet answered.", lambda: self._in_flight)
         registry.gauge("kapelle_replica_queued_rows", "Rows that wait for user code.", lambda: self.runner.queued_rows)
 
     @property
     def in_flight(self) -> int:
+        """Calls that were taken and are not over yet."""
         return self._in_flight
 
     @property
-    def limit(self) -> int:
-        """Calls this worker holds at most, waiting and running."""
-        return self.spec.max_queue
+    def shards(self) -> list[int]:
+        return sorted(self._instances)
 
     def serve(self, instances: dict[int, Instance]) -> None:
         """The instances are built: take calls."""
         self._instances = instances
         for shard, instance in instances.items():
             for name, execution in self._executions.items():
-                if execution.spec.kind != "stream":
-                    self._add_queue(shard, name, execution, instance)
+                self.queues[shard, name] = self._queue(name, execution, instance)
         self._set_state("ready", "")
-        for link in self._links:
-            link.welcome()
+        for caller in self._callers:
+            caller.welcome()
 
     def accept(self, connection: Connection) -> None:
         """A gateway has connected."""
-        link = _Link(self, connection)
-        self._links.add(link)
-        connection.start(link.on_frames, link.on_lost)
+        caller = _Caller(self, connection)
+        self._callers.add(caller)
+        connection.start(caller.on_frames, caller.on_lost)
 
-    async def drain(self, timeout: float) -> bool:
+    async def drain(self, seconds: float) -> bool:
         """Take no new calls and wait for those that were taken; False when some are still running at the end."""
         self._set_state("draining", "")
-        self._tell_unready("draining")
-        try:
-            async with asyncio.timeout(timeout):
-                await self._idle.wait()
-        except TimeoutError:
-            return False
-        return True
+        self._tell(messages.Unready("draining"))
+        done = await self._within(seconds, lambda: not self._in_flight)
+        # A gateway hangs up when it has heard of the draining and has its answers: no call can be on its way then.
+        await self._within(_HANG_UP, lambda: not any(caller.welcomed for caller in self._callers))
+        return done
 
     async def close(self) -> None:
         """Run the shut-down hooks and say good-bye."""
         for instance in self._instances.values():
+            if self.runner.busy:
+                log.warning("shut-down hooks are left out: user code still runs", replica=self.replica)
+                break
             await instance.shutdown()
         self.runner.close()
-        for link in list(self._links):
-            link.connection.close()
+        for caller in self._callers:
+            caller.connection.close()
+        await self._within(_HANG_UP, lambda: not self._callers)
 
     def abort(self) -> None:
         """End at once, as if the process had died."""
-        for link in list(self._links):
-            link.connection.abort()
         self.runner.close()
-
-    def find(self, shard: int, method: str) -> tuple[Execution, Instance]:
-        """Who answers a call.
-
-        Raises:
-            InvalidInput: no such method, or the shard is not loaded here.
-        """
-        execution = self._executions.get(method)
-        if execution is None:
-            raise InvalidInput(f"{self.spec.name} has no method {method!r}; it has {', '.join(self._executions)}")
-        instance = self._instances.get(shard)
-        if instance is None:
-            raise InvalidInput(f"{self.replica} does not hold shard {shard}; it holds {sorted(self._instances)}")
-        return execution, instance
-
-    def queue(self, shard: int, method: str) -> Queue:
-        return self._queues[shard, method]
+        for instance in self._instances.values():
+            instance.abort()
+        for caller in self._callers:
+            caller.connection.abort()
 
     def took(self) -> None:
         """A call was taken."""
         self._in_flight += 1
         self.calls.value += 1
-        if self._in_flight == 1:
-            self._idle.clear()
 
-    def answered(self) -> None:
+    def over(self) -> None:
         """A call was answered or dropped."""
         self._in_flight -= 1
         if not self._in_flight:
-            self._idle.set()
+            self._moved.set()
 
-    def forget(self, link: _Link) -> None:
-        self._links.discard(link)
+    def forget(self, caller: _Caller) -> None:
+        """A gateway is gone."""
+        self._callers.discard(caller)
+        self._moved.set()
 
-    @property
-    def shards(self) -> list[int]:
-        return sorted(self._instances)
-
-    def _add_queue(self, shard: int, name: str, execution: Execution, instance: Instance) -> None:
+    def _queue(self, name: str, execution: Execution, instance: Instance) -> Queue:
         batch = execution.spec.batch
-        batcher = Batcher(
-            max_size=batch.max_size if batch else 1,
-            max_wait=batch.max_wait if batch else 0.0,
-            max_bytes=batch.max_bytes if batch else 1,
-            max_queue=self.spec.max_queue,
+        registry = self._registry
+        return Queue(
+            execution,
+            instance.value,
+            Batcher(
+                max_size=batch.max_size if batch else 1,
+                max_wait=batch.max_wait if batch else 0.0,
+                max_bytes=batch.max_bytes if batch else 1,
+                max_queue=self.spec.max_queue,
+            ),
+            durations=registry.histogram(
+                "kapelle_run_seconds", "Time in user code, per batch.", LATENCY_BUCKETS, method=name
+            ),
+            sizes=registry.histogram("kapelle_batch_rows", "Rows run together.", SIZE_BUCKETS, method=name)
+            if batch
+            else None,
+            late=registry.counter("kapelle_calls_expired_total", "Calls whose deadline passed in the queue."),
         )
-        durations = self._registry.histogram(
-            "kapelle_run_seconds", "Time in user code, per batch.", LATENCY_BUCKETS, method=name
-        )
-        sizes = self._registry.histogram("kapelle_batch_rows", "Rows run together.", SIZE_BUCKETS, method=name)
-        late = self._registry.counter("kapelle_calls_expired_total", "Calls whose deadline passed in the queue.")
-        queue = Queue(execution, instance.value, batcher, durations, sizes, late)
-        self._queues[shard, name] = queue
-        self.runner.add(queue)
 
     def _stuck(self, reason: str) -> None:
-        log.error("replica is stuck", reason=reason)
-        self._set_state("stuck", reason)
-        self._tell_unready(reason)
-        for queue in self._queues.values():
-            for entry in queue.batcher.flush():
-                entry.key.refused("the replica is stuck")
+        log.error("replica is stuck", replica=self.replica, reason=reason)
+        if self.state == "ready":
+            self._set_state("stuck", reason)
+            self._tell(messages.Unready(reason))
+        for queue in self.queues.values():
+            for job in queue.batcher.flush():
+                assert isinstance(job, Job)
+                job.refused("stuck")
 
-    def _tell_unready(self, reason: str) -> None:
-        for link in self._links:
-            link.send(messages.Unready(reason))
+    def _exited(self, error: BaseException) -> None:
+        self.on_exit(error)
+
+    def _freed(self) -> None:
+        log.warning("replica is stuck no more", replica=self.replica)
+        if self.state == "stuck":
+            self._set_state("ready", "")
+            self._tell(messages.Readied())
+            for caller in self._callers:
+                caller.welcome()
+
+    def _tell(self, message: messages.FromReplica) -> None:
+        for caller in self._callers:
+            if caller.welcomed:
+                caller.send(message)
 
     def _set_state(self, state: str, detail: str) -> None:
         self.state = state
         self.detail = detail
         self.on_state()
 
+    async def _within(self, seconds: float, done: Callable[[], bool]) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                while not done():
+                    self._moved.clear()
+                    await self._moved.wait()
+        except TimeoutError:
+            return False
+        return True
 
-class _Link:
+
+class _Caller:
     """One gateway's connection and the calls that came over it."""
 
     def __init__(self, worker: Worker, connection: Connection) -> None:
         self.worker = worker
         self.connection = connection
+        self.welcomed = False
+        self._greeted = False
         self._jobs: dict[int, Job] = {}
         self._streams: dict[int, Stream] = {}
-        self._greeted = False
 
-    def send(self, message: messages.FromReplica) -> None:
-        self.connection.send(messages.encode(message))
+    # --- what is said to it -------------------------------------------------------------------------------------------
+
+    def send(self, message: messages.FromReplica, segments: Sequence[Buffer] = ()) -> None:
+        self.connection.send(messages.encode(message), segments)
+
+    def answer(self, job: Job, message: messages.FromReplica, segments: Sequence[Buffer]) -> None:
+        self.connection.send(messages.encode(message), segments)
+        self.forget(job)
+
+    def forget(self, job: Job) -> None:
+        del self._jobs[job.key]
+        self._streams.pop(job.key, None)
+        self.worker.over()
 
     def welcome(self) -> None:
         """Tell the gateway what is served here, once both it and the instances are there."""
         worker = self.worker
-        if self._greeted and worker.state == "ready":
+        if self._greeted and not self.welcomed and worker.state == "ready":
+            self.welcomed = True
             self.send(messages.Welcome(messages.PROTOCOL, worker.spec.name, worker.replica, worker.shards))
 
+    # --- what it says -------------------------------------------------------------------------------------------------
+
     def on_frames(self, frames: list[Frame]) -> None:
+        now = monotonic()
         try:
             for head, body in frames:
                 message = _decode(head)
                 if type(message) is messages.Call:
-                    self._call(message, body)
+                    self._call(message, body, len(head) + len(body), now)
                 else:
                     self._other(message)
         except WireError as error:
-            log.warning("a caller sent garbage and is cut off", reason=str(error))
+            log.warning("a caller sent garbage and is cut off", replica=self.worker.replica, reason=error.detail)
             self.connection.abort()
         self.worker.runner.pump()
 
@@ -212,33 +245,54 @@ class _Link:
         for job in list(self._jobs.values()):
             job.cancel()
 
-    def _call(self, call: messages.Call, body: Buffer) -> None:
+    def _call(self, call: messages.Call, body: Buffer, size: int, now: float) -> None:
         worker = self.worker
-        if worker.state != "ready" or worker.in_flight >= worker.limit:
-            reason = "full" if worker.state == "ready" else worker.state
-            worker.refusals.inc()
-            self.send(messages.Refused(call.ticket, reason))
+        if not self.welcomed or call.ticket in self._jobs:
+            raise WireError(f"call {call.ticket} came twice, or before the welcome")
+        # In this order NaN, which is not less than anything, becomes the longest too.
+        timeout = min(_LONGEST_TIMEOUT, call.timeout)
+        context = RequestContext(call.request, call.trace, now + timeout)
+        queue = worker.queues.get((call.shard, call.method))
+        if worker.state != "ready":
+            self._refuse(call, worker.state)
             return
-        now = monotonic()
-        context = RequestContext(call.request, call.trace, now + call.timeout)
+        if queue is None:
+            error = ContractError(f"{worker.replica} serves no {call.method!r} of shard {call.shard}")
+            self.send(failure(call.ticket, error, context))
+            return
+        if not self._has_room(queue, call.rows):
+            self._refuse(call, messages.FULL)
+            return
         try:
-            execution, instance = worker.find(call.shard, call.method)
-            arguments = execution.decode(call.arguments, body, call.rows)
-        except CallError as error:
-            self.send(messages.Failed(call.ticket, error.code, error.detail, error.extra))
+            arguments = queue.execution.decode(call.arguments, body, call.rows)
+        except Exception as error:  # noqa: BLE001 - users' types may raise anything when they are made of what came
+            self.send(failure(call.ticket, error, context))
             return
-        job = Job(call.ticket, arguments, context, self.connection, self._forget)
         worker.took()
-        self._jobs[call.ticket] = job
-        if execution.spec.kind == "stream":
-            self._begin_stream(execution, instance, job)
-            return
-        size = len(memoryview(call.arguments)) + len(body)
-        job.entry = Entry(job, call.rows, size, context.deadline)
-        job.batcher = worker.queue(call.shard, call.method).batcher
-        if not job.batcher.offer(job.entry, now):
-            worker.refusals.inc()
-            job.refused("full")
+        job = self._jobs[call.ticket] = Job(call.ticket, call.rows, size, arguments, context, self)
+        self._dispatch(queue, job, now)
+
+    def _dispatch(self, queue: Queue, job: Job, now: float) -> None:
+        runner = self.worker.runner
+        if queue.execution.spec.kind == "stream":
+            stream = self._streams[job.key] = Stream(queue.execution, queue.instance, job)
+            job.stop = runner.spawn(stream.run).cancel
+        elif queue.is_async and not queue.batched:
+            runner.run_beside(queue, job)
+        elif not runner.run_now(queue, job, now):
+            runner.offer(queue, job, now)
+
+    def _has_room(self, queue: Queue, rows: int) -> bool:
+        """Whether a call may wait, or run beside the others: looked at before any work is done for it."""
+        limit = self.worker.spec.max_queue
+        if queue.is_async and not queue.batched:
+            return self.worker.in_flight < limit
+        queued = queue.batcher.queued_rows
+        return not queued or queued + rows <= limit
+
+    def _refuse(self, call: messages.Call, reason: str) -> None:
+        self.worker.refusals.inc()
+        self.send(messages.Refused(call.ticket, reason))
 
     def _other(self, message: messages.ToReplica) -> None:
         match message:
@@ -256,22 +310,21 @@ class _Link:
                 self._hello(protocol, caller)
 
     def _hello(self, protocol: int, caller: str) -> None:
+        worker = self.worker
         if protocol != messages.PROTOCOL:
-            error = ContractError(f"{caller} speaks protocol {protocol}, this replica {messages.PROTOCOL}: update the older")
-            log.error("caller of another protocol", reason=error.detail)
+            # The other side is told what is spoken here, and can say so where its people look.
+            self.send(messages.Welcome(messages.PROTOCOL, worker.spec.name, worker.replica, []))
             self.connection.close()
+            log.error("a caller speaks another protocol: update the older side", caller=caller, theirs=protocol)
             return
         self._greeted = True
         self.welcome()
 
-    def _begin_stream(self, execution: Execution, instance: Instance, job: Job) -> None:
-        stream = self._streams[job.ticket] = Stream(execution, instance.value, job)
-        job.task = asyncio.create_task(stream.run())
-        job.task.add_done_callback(partial(self._stream_ended, job.ticket))
 
-    def _stream_ended(self, ticket: int, _: object) -> None:
-        self._streams.pop(ticket, None)
+def _raise_in_loop(error: BaseException) -> None:
+    """Let ``error`` (a SystemExit) end the event loop, and the process with it."""
+    asyncio.get_running_loop().call_soon(_raise, error)
 
-    def _forget(self, ticket: int) -> None:
-        if self._jobs.pop(ticket, None) is not None:
-            self.worker.answered()
+
+def _raise(error: BaseException) -> None:
+    raise error

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 from kapelle.declare.context import enter_request
+from kapelle.errors import ContractError, WireError
 from kapelle.wire import messages
-from kapelle.worker.execution import Execution
+from kapelle.worker.execution import Execution, cancelled_by_itself
 from kapelle.worker.job import Job
+
 
 class Stream:
     """One running stream."""
@@ -18,28 +20,38 @@ class Stream:
         self._execution = execution
         self._instance = instance
         self._job = job
-        self._credit = messages.STREAM_WINDOW
-        self._more = asyncio.Event()
+        self._sent = 0
+        self._room = messages.STREAM_WINDOW
+        self._granted = asyncio.Event()
 
     def grant(self, items: int) -> None:
         """The caller has room for ``items`` more."""
-        self._credit += items
-        self._more.set()
+        self._room += items
+        self._granted.set()
 
     async def run(self) -> None:
-        """Send all items, then the end (or the error)."""
+        """Send all items, then the end (or the error). The generator is closed when nobody waits for it any more."""
         job = self._job
         enter_request(job.context)
-        iterator: AsyncIterator[Any] = self._execution.function(self._instance, *job.arguments)
         try:
-            async for value in iterator:
-                while self._credit <= 0:
-                    self._more.clear()
-                    await self._more.wait()
-                self._credit -= 1
-                data, segments = self._execution.packer(value)
-                job.connection.send(messages.encode(messages.Item(job.ticket, data)), segments)
+            async with aclosing(self._execution.function(self._instance, *job.arguments)) as items:
+                async for value in items:
+                    self._send(value)
+                    while self._room <= 0:
+                        self._granted.clear()
+                        await self._granted.wait()
+        except asyncio.CancelledError as error:
+            job.failed(cancelled_by_itself(error))
+        except WireError as error:
+            job.failed(ContractError(f"an item is too large: {error.detail}"))
         except Exception as error:  # noqa: BLE001 - user code may raise anything; the caller gets it
             job.failed(error)
         else:
-            job.done(self._execution.packer, None)
+            job.done(self._execution.pack, self._sent)
+
+    def _send(self, value: Any) -> None:
+        job = self._job
+        data, segments = self._execution.pack(value)
+        job.asker.send(messages.Item(job.key, data, self._sent), segments)
+        self._sent += 1
+        self._room -= 1

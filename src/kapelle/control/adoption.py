@@ -1,0 +1,97 @@
+"""Taking over what a controller that is gone left running: its processes, and the door its gateways share."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+
+import structlog
+
+from kapelle.config.settings import Settings
+from kapelle.control.exits import birth, kill, wait_for_exit
+from kapelle.control.recipes import Recipe
+from kapelle.control.rundir import Record, RunDir
+from kapelle.errors import StartError
+from kapelle.transport import sockets
+from kapelle.transport.door import borrow_door, is_door_to, open_door
+from kapelle.wire import messages
+
+log = structlog.get_logger()
+
+
+def living(run: RunDir) -> list[Record]:
+    """The processes on record that run."""
+    return [one for one in run.records() if one.pid and birth(one.pid) == one.born]
+
+
+def assign(records: list[Record], recipes: list[Recipe]) -> tuple[dict[str, Record], list[Record]]:
+    """Who takes which place of the plan, and who has none; of two for one place the one that serves, then the younger."""
+    slots = {(one.role, one.slot) for one in recipes}
+    places: dict[str, Record] = {}
+    left_over: list[Record] = []
+    for record in sorted(records, key=lambda one: (one.ready, one.started), reverse=True):
+        if (record.role, record.slot) in slots and record.slot not in places:
+            places[record.slot] = record
+        else:
+            left_over.append(record)
+    return places, left_over
+
+
+async def get_door(run: RunDir, settings: Settings, gateways: list[Record], patience: float) -> socket.socket:
+    """The door of the gateways that run, if it is at the address of the settings, else a new one.
+
+    A gateway that gives no answer for ``patience`` seconds is taken for hung, and ended when it holds the address.
+
+    Raises:
+        StartError: the address cannot be had.
+    """
+    host, port = settings.host, settings.port
+    paths = run.doors()
+    borrowed = dict(zip(paths, await asyncio.gather(*(borrow_door(path, patience) for path in paths)), strict=True))
+    silent = [one for one in gateways if borrowed.get(run.door(one.name)) is None]
+    try:
+        found = _choose([door for door in borrowed.values() if door is not None], host, port)
+        return found or open_door(host, port)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE or not silent:
+            raise _cannot_listen(settings, error) from None
+    for gateway in silent:
+        log.warning("a gateway does not answer and is ended", process=gateway.name)
+        kill(gateway.pid, gateway.born)
+        await wait_for_exit(gateway.pid, gateway.born, None)
+    try:
+        return open_door(host, port)
+    except OSError as error:
+        raise _cannot_listen(settings, error) from None
+
+
+def _choose(doors: list[socket.socket], host: str, port: int) -> socket.socket | None:
+    found = [door for door in doors if is_door_to(door, host, port)][:1]
+    for door in doors:
+        if door not in found:
+            door.close()
+    return found[0] if found else None
+
+
+def _cannot_listen(settings: Settings, error: OSError) -> StartError:
+    return StartError(
+        f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; "
+        "another program may hold the port: choose another with --port"
+    )
+
+
+async def dismiss_strangers(run: RunDir, known: list[Record], drain_timeout: float) -> None:
+    """Ask processes that are on no record to end: the controller was killed before it could write them down."""
+    controls = {one.control for one in known}
+    for address in run.controls():
+        if address in controls:
+            continue
+        try:
+            connection = await sockets.connect(sockets.Address.parse(address))
+        except OSError:
+            continue  # nobody is there any more
+        log.warning("a process that nobody knows of is asked to end", address=address)
+        connection.start(lambda _: None, lambda _: None)
+        connection.send(messages.encode(messages.Drain(drain_timeout)), bulk=True)
+        connection.close()

@@ -1,0 +1,96 @@
+"""What each process of a plan is, and how it is started."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from msgspec.structs import replace
+
+from kapelle.config import orders
+from kapelle.config.settings import Settings
+from kapelle.control.plan import Plan, ReplicaPlan, thread_environment
+from kapelle.control.rundir import RunDir
+
+Role = Literal["gateway", "replica"]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A place in the plan, and how to start a process for it.
+
+    ``slot`` is the place's name; the process there has the same, or ``slot~2`` when it took over from another.
+    ``orders`` makes what it is told from its name and the numbers of its sockets (data or door, and control).
+    ``digest`` tells whether a process that runs was started by the same recipe.
+    """
+
+    slot: str
+    role: Role
+    service: str
+    shards: list[int]
+    module: str
+    orders: Callable[[str, int, int], bytes]
+    environment: dict[str, str]
+    memory_limit: int | None
+    digest: str
+
+
+def recipes(plan: Plan, run: RunDir) -> list[Recipe]:
+    """The recipes of all processes of a plan: replicas first, so that gateways find them when they start."""
+    code = _code_digest(plan)
+    environment = thread_environment(len(plan.replicas))
+    replicas = [_replica(plan, one, environment, code) for one in plan.replicas]
+    return replicas + [_gateway(plan, run, name, code) for name in plan.gateways]
+
+
+def _replica(plan: Plan, replica: ReplicaPlan, environment: dict[str, str], code: str) -> Recipe:
+    service, settings = replica.service, plan.settings
+    blank = orders.WorkerOrders(
+        target=plan.target, service=service.name, replica="", shards=replica.folders, data=0, control=0, settings=settings
+    )
+
+    def make_orders(name: str, data: int, control: int) -> bytes:
+        return orders.encode(replace(blank, replica=name, data=data, control=control))
+
+    matters = Settings(
+        log_format=settings.log_format, log_level=settings.log_level, drain_timeout=settings.drain_timeout
+    )
+    return Recipe(
+        replica.name, "replica", service.name, sorted(replica.folders), "kapelle.worker.main", make_orders, environment,
+        service.memory_limit, _digest(replace(blank, settings=matters), code),
+    )  # fmt: skip
+
+
+def _gateway(plan: Plan, run: RunDir, slot: str, code: str) -> Recipe:
+    settings = plan.settings
+    blank = orders.GatewayOrders(
+        target=plan.target, name="", artifact=str(plan.artifacts), shard_counts=plan.shard_counts,
+        http=0, control=0, door="", controller=run.controller, settings=settings,
+    )  # fmt: skip
+
+    def make_orders(name: str, door: int, control: int) -> bytes:
+        return orders.encode(replace(blank, name=name, http=door, control=control, door=str(run.door(name))))
+
+    # How many others there are, and how the controller treats them, is nothing to a gateway.
+    matters = replace(
+        settings, gateways=1, shard_processes=0, transport="unix", run_dir="", start_timeout=0.0, hang_timeout=0.0
+    )
+    return Recipe(
+        slot, "gateway", "", [], "kapelle.gateway.main", make_orders, {}, None,
+        _digest(replace(blank, settings=matters), code),
+    )  # fmt: skip
+
+
+def _digest(told: orders.WorkerOrders | orders.GatewayOrders, code: str) -> str:
+    return hashlib.sha256(orders.encode(told) + code.encode()).hexdigest()[:16]
+
+
+def _code_digest(plan: Plan) -> str:
+    """Of the files that declare the app and its services: a process that runs an older text of them is outdated."""
+    classes = [plan.app.cls, *(service.cls for service in plan.app.services.values())]
+    files = sorted({Path(inspect.getfile(one)) for one in classes})
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files if file.is_file())).hexdigest()

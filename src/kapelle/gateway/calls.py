@@ -1,0 +1,137 @@
+"""A call of the app while it is under way: what is asked of whom, and into what its outcome is put."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from kapelle.core.ticket import Setback, Ticket
+from kapelle.declare.context import RequestContext
+from kapelle.declare.methods import CallPolicy
+from kapelle.observe.metrics import Histogram
+from kapelle.wire.frames import Buffer
+from kapelle.wire.payload import Payload
+
+DEFAULT_TIMEOUT = 30.0
+"""Seconds a call outside any request may take."""
+
+Unpack = Callable[[Any, Buffer], Any]
+
+
+class SetbackError(Exception):
+    """An attempt brought no outcome."""
+
+    def __init__(self, kind: Setback, reason: str) -> None:
+        super().__init__(reason)
+        self.kind = kind
+        self.reason = reason
+
+
+class Site:
+    """One method of one shard, as a handle calls it: what all its calls have in common. ``name`` is for people."""
+
+    def __init__(
+        self, *, name: str, method: str, shard: int, policy: CallPolicy, unpack: Unpack, seconds: Histogram
+    ) -> None:
+        self.name = name
+        self.method = method
+        self.shard = shard
+        self.policy = policy
+        self.unpack = unpack
+        self.seconds = seconds
+        self.watched = policy.timeout is not None or policy.hedge is not None
+
+
+class OpenCall(Ticket):
+    """One call, from the first attempt to its one outcome."""
+
+    __slots__ = ("payload", "request", "site", "trace")
+
+    def __init__(self, site: Site, rows: int, payload: Payload, context: RequestContext | None, now: float) -> None:
+        policy = site.policy
+        deadline = now + DEFAULT_TIMEOUT if context is None else context.deadline
+        if policy.timeout is not None:
+            deadline = min(deadline, now + policy.timeout)
+        super().__init__(deadline=deadline, rows=rows, idempotent=policy.idempotent)
+        self.site = site
+        self.payload = payload
+        self.request, self.trace = ("", "") if context is None else (context.id, context.trace)
+
+
+class StreamCall(OpenCall):
+    """A call whose outcome are items. They are handed out in order, though a small one may overtake a large one."""
+
+    __slots__ = ("_count", "_early", "_wake", "arrived", "ready", "unpack_item")
+
+    def __init__(
+        self, site: Site, unpack_item: Unpack, payload: Payload, context: RequestContext | None, now: float
+    ) -> None:
+        super().__init__(site, 1, payload, context, now)
+        self.unpack_item = unpack_item
+        self.ready: deque[Any] = deque()
+        self.arrived = 0
+        self._early: dict[int, Any] = {}
+        self._count: int | None = None
+        self._wake = asyncio.Event()
+
+    def put(self, number: int, value: Any) -> None:
+        """An item has arrived. What has begun cannot be repeated."""
+        self.idempotent = False
+        self.arrived += 1
+        self._early[number] = value
+        while self._early:
+            following = self.arrived - len(self._early)
+            if following not in self._early:
+                break
+            self.ready.append(self._early.pop(following))
+        self._wake.set()
+
+    def end(self, count: int) -> None:
+        """The stream ended after ``count`` items."""
+        self._count = count
+
+    @property
+    def complete(self) -> bool:
+        """Whether the end is known and every item has arrived."""
+        return self._count is not None and self.arrived >= self._count
+
+    def wake(self, _: object = None) -> None:
+        """Something has happened that ``news`` waits for."""
+        self._wake.set()
+
+    async def news(self) -> None:
+        """Wait for items, or for the end."""
+        self._wake.clear()
+        await self._wake.wait()
+
+
+class Outcome(Protocol):
+    """Where the outcome of an attempt is put: a future, or a ``Race``."""
+
+    def done(self) -> bool: ...
+    def set_result(self, result: Any, /) -> None: ...
+    def set_exception(self, exception: Exception, /) -> None: ...
+
+
+class Race:
+    """The outcome of a call of which several copies may run: the first answer counts, a setback only as the last."""
+
+    __slots__ = ("future", "running")
+
+    def __init__(self, future: asyncio.Future[Any]) -> None:
+        self.future = future
+        self.running = 1
+
+    def done(self) -> bool:
+        return self.future.done()
+
+    def set_result(self, result: Any, /) -> None:
+        if not self.future.done():
+            self.future.set_result(result)
+
+    def set_exception(self, exception: Exception, /) -> None:
+        self.running -= 1
+        if not self.future.done() and not (self.running and isinstance(exception, SetbackError)):
+            self.future.set_exception(exception)

@@ -1,0 +1,180 @@
+"""From the bytes of a connection to whole requests, within limits: llhttp parses, what remains to be said is here.
+
+No socket is touched and no clock read. How the bytes are cut into pieces makes no difference to what comes out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import IntEnum
+
+import httptools
+
+from kapelle.gateway import heads
+from kapelle.gateway.problems import HttpError
+from kapelle.gateway.request import Headers, Request, Responder
+
+
+class Phase(IntEnum):
+    """What is being received: nothing yet, a head, a body, or nothing any more."""
+
+    IDLE = 0
+    HEAD = 1
+    BODY = 2
+    DEAF = 3
+
+
+# Global look-ups of an enum's members take twice as long.
+_IDLE, _HEAD, _BODY, _DEAF = Phase
+
+_STOPS = (httptools.HttpParserError, httptools.HttpParserUpgrade)
+
+
+class Receiver:
+    """The requests of one connection. Each is given to ``on_request`` when it is whole, with ``responder`` in it."""
+
+    def __init__(self, responder: Responder, on_request: Callable[[Request], None], max_body: int) -> None:
+        self.phase: Phase = _IDLE
+        self.owes_continue = False
+        self.parsing: Request | None = None
+        self._responder = responder
+        self._on_request = on_request
+        self._max_body = max_body
+        self._parser = httptools.HttpRequestParser(self)
+        self._target = b""
+        self._headers: Headers = []
+        self._body: bytes | bytearray = b""
+        self._put_off: Request | None = None
+        # Bytes of the latest piece, and those since the parser last had something to show for them.
+        self._piece = 0
+        self._unseen = 0
+
+    @property
+    def held(self) -> int:
+        """Bytes of a body that is not whole yet."""
+        return len(self._body)
+
+    def feed(self, data: bytes) -> HttpError | None:
+        """Read on; an error says that nothing more can be read."""
+        self._piece = len(data)
+        self._unseen += self._piece
+        stopped = self._parse(data)
+        if stopped is not None:
+            refusal = self._overcome(stopped, data)
+            if refusal is not None:
+                return refusal
+        # A line without an end, or trailers without one, show in no callback.
+        return heads.head_too_large() if self._unseen > heads.MAX_HEAD and self.phase != _DEAF else None
+
+    def stop(self) -> None:
+        """Nothing that comes now has a meaning."""
+        self.phase = _DEAF
+        self._body = b""
+
+    def refused(self) -> Request:
+        """What is known of the request that could not be read."""
+        request = self.parsing
+        if request is None:
+            request = Request("GET", self._target, self._headers, self._responder, "1.1")
+            for name, value in self._headers:
+                if name == b"x-request-id":
+                    request.take_id(value)
+        return request
+
+    # --- what the parser calls ----------------------------------------------------------------------------------------
+
+    def on_url(self, url: bytes) -> None:
+        if self.phase == _IDLE:
+            self.phase = _HEAD
+            self._target = url
+        else:
+            self._target += url
+        if len(self._target) > heads.MAX_TARGET:
+            raise HttpError(414, f"the request's target is over {heads.MAX_TARGET} bytes")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # After the body these are trailers, which nobody gets to see; their number is limited all the same.
+        self._headers.append((name.lower(), value))
+        if len(self._headers) > heads.MAX_HEADERS:
+            raise HttpError(431, f"over {heads.MAX_HEADERS} headers")
+
+    def on_headers_complete(self) -> None:
+        if self.phase == _DEAF:
+            return
+        parser = self._parser
+        headers, self._headers = self._headers, []
+        method, version = parser.get_method().decode("ascii"), parser.get_http_version()
+        self.parsing = request = Request(method, self._target, headers, self._responder, version)
+        self.phase = _BODY
+        request.keep_alive = parser.should_keep_alive()
+        if version != "1.1" or method == "CONNECT":
+            heads.check_line(method, version)
+        if self._piece > heads.MAX_HEAD or self._unseen > heads.MAX_HEAD:
+            heads.check_size(request)
+        marks = heads.read_head(request, self._max_body)
+        if marks <= heads.HAS_BODY:
+            return
+        if marks & heads.OFFERS_UPGRADE and marks & heads.HAS_BODY and parser.should_upgrade():
+            # HTTP allows to ignore the offer; but llhttp is about to take the body for the other protocol.
+            self._put_off = request
+            self.parsing = None
+        elif marks & heads.EXPECTS_CONTINUE:
+            self.owes_continue = True
+
+    def on_body(self, body: bytes) -> None:
+        self._unseen = 0
+        if not self._body:
+            self._body = body
+        elif isinstance(self._body, bytearray):
+            self._body += body
+        else:
+            self._body = bytearray(self._body) + body
+        if len(self._body) > self._max_body:
+            raise heads.too_large(self._max_body)
+
+    def on_message_complete(self) -> None:
+        request = self.parsing
+        if request is None or self.phase == _DEAF:
+            return
+        self.parsing = None
+        self.phase = _IDLE
+        self._unseen = 0
+        self.owes_continue = False
+        if self._headers:
+            self._headers = []
+        if self._body:
+            request.body = bytes(self._body)
+            request.size = len(request.body)
+            self._body = b""
+        self._on_request(request)
+
+    # --- what it cannot read ------------------------------------------------------------------------------------------
+
+    def _overcome(self, error: Exception, data: bytes) -> HttpError | None:
+        """Go on where llhttp stopped only for an offer to change the protocol; else the reason to refuse."""
+        stopped: Exception | None = error
+        rest = memoryview(data)
+        while isinstance(stopped, httptools.HttpParserUpgrade):
+            rest = rest[stopped.args[0] :]
+            if self._put_off is not None:
+                head, self._put_off = heads.without_upgrade(self._put_off), None
+                self.phase = _IDLE
+                self._parser = httptools.HttpRequestParser(self)
+                self._parse(head)
+            stopped = self._parse(rest)
+        if stopped is None:
+            return None
+        if self.phase == _DEAF:
+            return None
+        if self.phase == _IDLE:
+            self._target = b"/"
+        cause = stopped.__context__
+        return cause if isinstance(cause, HttpError) else HttpError(400, f"malformed request: {stopped}")
+
+    def _parse(self, data: bytes | memoryview) -> Exception | None:
+        # What stopped it is returned: raised while another error is handled, the parser's would forget its own cause.
+        try:
+            self._parser.feed_data(data)
+        except _STOPS as error:
+            return error
+        return None

@@ -1,0 +1,271 @@
+"""The app as an ordinary ASGI application inside others."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Mount, Route
+
+import kapelle
+from kapelle.config.settings import Settings
+from kapelle.declare.apps import app_spec
+from kapelle.gateway.assembly import Assembly
+from kapelle.gateway.fleet import Fleet
+from kapelle.gateway.mounted import Mounted
+from kapelle.observe.metrics import Family, Registry
+from kapelle.transport.connection import Connection
+from tests.integration.http.serving import PATIENCE
+
+events: list[str] = []
+
+
+@kapelle.app
+class Inner:
+    def __init__(self) -> None:
+        self.entered = asyncio.Event()
+        self.left = asyncio.Event()
+
+    @kapelle.on_startup
+    async def start(self) -> None:
+        events.append("start")
+
+    @kapelle.on_shutdown
+    async def stop(self) -> None:
+        events.append("stop")
+
+    @kapelle.post("/sum")
+    async def total(self, numbers: list[int], scale: kapelle.Query[int] = 1) -> dict[str, int]:
+        return {"total": sum(numbers) * scale}
+
+    @kapelle.post("/raw")
+    async def raw(self, data: bytes) -> bytes:
+        return data
+
+    @kapelle.get("/items/{name}")
+    async def item(self, name: str) -> str:
+        return name
+
+    @kapelle.get("/slow", timeout="100ms")
+    async def slow(self) -> None:
+        await asyncio.Event().wait()
+
+    @kapelle.get("/hold")
+    async def hold(self) -> None:
+        self.entered.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.left.set()
+
+    @kapelle.get("/events/{count}")
+    async def stream(self, count: int) -> AsyncIterator[int]:
+        for number in range(count):
+            yield number
+        if count > 2:
+            raise ValueError("secret")
+
+    @kapelle.get("/forever", timeout="1h")
+    async def forever(self) -> AsyncIterator[int]:
+        try:
+            while True:
+                self.entered.set()
+                yield 1
+        finally:
+            self.left.set()
+
+
+made: list[Assembly] = []
+
+
+async def start(**settings: Any) -> Assembly:
+    """What a user's code does to make the app for mounting."""
+    registry = Registry()
+    spec = app_spec(Inner)
+    assert spec is not None
+    fleet = Fleet(spec, {}, "mounted", _no_replicas, registry)
+    given = Settings(**{"access_log": False, "max_body": 10_000, **settings})
+    assembly = Assembly(spec, fleet, given, registry, _collect)
+    await assembly.start(lambda _: Path())
+    made.append(assembly)
+    return assembly
+
+
+async def _no_replicas(_: str) -> Connection:
+    raise OSError("this system has inline services only")
+
+
+async def _collect() -> list[Family]:
+    return []
+
+
+@asynccontextmanager
+async def site(**settings: Any) -> AsyncIterator[httpx.AsyncClient]:
+    """A Starlette site with the app mounted below /models."""
+    mounted = Mounted(lambda: start(**settings))
+    outer = Starlette(
+        routes=[Route("/", lambda _: PlainTextResponse("outer")), Mount("/models", mounted)],
+        lifespan=lambda _: mounted.running(),
+    )
+    async with outer.router.lifespan_context(outer):
+        transport = httpx.ASGITransport(outer)
+        async with httpx.AsyncClient(transport=transport, base_url="http://site", timeout=PATIENCE) as client:
+            yield client
+        assert made[-1].gateway.in_flight == 0
+        assert made[-1].gateway.admitted == 0
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[httpx.AsyncClient]:
+    async with site() as client:
+        yield client
+
+
+async def test_requests_are_answered_as_behind_the_own_front(http: httpx.AsyncClient) -> None:
+    answer = await http.post("/models/sum?scale=2", json={"numbers": [1, 2]}, headers={"x-request-id": "mine"})
+    assert (answer.status_code, answer.json(), answer.headers["x-request-id"]) == (200, {"total": 6}, "mine")
+    assert (await http.post("/models/raw", content=b"\x00\xff")).content == b"\x00\xff"
+    assert (await http.get("/models/items/a%20b%2Fc")).text == "a b/c"
+    assert (await http.get("/")).text == "outer"
+
+
+async def test_bodies_that_come_in_parts(http: httpx.AsyncClient) -> None:
+    async def parts() -> AsyncIterator[bytes]:
+        for _ in range(10):
+            yield b"x" * 100
+
+    assert (await http.post("/models/raw", content=parts())).content == b"x" * 1000
+
+
+async def test_problems(http: httpx.AsyncClient) -> None:
+    wrong = await http.post("/models/sum", json={"numbers": [1, "2"]})
+    assert (wrong.status_code, wrong.json()["errors"][0]["path"]) == (422, "$.numbers[1]")
+    assert wrong.headers["content-type"] == "application/problem+json"
+    assert (await http.post("/models/sum", content=b"{")).status_code == 400
+    assert (await http.get("/models/nowhere")).status_code == 404
+    refused = await http.get("/models/sum")
+    assert (refused.status_code, refused.headers["allow"]) == (405, "POST")
+    assert (await http.get("/models/slow")).status_code == 504
+
+
+@pytest.mark.parametrize("declared", [True, False])
+async def test_large_bodies(http: httpx.AsyncClient, declared: bool) -> None:
+    sent = 0
+
+    async def parts() -> AsyncIterator[bytes]:
+        nonlocal sent
+        for _ in range(20):
+            sent += 1
+            yield bytes(1000)
+
+    headers = {"content-length": "20000"} if declared else {}
+    answer = await http.post("/models/raw", content=parts(), headers=headers)
+    assert answer.status_code == 413
+    assert sent == (0 if declared else 11)
+
+
+async def test_admission() -> None:
+    async with site(max_requests=1) as http:
+        holding = [asyncio.ensure_future(http.get("/models/hold")) for _ in range(8)]
+        await asyncio.wait_for(made[-1].app.entered.wait(), PATIENCE)
+        refused = {one.result().status_code for one in holding if one.done()}
+        done, waiting = await asyncio.wait(holding, timeout=0.2)
+        refused = {one.result().status_code for one in done}
+        assert refused == {429}
+        assert (await http.get("/models/livez")).status_code == 200
+        for one in waiting:
+            one.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        await asyncio.wait_for(made[-1].app.left.wait(), PATIENCE)
+
+
+async def test_streams(http: httpx.AsyncClient) -> None:
+    answer = await http.get("/models/events/2")
+    assert (answer.headers["content-type"], answer.text) == ("text/event-stream", "data: 0\n\ndata: 1\n\n")
+    answer = await http.get("/models/events/3")
+    assert "event: error" in answer.text
+    assert "secret" not in answer.text
+
+
+async def test_head(http: httpx.AsyncClient) -> None:
+    answer = await http.head("/models/items/abc")
+    assert (answer.status_code, answer.content, answer.headers["content-length"]) == (200, b"", "3")
+
+
+async def test_the_pages_know_where_they_are(http: httpx.AsyncClient) -> None:
+    assert (await http.get("/models/livez")).status_code == 200
+    assert (await http.get("/models/openapi.json")).json()["openapi"] == "3.1.0"
+
+
+@pytest.mark.parametrize("path", ["/hold", "/forever"])
+async def test_a_client_that_leaves_cancels_the_work(path: str) -> None:
+    mounted = Mounted(start)
+    async with mounted.running():
+        app = made[-1].app
+        gone = asyncio.Event()
+        requests = iter([{"type": "http.request", "body": b"", "more_body": False}])
+
+        async def receive() -> dict[str, Any]:
+            for message in requests:
+                return message
+            await gone.wait()
+            return {"type": "http.disconnect"}
+
+        sent: list[dict[str, Any]] = []
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        scope = {"type": "http", "method": "GET", "path": path, "headers": [(b"host", b"x")], "http_version": "1.1"}
+        serving = asyncio.ensure_future(mounted(scope, receive, send))
+        await asyncio.wait_for(app.entered.wait(), PATIENCE)
+        gone.set()
+        await asyncio.wait_for(serving, PATIENCE)
+        assert app.left.is_set()
+        assert made[-1].gateway.in_flight == 0
+        assert all(message.get("more_body", True) for message in sent), "nobody was there to hear of an end"
+
+
+async def test_it_lives_by_lifespan_events() -> None:
+    events.clear()
+    mounted = Mounted(start)
+    with pytest.raises(RuntimeError, match="not started"):
+        await mounted({"type": "http"}, _never, _never)
+    told: asyncio.Queue[Any] = asyncio.Queue()
+    answers: asyncio.Queue[Any] = asyncio.Queue()
+    living = asyncio.ensure_future(mounted({"type": "lifespan"}, told.get, answers.put))
+    told.put_nowait({"type": "lifespan.startup"})
+    assert await asyncio.wait_for(answers.get(), PATIENCE) == {"type": "lifespan.startup.complete"}
+    assert events == ["start"]
+    told.put_nowait({"type": "lifespan.shutdown"})
+    assert await asyncio.wait_for(answers.get(), PATIENCE) == {"type": "lifespan.shutdown.complete"}
+    await living
+    assert events == ["start", "stop"]
+
+
+async def test_a_failed_start_is_told() -> None:
+    async def fail() -> Assembly:
+        raise ValueError("no model")
+
+    told: asyncio.Queue[Any] = asyncio.Queue()
+    answers: asyncio.Queue[Any] = asyncio.Queue()
+    told.put_nowait({"type": "lifespan.startup"})
+    await Mounted(fail)({"type": "lifespan"}, told.get, answers.put)
+    assert answers.get_nowait() == {"type": "lifespan.startup.failed", "message": "no model"}
+
+
+async def test_web_sockets_are_declined() -> None:
+    sent: asyncio.Queue[Any] = asyncio.Queue()
+    await Mounted(start)({"type": "websocket"}, _never, sent.put)
+    assert sent.get_nowait() == {"type": "websocket.close"}
+
+
+async def _never(*_: Any) -> Any:
+    raise AssertionError("not to be called")

@@ -1,0 +1,167 @@
+"""Each setting has one value and a known origin; what is unknown or of the wrong form is refused by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from kapelle.config.settings import Loaded, Settings, load
+from kapelle.errors import ConfigError
+
+
+def load_from(
+    folder: Path, environment: dict[str, str] | None = None, arguments: dict[str, Any] | None = None
+) -> Loaded:
+    return load(folder=folder, environment=environment or {}, arguments=arguments)
+
+
+def test_the_defaults_are_enough(tmp_path: Path) -> None:
+    loaded = load_from(tmp_path)
+    assert loaded.settings == Settings()
+    assert loaded.origins == dict.fromkeys(Settings.__struct_fields__, "default")
+
+
+def test_every_setting_is_explained() -> None:
+    source = Path(load.__code__.co_filename).read_text()
+    for name in Settings.__struct_fields__:
+        _, _, after = source.partition(f"\n    {name}: ")
+        assert after.split("\n")[1].strip().startswith('"""'), f"{name} has no explanation"
+
+
+def test_later_sources_win_and_each_value_knows_where_it_came_from(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(
+        '[project]\nname = "x"\n[tool.kapelle]\nport = 1\nhost = "a"\ngateways = 2\nkeep_alive = "1m"\n'
+    )
+    (tmp_path / "kapelle.toml").write_text('port = 2\nhost = "b"\ngateways = 3\n')
+    environment = {"KAPELLE_PORT": "3", "KAPELLE_HOST": "c", "PATH": "/bin", "kapelle_port": "9"}
+    loaded = load_from(tmp_path, environment, {"port": 4, "host": None})
+    settings = loaded.settings
+    assert (settings.port, settings.host, settings.gateways, settings.keep_alive) == (4, "c", 3, 60.0)
+    assert {name: loaded.origins[name] for name in ("port", "host", "gateways", "keep_alive", "log_level")} == {
+        "port": "command line",
+        "host": "KAPELLE_HOST",
+        "gateways": "kapelle.toml",
+        "keep_alive": "pyproject.toml",
+        "log_level": "default",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "written", "value"),
+    [
+        ("port", "9000", 9000),
+        ("port", "0", 0),
+        ("access_log", "false", False),
+        ("access_log", "1", True),
+        ("transport", "tcp", "tcp"),
+        ("log_format", "json", "json"),
+        ("request_timeout", "250ms", 0.25),
+        ("request_timeout", "30", 30.0),
+        ("request_timeout", "1.5", 1.5),
+        ("run_dir", "", ""),
+    ],
+)
+def test_text_of_the_environment_becomes_the_settings_type(
+    tmp_path: Path, name: str, written: str, value: object
+) -> None:
+    assert getattr(load_from(tmp_path, {f"KAPELLE_{name.upper()}": written}).settings, name) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "written", "message"),
+    [
+        ("port", "http", "KAPELLE_PORT: port = 'http': Expected `int`"),
+        ("port", "70000", "KAPELLE_PORT: port = '70000': Expected `int` <= 65535"),
+        ("port", "-1", "KAPELLE_PORT: port = '-1': Expected `int` >= 0"),
+        ("gateways", "0", "KAPELLE_GATEWAYS: gateways = '0': Expected `int` >= 1"),
+        ("access_log", "sometimes", "KAPELLE_ACCESS_LOG: access_log = 'sometimes': Expected `bool`"),
+        ("transport", "pigeon", "KAPELLE_TRANSPORT: transport = 'pigeon': Invalid enum value 'pigeon'"),
+        ("keep_alive", "long", "KAPELLE_KEEP_ALIVE: keep_alive = 'long': 'long' is not a duration"),
+        ("keep_alive", "²", "KAPELLE_KEEP_ALIVE: keep_alive = '²': '²' is not a duration"),
+        ("keep_alive", "-1s", "KAPELLE_KEEP_ALIVE: keep_alive = '-1s': '-1s' is not a duration"),
+    ],
+)
+def test_a_value_of_the_wrong_form_is_refused(tmp_path: Path, name: str, written: str, message: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load_from(tmp_path, {f"KAPELLE_{name.upper()}": written})
+    assert str(refused.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('port = "high"', "kapelle.toml: port = 'high': Expected `int`"),
+        ("port = 1.5", "kapelle.toml: port = 1.5: Expected `int`, got `float`"),
+        ("host = 1", "kapelle.toml: host = 1: Expected `str`, got `int`"),
+        ("keep_alive = true", "kapelle.toml: keep_alive = True: True is not a duration"),
+        ("keep_alive = -1", "kapelle.toml: keep_alive = -1: a duration cannot be -1"),
+        ("keep_alive = inf", "kapelle.toml: keep_alive = inf: a duration cannot be inf"),
+        ("access_log = 1", "kapelle.toml: access_log = 1: Expected `bool`, got `int`"),
+        ("ports = 1", "kapelle.toml: unknown setting 'ports'; `kapelle config` lists all of them"),
+        ("[gateway]\nport = 1", "kapelle.toml: unknown setting 'gateway'; `kapelle config` lists all of them"),
+        ("port =", "kapelle.toml: Invalid value"),
+    ],
+)
+def test_a_file_with_mistakes_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "kapelle.toml").write_text(text)
+    with pytest.raises(ConfigError) as refused:
+        load_from(tmp_path)
+    assert str(refused.value).startswith(message)
+
+
+def test_a_file_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "kapelle.toml").write_bytes(b'host = "\xff"')
+    with pytest.raises(ConfigError, match=r"kapelle.toml: 'utf-8' codec can't decode"):
+        load_from(tmp_path)
+
+
+def test_a_folder_in_place_of_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "kapelle.toml").mkdir()
+    with pytest.raises(ConfigError, match=r"kapelle\.toml cannot be read: Is a directory"):
+        load_from(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("tool = 1", r"pyproject.toml: tool is 1; expected a table, \[tool.kapelle\]"),
+        ("[tool]\nkapelle = 'x'", r"pyproject.toml: kapelle is 'x'; expected a table, \[tool.kapelle\]"),
+        ("[tool.kapelle]\nprot = 1", "pyproject.toml: unknown setting 'prot'"),
+    ],
+)
+def test_a_project_file_with_mistakes_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "pyproject.toml").write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        load_from(tmp_path)
+
+
+def test_a_project_file_of_others_is_no_matter(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("[tool.ruff]\nline-length = 120\n")
+    assert load_from(tmp_path).settings == Settings()
+
+
+def test_unknown_variables_and_arguments_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="KAPELLE_PROT: unknown setting 'prot'"):
+        load_from(tmp_path, {"KAPELLE_PROT": "80"})
+    with pytest.raises(ConfigError, match="command line: unknown setting 'prot'"):
+        load_from(tmp_path, arguments={"prot": 80})
+
+
+@pytest.mark.parametrize("given", [{"tls_key": "k.pem"}, {"tls_certificate": "c.pem"}])
+def test_a_certificate_needs_its_key(tmp_path: Path, given: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match="tls_certificate and tls_key belong together; one of them is missing"):
+        load_from(tmp_path, arguments=given)
+    assert load_from(tmp_path, arguments={"tls_key": "k.pem", "tls_certificate": "c.pem"}).settings.tls_key == "k.pem"
+
+
+def test_settings_do_not_change() -> None:
+    with pytest.raises(AttributeError):
+        Settings().port = 1  # type: ignore[misc]  # frozen: this is what is tested
+
+
+def test_settings_reach_other_processes_unchanged() -> None:
+    settings = Settings(port=1, request_timeout=0.25, access_log=False)
+    assert msgspec.json.decode(msgspec.json.encode(settings), type=Settings) == settings

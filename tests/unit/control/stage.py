@@ -1,0 +1,62 @@
+"""Where puppets play: recipes for them, and what a process is started in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from kapelle.control.process import Process, Surroundings
+from kapelle.control.recipes import Recipe, Role
+from kapelle.core.life import Terms
+from kapelle.transport.sockets import Address
+from tests.house.sources import ROOT
+
+TERMS = Terms(start_timeout=20.0, hang_after=10.0, drain_timeout=10.0, first_backoff=0.01, crash_loop=3)
+
+
+def recipe(play: str, slot: str = "Puppet-0", role: Role = "replica", memory_limit: int | None = None) -> Recipe:
+    """A process that plays ``play``."""
+
+    def orders(name: str, work: int, control: int) -> bytes:
+        return json.dumps({"play": play, "data": work, "control": control}).encode()
+
+    return Recipe(
+        slot, role, "Puppet", [0], "tests.unit.control.puppet", orders, {"PYTHONPATH": str(ROOT)}, memory_limit, "digest"
+    )
+
+
+class Stage:
+    """Remembers what it was told of its processes; ``changed`` is called at each."""
+
+    def __init__(self, folder: Path, changed: Callable[[], None] = lambda: None) -> None:
+        self.folder = folder
+        self.changed = changed
+        self.changes = 0
+        self.replaced: list[Process] = []
+        self.ended: list[Process] = []
+        self.around = Surroundings(
+            data=lambda name: Address("unix", str(folder / f"{name}.data")),
+            control=lambda name: Address("unix", str(folder / f"{name}.control")),
+            door=lambda: 0,
+            on_change=self._on_change,
+            on_replace=self._on_replace,
+            on_end=self._on_end,
+            drain_timeout=5.0,
+        )
+
+    def process(self, play: str, terms: Terms = TERMS) -> Process:
+        """A process that plays ``play``, not started yet."""
+        return Process("Puppet-0", recipe(play), terms, self.around)
+
+    def _on_change(self) -> None:
+        self.changes += 1
+        self.changed()
+
+    def _on_replace(self, process: Process) -> None:
+        self.replaced.append(process)
+        self.changed()
+
+    def _on_end(self, process: Process) -> None:
+        self.ended.append(process)
+        self.changed()

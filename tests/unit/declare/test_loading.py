@@ -1,0 +1,149 @@
+"""The app that a person names is found, or it is said what was found instead."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from kapelle.declare.loading import Target
+from kapelle.errors import DeclarationError
+
+APP = """
+import kapelle
+
+@kapelle.app
+class {name}:
+    @kapelle.get("/")
+    async def root(self) -> int:
+        return 1
+"""
+
+Write = Callable[[str, str], Path]
+
+_numbers = itertools.count()
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
+    """Writes files below a fresh working directory; what was imported from there is forgotten again."""
+    modules, path = dict(sys.modules), list(sys.path)
+    monkeypatch.chdir(tmp_path)
+
+    def write(name: str, text: str) -> Path:
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+        return file
+
+    yield write
+    sys.path[:] = path
+    for name in set(sys.modules) - set(modules):
+        del sys.modules[name]
+
+
+def unique(prefix: str = "band") -> str:
+    return f"{prefix}_{next(_numbers)}"
+
+
+@pytest.mark.parametrize("written", ["apps/{0}", "apps/{0}/", "apps/{0}/app.py", "./apps/{0}/app.py"])
+def test_a_folder_or_a_file(write: Write, tmp_path: Path, written: str) -> None:
+    name = unique()
+    write(f"apps/{name}/__init__.py", "")
+    write(f"apps/{name}/app.py", APP.format(name="Band"))
+    target = Target(written.format(name))
+    assert target.load().name == "Band"
+    assert target.module == f"{name}.app"
+    assert target.root == tmp_path / "apps"
+    assert target.folder == tmp_path / "apps" / name
+    assert target.name == name
+
+
+@pytest.mark.parametrize("written", ["music.{0}", "music.{0}:Band"])
+def test_a_module_by_its_name(write: Write, tmp_path: Path, written: str) -> None:
+    name = unique()
+    write(f"music/{name}.py", APP.format(name="Band"))
+    target = Target(written.format(name))
+    assert target.folder == tmp_path / "music"
+    assert target.load().name == "Band"
+    assert target.load().cls.__module__ == f"music.{name}"
+
+
+def test_a_package_is_imported_from_above_its_topmost_folder(write: Write, tmp_path: Path) -> None:
+    top = unique("top")
+    for folder in (top, f"{top}/inner"):
+        write(f"{folder}/__init__.py", "")
+    write(f"{top}/inner/app.py", f"import {top}.inner.other\n{APP.format(name='Band')}")
+    write(f"{top}/inner/other.py", "")
+    target = Target(f"{top}/inner")
+    assert (target.root, target.module) == (tmp_path, f"{top}.inner.app")
+    assert target.load().name == "Band"
+
+
+def test_a_package_may_declare_its_app_in_its_init(write: Write) -> None:
+    name = unique()
+    write(f"{name}/__init__.py", APP.format(name="Band"))
+    assert Target(name).load().name == "Band"
+
+
+def test_one_of_several_is_named(write: Write) -> None:
+    name = unique()
+    write(f"{name}.py", APP.format(name="First") + APP.format(name="Second"))
+    target = Target(f"{name}.py:Second")
+    assert target.load().name == "Second"
+    assert target.name == f"{name}.Second"
+    with pytest.raises(DeclarationError) as several:
+        Target(f"{name}.py").load()
+    found = f"found several: First, Second; name one, as in '{name}.py:First'"
+    assert str(several.value) == f"{name}.py: expected one class with @kapelle.app, {found}"
+    with pytest.raises(DeclarationError, match=rf"{name}.py:Third: no app 'Third'; there is First, Second"):
+        Target(f"{name}.py:Third").load()
+
+
+def test_an_app_that_is_only_imported_is_not_meant(write: Write) -> None:
+    first, second = unique(), unique()
+    write(f"{first}.py", APP.format(name="First"))
+    write(f"{second}.py", f"from {first} import First\n" + APP.format(name="Second"))
+    assert Target(f"{second}.py").load().name == "Second"
+
+
+def test_a_file_without_an_app(write: Write) -> None:
+    name = unique()
+    write(f"{name}.py", "x = 1")
+    with pytest.raises(DeclarationError, match=rf"{name}.py: expected one class with @kapelle.app, found none"):
+        Target(f"{name}.py").load()
+    with pytest.raises(DeclarationError, match="no app 'App'; there is none"):
+        Target(f"{name}.py:App").load()
+
+
+def test_places_that_do_not_exist(write: Write, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(
+        DeclarationError, match=r"empty: the folder has no app\.py; name the file that declares the app"
+    ):
+        Target("empty")
+    with pytest.raises(DeclarationError, match=r"nowhere/app.py: no such file"):
+        Target("nowhere/app.py")
+    with pytest.raises(DeclarationError, match=rf"no.where: there is no module 'no' below {tmp_path}"):
+        Target("no.where").load()
+
+
+def test_a_module_that_the_app_itself_lacks_is_an_error_of_its_own(write: Write) -> None:
+    name = unique()
+    write(f"{name}.py", "import no_such_library")
+    with pytest.raises(ModuleNotFoundError, match="no_such_library"):
+        Target(f"{name}.py").load()
+
+
+def test_two_files_of_one_name_are_not_mixed_up(write: Write) -> None:
+    name = unique()
+    write(f"a/{name}.py", APP.format(name="First"))
+    write(f"b/{name}.py", APP.format(name="Second"))
+    assert Target(f"a/{name}.py").load().name == "First"
+    with pytest.raises(
+        DeclarationError, match=rf"a module '{name}' was already imported from .*/a/{name}.py; give the"
+    ):
+        Target(f"b/{name}.py").load()

@@ -1,0 +1,150 @@
+"""Signatures become data when a class is declared, and what could not be called is refused there and then."""
+
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import msgspec
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from kapelle.declare.parameters import Parameter, Query, Upload, record_type, refuse_kind, signature_of
+from kapelle.errors import DeclarationError
+
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class Methods:
+    def plain(self, text: str, vector: NDArray[np.float32], count: int = 3) -> list[str]:
+        return [text] * count
+
+    def nothing(self): ...  # type: ignore[no-untyped-def]  # this is what is tested
+    def from_query(self, body: str, limit: Query[Positive] = 10, names: Query[list[str] | None] = None) -> None: ...
+    def constrained(self, count: Positive) -> None: ...
+    def by_name(self, text: str, *, count: int = 3) -> None: ...
+    def by_position(self, text: str, /) -> None: ...
+    def late(self, one: "Later") -> None: ...
+    def unknown(self, one: "NoSuchType") -> None: ...  # type: ignore[name-defined]  # noqa: F821 - this is what is tested
+    def wrong(self, one: "np.no_such_type") -> None: ...  # type: ignore[name-defined]  # this is what is tested
+    def unannotated(self, text) -> None: ...  # type: ignore[no-untyped-def]  # this is what is tested
+    def many(self, *texts: str) -> None: ...
+    def anything(self, **options: int) -> None: ...
+    def strange(self, text: str, thing: complex) -> None: ...
+
+
+class Later(msgspec.Struct):
+    x: int
+
+
+def test_parameters_have_names_types_and_defaults() -> None:
+    signature = signature_of(Methods.plain)
+    assert signature.names == ("text", "vector", "count")
+    assert signature.parameters == (
+        Parameter("text", str),
+        Parameter("vector", NDArray[np.float32]),
+        Parameter("count", int, 3),
+    )
+    assert [parameter.required for parameter in signature.parameters] == [True, True, False]
+    assert signature.returns == list[str]
+
+
+def test_what_is_not_said_may_be_anything() -> None:
+    signature = signature_of(Methods.nothing)
+    assert (signature.parameters, signature.returns) == ((), Any)
+
+
+def test_query_parameters_keep_all_but_the_marker() -> None:
+    body, limit, names = signature_of(Methods.from_query).parameters
+    assert body == Parameter("body", str)
+    assert limit == Parameter("limit", Positive, 10, from_query=True)
+    assert names == Parameter("names", list[str] | None, None, from_query=True)
+    assert signature_of(Methods.constrained).parameters == (Parameter("count", Positive),)
+
+
+def test_types_may_be_declared_later_in_the_module() -> None:
+    assert signature_of(Methods.late).parameters == (Parameter("one", Later),)
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (Methods.unknown, "Methods.unknown: name 'NoSuchType' is not defined; annotations are read when the class is"),
+        (Methods.wrong, r"Methods.wrong: module 'numpy' has no attribute 'no_such_type'; annotations are read"),
+        (Methods.unannotated, "Methods.unannotated: parameter 'text' has no annotation; input is checked against it"),
+        (Methods.many, r"Methods.many has \*texts: str; expected parameters with names, which can travel"),
+        (Methods.anything, r"Methods.anything has \*\*options: int; expected parameters with names"),
+        (Methods.strange, "Methods.strange: parameter 'thing': values of type <class 'complex'> cannot travel"),
+        (lambda: None, "must be a method of a class, with self as its first parameter"),
+    ],
+)  # fmt: skip
+def test_signatures_that_cannot_be_served(function: Callable[..., Any], message: str) -> None:
+    with pytest.raises(DeclarationError, match=message):
+        signature_of(function)
+
+
+@pytest.mark.parametrize(
+    ("function", "kind", "message"),
+    [
+        (Methods.by_name, inspect.Parameter.KEYWORD_ONLY,
+         r"Methods.by_name: parameter 'count' is keyword-only; why, so declare it without `\*` or `/`"),
+        (Methods.by_position, inspect.Parameter.POSITIONAL_ONLY,
+         "Methods.by_position: parameter 'text' is positional-only; why"),
+    ],
+)  # fmt: skip
+def test_a_kind_of_parameter_is_refused(function: Callable[..., Any], kind: Any, message: str) -> None:
+    refuse_kind(Methods.plain, kind, "why")
+    with pytest.raises(DeclarationError, match=message):
+        refuse_kind(function, kind, "why")
+
+
+class Options(msgspec.Struct):
+    depth: int = 1
+
+
+class Defaults:
+    def method(
+        self,
+        text: str,
+        count: int = 3,
+        words: list[str] = ["a"],  # noqa: B006 - this is what is tested
+        options: Options = Options(),  # noqa: B008 - as above
+        *,
+        last: bool,
+    ) -> None: ...
+
+
+def test_arguments_are_decoded_into_a_record_in_their_order() -> None:
+    record = record_type("plain", signature_of(Methods.plain).parameters[::2], array_like=True)
+    assert msgspec.structs.astuple(msgspec.json.decode(b'["a"]', type=record)) == ("a", 3)
+    assert msgspec.structs.astuple(msgspec.json.decode(b'["a", 5]', type=record)) == ("a", 5)
+    with pytest.raises(msgspec.ValidationError, match=r"Expected `str`, got `int` - at `\$\[0\]`"):
+        msgspec.json.decode(b"[1]", type=record)
+
+
+def test_required_parameters_may_follow_defaults_and_unknown_ones_are_refused() -> None:
+    record = record_type("method", signature_of(Defaults.method).parameters, forbid_unknown_fields=True)
+    found = msgspec.structs.asdict(msgspec.json.decode(b'{"text": "a", "last": true}', type=record))
+    assert found == {"text": "a", "count": 3, "words": ["a"], "options": Options(), "last": True}
+    with pytest.raises(msgspec.ValidationError, match="missing required field `last`"):
+        msgspec.json.decode(b'{"text": "a"}', type=record)
+    with pytest.raises(msgspec.ValidationError, match="unknown field `more`"):
+        msgspec.json.decode(b'{"text": "a", "last": true, "more": 1}', type=record)
+
+
+def test_a_default_that_can_change_is_fresh_for_every_call() -> None:
+    record = record_type("method", signature_of(Defaults.method).parameters)
+
+    def call() -> Any:
+        return msgspec.json.decode(b'{"text": "a", "last": true}', type=record)
+
+    first = call()
+    first.words.append("b")
+    first.options.depth = 9
+    assert call().words == ["a"]
+    assert call().options == Options(1)
+
+
+def test_an_upload_is_a_file() -> None:
+    upload = Upload("a.txt", "text/plain", b"abc")
+    assert (upload.filename, upload.content_type, upload.data) == ("a.txt", "text/plain", b"abc")

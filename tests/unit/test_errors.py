@@ -1,0 +1,93 @@
+"""An error means the same on both sides of a wire."""
+
+from __future__ import annotations
+
+import pytest
+
+from kapelle import errors
+from kapelle.errors import (
+    CallError,
+    Cancelled,
+    ContractError,
+    DeadlineExceeded,
+    InvalidInput,
+    KapelleError,
+    Overloaded,
+    ReplicaLost,
+    RowErrors,
+    TooLarge,
+    Unavailable,
+    UserCodeError,
+    rebuild,
+)
+
+KINDS = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, KapelleError)]
+
+TRAVELLERS: list[CallError] = [
+    CallError("it ended"),
+    InvalidInput("expected numbers only", path="$.vectors[2]"),
+    TooLarge("20 MB; expected at most 16 MB"),
+    Overloaded("full", retry_after=2.5),
+    Unavailable("no replica of Encoder is ready", retry_after=0.25),
+    DeadlineExceeded(),
+    Cancelled(),
+    ReplicaLost("Encoder-0 died"),
+    UserCodeError("ValueError: no", traceback="Traceback (most recent call last): ..."),
+    ContractError("embed returned 2 rows for a batch of 3"),
+]
+
+
+def test_every_error_of_a_call_is_among_the_travellers() -> None:
+    assert {type(error) for error in TRAVELLERS} == {kind for kind in KINDS if issubclass(kind, CallError)}
+
+
+@pytest.mark.parametrize("error", TRAVELLERS, ids=lambda error: type(error).__name__)
+def test_an_error_is_rebuilt_as_it_was(error: CallError) -> None:
+    there = rebuild(error.code, error.detail, error.extra)
+    assert type(there) is type(error)
+    assert vars(there) == vars(error)
+    assert str(there) == error.detail
+
+
+def test_codes_are_unique() -> None:
+    codes = [kind.code for kind in KINDS]
+    assert len(set(codes)) == len(codes)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind is not RowErrors], ids=lambda kind: kind.__name__)
+def test_the_docstring_is_the_default_message(kind: type[KapelleError]) -> None:
+    message = str(kind())
+    assert message
+    assert message == (kind.__doc__ or "").split("\n", 1)[0]
+    assert str(kind("what happened")) == "what happened"
+
+
+def test_an_error_without_more_to_say_has_no_extra() -> None:
+    assert DeadlineExceeded().extra == ""
+
+
+@pytest.mark.parametrize("code", ["", "of-a-newer-version", "config"])
+def test_an_unknown_code_is_a_failed_call(code: str) -> None:
+    there = rebuild(code, "what happened", "more")
+    assert type(there) is CallError
+    assert there.detail == "what happened"
+
+
+@pytest.mark.parametrize("kind", [Overloaded, Unavailable])
+@pytest.mark.parametrize("extra", ["", "soon"])
+def test_a_retry_time_that_is_none_becomes_a_second(kind: type[Overloaded | Unavailable], extra: str) -> None:
+    there = rebuild(kind.code, "full", extra)
+    assert isinstance(there, kind)
+    assert there.retry_after == 1.0
+
+
+def test_an_empty_path_is_the_whole_input() -> None:
+    there = rebuild(InvalidInput.code, "bad", "")
+    assert isinstance(there, InvalidInput)
+    assert there.path == "$"
+
+
+def test_row_errors_name_their_rows() -> None:
+    errors = RowErrors({3: ValueError("c"), 1: ValueError("a")})
+    assert str(errors) == "2 bad rows: 1, 3"
+    assert set(errors.errors) == {1, 3}

@@ -1,0 +1,102 @@
+"""Both ends of a connection, over each transport, as tests look at them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from kapelle.transport import sockets
+from kapelle.transport.connection import Connection
+from kapelle.transport.memory import MemoryNetwork
+from kapelle.wire.frames import Frame
+
+KINDS = ("memory", "unix", "tcp")
+
+
+class End:
+    """One end: what it was given, and the reasons for which it was told that it is over."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.frames: list[Frame] = []
+        self.lost: list[str] = []
+        self._changed = asyncio.Event()
+
+    def start(self) -> End:
+        self.connection.start(self._on_frames, self._on_lost)
+        return self
+
+    @property
+    def heads(self) -> list[bytes]:
+        return [frame.head for frame in self.frames]
+
+    async def until(self, happened: Callable[[], object]) -> None:
+        while not happened():
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def received(self, count: int) -> list[Frame]:
+        await self.until(lambda: len(self.frames) >= count)
+        return self.frames
+
+    async def ended(self) -> str:
+        await self.until(lambda: self.lost)
+        return self.lost[0]
+
+    def _on_frames(self, frames: list[Frame]) -> None:
+        assert frames
+        assert not self.lost, "nothing is delivered after the end"
+        self.frames += frames
+        self._changed.set()
+
+    def _on_lost(self, reason: str) -> None:
+        self.lost.append(reason)
+        self._changed.set()
+
+
+class Network:
+    """One listener, and any number of connections to it."""
+
+    def __init__(self, dial: Callable[[], Awaitable[Connection]], accepted: asyncio.Queue[Connection]) -> None:
+        self._dial = dial
+        self._accepted = accepted
+        self._open: list[End] = []
+
+    async def unstarted(self) -> tuple[End, End]:
+        """The dialling end and the accepting one, not started yet."""
+        here, there = End(await self._dial()), End(await self._accepted.get())
+        self._open = [end for end in self._open if not end.lost] + [here, there]
+        return here, there
+
+    async def connect(self) -> tuple[End, End]:
+        here, there = await self.unstarted()
+        return here.start(), there.start()
+
+    def abort(self) -> None:
+        """End whatever is left."""
+        for end in self._open:
+            end.connection.abort()
+
+
+@asynccontextmanager
+async def open_network(kind: str, folder: Path) -> AsyncIterator[Network]:
+    accepted: asyncio.Queue[Connection] = asyncio.Queue()
+    if kind == "memory":
+        network = MemoryNetwork()
+        network.listen("there", accepted.put_nowait)
+        yield Network(lambda: network.connect("there"), accepted)
+        return
+    address = sockets.Address("unix", str(folder / "s")) if kind == "unix" else sockets.Address("tcp", "127.0.0.1")
+    bound = sockets.bind(address)
+    if kind == "tcp":
+        address = sockets.Address("tcp", "127.0.0.1", bound.getsockname()[1])
+    server = await sockets.serve(bound, accepted.put_nowait)
+    open_to_it = Network(lambda: sockets.connect(address), accepted)
+    try:
+        yield open_to_it
+    finally:
+        open_to_it.abort()
+        server.close()
+        await server.wait_closed()
