@@ -41,7 +41,7 @@ def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "the condition never came true"
-        time.sleep(0.01)
+        time.sleep(0.01)  # other processes are watched: no event tells of them
 
 
 def test_a_process_is_charged_for_threads_that_ended() -> None:
@@ -68,7 +68,7 @@ def test_a_tree_holds_grandchildren_and_loses_nobody_over_time() -> None:
         until(lambda: len(process_tree(program.pid)) == 3)
         while len(process_tree(program.pid)) == 3:
             seen.append(tree_cpu_seconds(program.pid))
-            time.sleep(0.01)
+            time.sleep(0.01)  # between two samples of a clock with ticks of 10 ms
         seen.append(tree_cpu_seconds(program.pid))
     # Ended children are counted in ticks of 10 ms, two of them a process.
     assert all(later >= earlier - 0.05 for earlier, later in itertools.pairwise(seen))

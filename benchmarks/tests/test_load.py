@@ -159,7 +159,7 @@ def test_open_loop_counts_from_when_a_request_was_due() -> None:
         with lock:
             into = time.monotonic() - start
             if 0.3 < into < 0.7:
-                time.sleep(0.7 - into)
+                time.sleep(0.7 - into)  # the stall that the open loop must not hide
         return right(body)
 
     with serving(stalls_once) as port:

@@ -126,4 +126,4 @@ with running(Plain(), "tiny") as server:
     deadline = time.monotonic() + 15
     while any(map(alive, processes)) or folder.exists():
         assert time.monotonic() < deadline, "the server or its folder outlived the benchmark"
-        time.sleep(0.05)
+        time.sleep(0.05)  # processes of others: no event tells of their end

@@ -8,12 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from tests.docs import metrics, signatures, tables
+from tests.docs import commands, metrics, signatures, tables
 from tests.house.sources import ROOT
 
 REGIONS: dict[str, tuple[str, Callable[[], str]]] = {
     "figures": ("README.md", tables.figures),
     "settings": ("docs/reference/settings.md", tables.settings),
+    "commands": ("docs/reference/cli.md", commands.commands),
     "errors": ("docs/reference/errors.md", tables.errors),
     "messages": ("docs/reference/wire.md", tables.messages),
     "metrics": ("docs/reference/metrics.md", metrics.metrics),

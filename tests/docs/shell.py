@@ -37,7 +37,7 @@ class Background:
             text=True,
             start_new_session=True,
         )
-        self._reader = threading.Thread(target=self._read)
+        self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def wait_for(self, expected: re.Pattern[str]) -> bool:
@@ -47,7 +47,10 @@ class Background:
             return bool(expected.search(self.output))
 
     def stop(self) -> int:
-        """Press Ctrl-C; returns the exit status, -9 if it had to be killed."""
+        """Press Ctrl-C; returns the exit status, -9 if it had to be killed. One that the document killed is fine."""
+        if self._process.poll() == -signal.SIGKILL:
+            # What it leaves behind may hold the pipe's other end; the reader ends when that is gone.
+            return 0
         if self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGINT)
         try:
@@ -57,15 +60,14 @@ class Background:
             return self._process.wait()
         finally:
             self._reader.join()
-            assert self._process.stdout is not None
-            self._process.stdout.close()
 
     def _read(self) -> None:
         assert self._process.stdout is not None
-        for line in self._process.stdout:
-            with self._changed:
-                self.output += line
-                self._changed.notify_all()
+        with self._process.stdout as lines:
+            for line in lines:
+                with self._changed:
+                    self.output += line
+                    self._changed.notify_all()
         with self._changed:
             self._ended = True
             self._changed.notify_all()

@@ -78,7 +78,7 @@ _CURRENT_REQUEST = "The `RequestContext` of the request that the running code se
 
 def _signature(thing: Any, *, drop_first: bool = False) -> str:
     parameters = list(inspect.signature(thing).parameters.values())
-    if drop_first or parameters and parameters[0].name in {"cls", "function"}:
+    if drop_first or (parameters and parameters[0].name in {"cls", "function"}):
         # What is decorated comes by itself.
         parameters = parameters[1:]
     plain = [one.replace(annotation=inspect.Parameter.empty) for one in parameters]

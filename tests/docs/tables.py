@@ -77,10 +77,10 @@ def figures() -> str:
     """CPU time per request of every target, from the benchmarks' results."""
     alone, batched = _costs("tiny"), _costs("tiny-batched")
     rows = [
-        (name, f"{cost:.0f}", f"{batched[name]:.0f}" if name in batched else "–")
+        (name, f"{cost:.0f}", f"{batched[name]:.0f}" if name in batched else "-")
         for name, cost in sorted(alone.items(), key=lambda item: item[1])
     ]
-    return table(("", " CPU µs a request", " with batching"), rows)
+    return table(("server", " CPU µs a request", " with batching"), rows)
 
 
 def _costs(scenario: str) -> dict[str, float]:

@@ -106,6 +106,24 @@ def test_a_background_command_that_fails_is_noticed(run: Run) -> None:
         run("```console server\n$ sh -c 'trap \"\" INT; echo started; exit 3'\nstarted\n```\n")
 
 
+def test_a_document_may_kill_what_it_started(run: Run) -> None:
+    killing = """
+```console server
+$ sh -c 'sleep 20 & echo $! > child; echo $$ > server; echo ready; wait'
+ready
+```
+
+```console
+$ kill -9 $(cat server)
+```
+
+```console
+$ kill -9 $(cat child)
+```
+"""
+    run(killing)
+
+
 def test_a_failing_command_is_noticed(run: Run) -> None:
     with pytest.raises(pytest.fail.Exception, match="exited with 1"):
         run("```console\n$ false\n```\n")

@@ -10,7 +10,7 @@ from typing import Any
 
 from kapelle.cli.failures import load_app
 from kapelle.config.settings import Settings, load
-from kapelle.control.exits import birth
+from kapelle.control.adoption import lives
 from kapelle.control.rundir import Record, RunDir
 from kapelle.declare.apps import AppSpec
 from kapelle.declare.loading import Target
@@ -91,7 +91,7 @@ def find_running(target: str | None, run_dir: str | None) -> Running:
 
 def live_records(run: RunDir) -> list[Record]:
     """The processes on record that live."""
-    return [one for one in run.records() if one.pid and birth(one.pid) == one.born]
+    return [one for one in run.records() if lives(one)]
 
 
 def _running(run: RunDir) -> Running | None:

@@ -62,7 +62,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """How long running work may take to finish at a stop."""
     start_timeout: float = 600.0
     """How long a process may take to load until it counts as failed."""
-    hang_timeout: float = 10.0
+    hang_timeout: Annotated[float, msgspec.Meta(ge=0.1)] = 10.0
     """How long a process may say nothing until it counts as hung, and is ended."""
     tls_certificate: str = ""
     """PEM file of the certificate chain; empty serves plain HTTP."""

@@ -5,24 +5,32 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+from contextlib import suppress
+from pathlib import Path
 
 import structlog
 
 from kapelle.config.settings import Settings
 from kapelle.control.exits import birth, kill, wait_for_exit
-from kapelle.control.recipes import Recipe
+from kapelle.control.recipes import Recipe, slot_of
 from kapelle.control.rundir import Record, RunDir
-from kapelle.errors import StartError
+from kapelle.errors import StartError, WireError
 from kapelle.transport import sockets
 from kapelle.transport.door import borrow_door, is_door_to, open_door
 from kapelle.wire import messages
+from kapelle.wire.frames import Frame
 
 log = structlog.get_logger()
 
+_ANSWER = 2.0
+"""Seconds for a process to say how it is."""
 
-def living(run: RunDir) -> list[Record]:
-    """The processes on record that run."""
-    return [one for one in run.records() if one.pid and birth(one.pid) == one.born]
+_decode = messages.Decoder[messages.FromProcess](messages.FromProcess)
+
+
+def lives(record: Record) -> bool:
+    """Whether the process on record runs."""
+    return bool(record.pid) and birth(record.pid) == record.born
 
 
 def assign(records: list[Record], recipes: list[Recipe]) -> tuple[dict[str, Record], list[Record]]:
@@ -81,17 +89,46 @@ def _cannot_listen(settings: Settings, error: OSError) -> StartError:
     )
 
 
-async def dismiss_strangers(run: RunDir, known: list[Record], drain_timeout: float) -> None:
-    """Ask processes that are on no record to end: the controller was killed before it could write them down."""
+async def find_strangers(run: RunDir, known: list[Record], drain_timeout: float) -> list[Record]:
+    """Processes that run and are on no record: the controller was killed, or the disk full, before they were written down.
+
+    Nobody knows by which recipe they were started, so they will be replaced. One that does not answer has not begun to
+    work, and is asked to end.
+    """
     controls = {one.control for one in known}
-    for address in run.controls():
-        if address in controls:
-            continue
-        try:
-            connection = await sockets.connect(sockets.Address.parse(address))
-        except OSError:
-            continue  # nobody is there any more
-        log.warning("a process that nobody knows of is asked to end", address=address)
-        connection.start(lambda _: None, lambda _: None)
+    found = await asyncio.gather(
+        *(_meet(run, address, drain_timeout) for address in run.controls() if address not in controls)
+    )
+    return [one for one in found if one is not None]
+
+
+async def _meet(run: RunDir, address: str, drain_timeout: float) -> Record | None:
+    answer: asyncio.Future[messages.Health] = asyncio.get_running_loop().create_future()
+
+    def on_frames(frames: list[Frame]) -> None:
+        for frame in frames:
+            with suppress(WireError):
+                message = _decode(frame.head)
+                if isinstance(message, messages.Health) and not answer.done():
+                    answer.set_result(message)
+
+    try:
+        connection = await sockets.connect(sockets.Address.parse(address))
+    except OSError:
+        return None  # nobody is there any more
+    connection.start(on_frames, lambda _: None)
+    try:
+        async with asyncio.timeout(_ANSWER):
+            health = await answer
+    except TimeoutError:
         connection.send(messages.encode(messages.Drain(drain_timeout)), bulk=True)
+        return None
+    finally:
         connection.close()
+    name = Path(address).stem
+    data = run.data(name)
+    return Record(
+        name=name, slot=slot_of(name), role="gateway" if run.door(name).exists() else "replica", service="", shards=[],
+        pid=health.pid, born=birth(health.pid), data=data if Path(data.removeprefix("unix:")).exists() else "",
+        control=address, ready=health.state == "ready",
+    )  # fmt: skip

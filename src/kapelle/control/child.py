@@ -27,10 +27,11 @@ _decode = messages.Decoder[messages.FromProcess](messages.FromProcess)
 
 @dataclass(frozen=True, slots=True)
 class Ears:
-    """Who hears of a child: when it can be talked to, how it is, and its exit code once it has ended."""
+    """Who hears of a child: when it can be talked to, how it is, whom it has reached, and its exit code in the end."""
 
     connected: Callable[[], None]
     health: Callable[[messages.Health], None]
+    acquainted: Callable[[int], None]
     exited: Callable[[int | None], None]
 
 
@@ -72,15 +73,6 @@ class Child:
         """End it at once."""
         kill(self.pid, self.born)
 
-    async def close(self) -> None:
-        """Stop watching; the process itself is left as it is."""
-        tasks = [task for task in (self._waiting, self._dialling) if task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        if self._connection is not None:
-            self._connection.close()
-
     async def _dial(self) -> None:
         try:
             connection = await sockets.connect(sockets.Address.parse(self.control))
@@ -106,9 +98,14 @@ class Child:
             except WireError as error:
                 log.warning("a process sent garbage", pid=self.pid, reason=str(error))
                 return
-            if isinstance(message, messages.Health):
-                self.health = message
-                self._ears.health(message)
+            match message:
+                case messages.Health():
+                    self.health = message
+                    self._ears.health(message)
+                case messages.Acquainted(version):
+                    self._ears.acquainted(version)
+                case messages.Scraped():
+                    pass  # never asked for here
 
     async def _await_exit(self) -> None:
         code = await wait_for_exit(self.pid, self.born, self._popen)

@@ -12,11 +12,12 @@ import structlog
 
 from kapelle.clock import wall
 from kapelle.control import status
-from kapelle.control.adoption import assign, dismiss_strangers, get_door, living
+from kapelle.control.adoption import assign, find_strangers, get_door, lives
 from kapelle.control.desk import Desk
+from kapelle.control.handover import Handover
 from kapelle.control.plan import Plan
 from kapelle.control.process import Process, Surroundings
-from kapelle.control.recipes import Recipe, recipes
+from kapelle.control.recipes import Recipe, recipes, successor_name
 from kapelle.control.rundir import Record, RunDir, System
 from kapelle.core.life import Terms
 from kapelle.errors import StartError
@@ -27,8 +28,8 @@ from kapelle.wire import messages
 
 log = structlog.get_logger()
 
-PROBE_EVERY = 1.0
-"""Seconds between two looks at a process."""
+_PROBE_EVERY = 1.0
+"""Seconds between two looks at a process; fewer where it counts as hung so soon that a late answer would look like it."""
 _GRACE = 5.0
 """Seconds a process gets on top of its own time for draining, until it is ended."""
 
@@ -43,7 +44,7 @@ class Controller:
         self.ready = False
         self._on_progress = on_progress
         self._recipes = recipes(plan, run)
-        self._retired: list[Process] = []
+        self._handover = Handover()
         self._door: socket.socket | None = None
         self._port = plan.settings.port
         self._version = 0
@@ -52,6 +53,7 @@ class Controller:
         self._seen_ready: set[str] = set()
         self._ticker: asyncio.TimerHandle | None = None
         self._probes = 0
+        self._probe_every = min(_PROBE_EVERY, plan.settings.hang_timeout / 4)
         self._unwritten = False
         registry = Registry(role="controller")
         register_process_metrics(registry)
@@ -63,10 +65,13 @@ class Controller:
         self._desk = Desk(self.system_status, registry)
         settings = plan.settings
         self._around = Surroundings(
-            data=lambda name: Address("tcp", "127.0.0.1") if settings.transport == "tcp" else Address.parse(run.data(name)),
+            data=lambda name: (
+                Address("tcp", "127.0.0.1") if settings.transport == "tcp" else Address.parse(run.data(name))
+            ),
             control=lambda name: Address.parse(run.control(name)),
             door=self._door_number,
             on_change=self._change,
+            on_acquainted=self._look_at_handovers,
             on_replace=self._replace,
             on_end=self._ended,
             drain_timeout=settings.drain_timeout,
@@ -96,9 +101,10 @@ class Controller:
             self.run.acquire()
         except OSError as error:
             raise self._unusable(error) from None
-        records = living(self.run)
+        records = [one for one in self.run.records() if lives(one)]
         try:
             await self._desk.open(self.run.controller)
+            records += await find_strangers(self.run, records, self.plan.settings.drain_timeout)
             await self._open(records)
         except (OSError, StartError) as error:
             self._desk.close()
@@ -107,8 +113,8 @@ class Controller:
             else:
                 self.run.remove()
             raise error if isinstance(error, StartError) else self._unusable(error) from None
-        self._populate(records)
-        self._ticker = asyncio.get_running_loop().call_later(PROBE_EVERY, self._probe)
+        self._populate([one for one in records if lives(one)])
+        self._ticker = asyncio.get_running_loop().call_later(self._probe_every, self._probe)
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Return when ``condition`` holds; it is looked at whenever something has changed."""
@@ -159,28 +165,22 @@ class Controller:
         gateways = [one for one in records if one.role == "gateway"]
         self._door = await get_door(self.run, settings, gateways, self._terms(None).hang_after)
         self._port = self._door.getsockname()[1]
-        await dismiss_strangers(self.run, records, settings.drain_timeout)
         self.run.record_system(System(target=self.plan.target, url=self.url))
 
     def _populate(self, records: list[Record]) -> None:
         places, left_over = assign(records, self._recipes)
-        outdated = []
-        for recipe in self._recipes:
-            record = places.get(recipe.slot)
-            if record is None:
-                self._add(recipe, recipe.slot).start()
-                continue
-            process = self._adopt(recipe, record)
-            if record.digest != recipe.digest:
-                outdated.append(process)
-        # They serve until all of the plan do.
-        for record in left_over:
-            process = self._adopt(_last_recipe(record), record)
-            process.life.give_way()
-            self._retired.append(process)
+        new = [self._add(recipe, recipe.slot) for recipe in self._recipes if recipe.slot not in places]
+        kept = [(recipe, self._adopt(recipe, places[recipe.slot])) for recipe in self._recipes if recipe.slot in places]
+        outdated = [process for recipe, process in kept if places[recipe.slot].digest != recipe.digest]
+        for process in new:
+            process.start()
         for process in outdated:
             process.life.reason = "it was started from another version of the app or of the settings"
             self._replace(process)
+        # Those that have no place any more serve until all others do.
+        staying = [process for process in self.processes.values() if process not in outdated]
+        for record in left_over:
+            self._handover.plan(self._adopt(_last_recipe(record), record), staying)
 
     def _adopt(self, recipe: Recipe, record: Record) -> Process:
         self._on_progress(f"adopting {record.name}, which runs as process {record.pid}")
@@ -211,11 +211,8 @@ class Controller:
     def _replace(self, old: Process) -> None:
         """Start a successor; the old one is drained once the new one serves."""
         log.warning("replacing a process", process=old.name, reason=old.life.reason)
-        old.life.give_way()
-        slot, _, generation = old.name.partition("~")
-        name = f"{slot}~{int(generation or 1) + 1}"
-        successor = self._add(old.recipe, name)
-        successor.successor_of = old
+        successor = self._add(old.recipe, successor_name(old.name))
+        self._handover.plan(old, [successor])
         successor.life.restarts, successor.life.reason = old.life.restarts + 1, old.life.reason
         successor.start()
 
@@ -233,30 +230,24 @@ class Controller:
 
     def _spread(self) -> None:
         self._spreading = None
-        self._hand_over()
         self._version += 1
         processes = list(self.processes.values())
         announcement = messages.Members(self._version, [process.member for process in processes])
-        for process in processes:
-            if process.recipe.role == "gateway":
-                process.send(announcement)
+        for gateway in self._gateways:
+            gateway.send(announcement)
+        self._look_at_handovers()
         self._write_down([process.record for process in processes if process.pid])
         self._note_progress()
         if self._news is not None:
             self._news.set_result(None)
             self._news = None
 
-    def _hand_over(self) -> None:
-        """Drain those that others have taken over from."""
-        for process in list(self.processes.values()):
-            old = process.successor_of
-            if old is not None and process.life.usable:
-                process.successor_of = None
-                old.drain()
-        if self.ready:
-            for process in self._retired:
-                process.drain()
-            self._retired.clear()
+    @property
+    def _gateways(self) -> list[Process]:
+        return [process for process in self.processes.values() if process.recipe.role == "gateway"]
+
+    def _look_at_handovers(self) -> None:
+        self._handover.look(self._version, self._gateways)
 
     def _write_down(self, records: list[Record]) -> None:
         try:
@@ -280,14 +271,13 @@ class Controller:
             self._on_progress(f"{slot} is ready after {took:.1f} s ({len(self._seen_ready)} of {len(planned)})")
         if planned <= usable.keys():
             self.ready = True
-            # Those that the plan has no place for can go now.
-            self._change()
 
     def _probe(self) -> None:
         self._probes += 1
         for process in list(self.processes.values()):
             process.probe(self._probes)
-        self._ticker = asyncio.get_running_loop().call_later(PROBE_EVERY, self._probe)
+        self._look_at_handovers()
+        self._ticker = asyncio.get_running_loop().call_later(self._probe_every, self._probe)
 
     def _close(self) -> None:
         if self._ticker is not None:

@@ -13,17 +13,23 @@ _POLL = 0.2
 
 
 def birth(pid: int) -> str:
-    """When a process was born, in the system's own terms; "" when there is none.
+    """When a process was born, in the system's own terms; "" when there is none, or it is dead and not buried yet.
 
     A number may be given again; the number and the birth together are unique until the machine restarts.
     """
+    state, born = _stat(pid)
+    return "" if state in ("Z", "X") else born
+
+
+def _stat(pid: int) -> tuple[str, str]:
+    """The state of a process, and when it was born."""
     try:
         # The name in parentheses may hold anything; the 20th field after it is the start time in ticks since boot.
         text = Path(f"/proc/{pid}/stat").read_text(encoding="latin-1")
         state, *rest = text.rpartition(")")[2].split()
-        return "" if state in "ZX" else rest[18]
+        return state, rest[18]
     except (OSError, IndexError):
-        return "" if Path("/proc/self").exists() or not _exists(pid) else "unknown"
+        return "", "" if Path("/proc/self").exists() or not _exists(pid) else "unknown"
 
 
 def _exists(pid: int) -> bool:
@@ -54,11 +60,12 @@ async def _wait(pid: int, born: str, child: subprocess.Popen[bytes] | None) -> N
     except (AttributeError, OSError):
         # Only Linux can wait for a process that is not a child.
         while child.poll() is None if child is not None else birth(pid) == born:
-            await asyncio.sleep(_POLL)  # noqa: ASYNC110 - there is no event to wait for on such a system
+            await asyncio.sleep(_POLL)
         return
     try:
-        # Only what holds the number now can be waited for; it may be another already.
-        if birth(pid) == born:
+        # Only what holds the number now can be waited for; it may be another already. One that is dead may still have
+        # threads that are about to die, and hold what it held.
+        if _stat(pid)[1] == born or not born:
             await _readable(handle)
     finally:
         os.close(handle)

@@ -23,8 +23,10 @@ from kapelle.wire.messages import Member
 
 log = structlog.get_logger()
 
-_AWAY = 1.0
-"""Seconds by which a timer is late when it is this process that was stopped, and not the others that were silent."""
+_LATE = 0.25
+"""Seconds by which a timer is late when it is this process that stood still, and not the others that were silent."""
+_GRACE = 1.0
+"""Seconds in which they may answer then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +34,15 @@ class Surroundings:
     """What a process is started in, and who hears of it.
 
     ``data`` is the address to bind for a name (port 0: any), ``control`` the one for supervision, ``door`` the number of
-    the gateways' socket. ``on_change`` is called when others must be told, ``on_replace`` when it needs a successor,
-    ``on_end`` when it is gone for good.
+    the gateways' socket. ``on_change`` is called when others must be told, ``on_acquainted`` when it has reached those
+    it was told of, ``on_replace`` when it needs a successor, ``on_end`` when it is gone for good.
     """
 
     data: Callable[[str], Address]
     control: Callable[[str], Address]
     door: Callable[[], int]
     on_change: Callable[[], None]
+    on_acquainted: Callable[[], None]
     on_replace: Callable[[Process], None]
     on_end: Callable[[Process], None]
     drain_timeout: float
@@ -54,7 +57,8 @@ class Process:
         self.life = Life(terms)
         self.ended = asyncio.Event()
         self.outcome = ""
-        self.successor_of: Process | None = None
+        self.acquainted_as_of = 0
+        """Of a gateway: the version of the members as of which it reaches every replica that serves."""
         self.started = 0.0
         self._around = around
         self._child: Child | None = None
@@ -70,7 +74,7 @@ class Process:
     @property
     def control(self) -> str:
         """Where it hears its supervisors."""
-        return str(self._around.control(self.name))
+        return self._child.control if self._child is not None else str(self._around.control(self.name))
 
     @property
     def data(self) -> str:
@@ -140,16 +144,9 @@ class Process:
         if self._child is not None:
             self._child.kill()
 
-    async def close(self) -> None:
-        """Stop supervising; the process itself is left as it is."""
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._child is not None:
-            await self._child.close()
-
     @property
     def _ears(self) -> Ears:
-        return Ears(self._connected, self._heard, self._exited)
+        return Ears(self._connected, self._heard, self._got_acquainted, self._exited)
 
     def _apply(self, effects: list[Effect]) -> None:
         for effect in effects:
@@ -183,9 +180,9 @@ class Process:
 
     def _tick(self, due: float) -> None:
         now = monotonic()
-        if now - due > _AWAY:
+        if now - due > _LATE:
             # What the others have said meanwhile waits to be read; that first.
-            self._timer = asyncio.get_running_loop().call_later(_AWAY, self._tick, now + _AWAY)
+            self._timer = asyncio.get_running_loop().call_later(_GRACE, self._tick, now + _GRACE)
             return
         self._apply(self.life.tick(now))
 
@@ -204,7 +201,7 @@ class Process:
             log.warning("a process could not be started", process=self.name, reason=str(error))
             self._apply(self.life.exited(f"could not be started: {error}", monotonic()))
             return
-        self._child = Child.of(spawned.popen, spawned.data, self.control, self._ears)
+        self._child = Child.of(spawned.popen, spawned.data, str(around.control(self.name)), self._ears)
         around.on_change()
 
     def _connected(self) -> None:
@@ -219,14 +216,20 @@ class Process:
         was_usable = self.life.usable
         self._apply(self.life.heard(health.state, health.detail, monotonic()))
         if self.life.usable and not was_usable:
+            if self.life.restarts:
+                log.info("a process is back", process=self.name, restarts=self.life.restarts)
             self._measure()
             self._apply(self.life.begins_with(self._resident))
+
+    def _got_acquainted(self, version: int) -> None:
+        self.acquainted_as_of = version
+        self._around.on_acquainted()
 
     def _measure(self) -> None:
         self._resident = resident_bytes(self.pid) or self._resident
 
     def _exited(self, code: int | None) -> None:
-        self._child, self._resident = None, 0
+        self._child, self._resident, self.acquainted_as_of = None, 0, 0
         reason = self._last_words or describe_exit(code)
         ending = self.life.phase is Phase.DRAINING
         if ending and not self.life.untouched and (code or self.life.killed):

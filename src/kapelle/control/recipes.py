@@ -39,6 +39,17 @@ class Recipe:
     digest: str
 
 
+def slot_of(name: str) -> str:
+    """The place in the plan of a process of this name."""
+    return name.partition("~")[0]
+
+
+def successor_name(name: str) -> str:
+    """The name of the process that takes over from this one."""
+    slot, _, generation = name.partition("~")
+    return f"{slot}~{int(generation or 1) + 1}"
+
+
 def recipes(plan: Plan, run: RunDir) -> list[Recipe]:
     """The recipes of all processes of a plan: replicas first, so that gateways find them when they start."""
     code = _code_digest(plan)
@@ -50,7 +61,13 @@ def recipes(plan: Plan, run: RunDir) -> list[Recipe]:
 def _replica(plan: Plan, replica: ReplicaPlan, environment: dict[str, str], code: str) -> Recipe:
     service, settings = replica.service, plan.settings
     blank = orders.WorkerOrders(
-        target=plan.target, service=service.name, replica="", shards=replica.folders, data=0, control=0, settings=settings
+        target=plan.target,
+        service=service.name,
+        replica="",
+        shards=replica.folders,
+        data=0,
+        control=0,
+        settings=settings,
     )
 
     def make_orders(name: str, data: int, control: int) -> bytes:

@@ -184,7 +184,9 @@ class RunDir:
 
 def _short(name: str) -> str:
     """The name of a process as it fits into the path of a socket."""
-    return name if len(os.fsencode(name)) <= _LONGEST_NAME else hashlib.sha256(name.encode()).hexdigest()[:_LONGEST_NAME]
+    return (
+        name if len(os.fsencode(name)) <= _LONGEST_NAME else hashlib.sha256(name.encode()).hexdigest()[:_LONGEST_NAME]
+    )
 
 
 def _prepare(folder: Path) -> None:

@@ -98,7 +98,7 @@ class Life:
         return [Effect.ANNOUNCE] if ready else []
 
     def heard(self, state: str, detail: str, now: float) -> list[Effect]:
-        """The process reported its state: ``starting``, ``waiting`` (for others), ``ready``, ``stuck``, ``draining``."""
+        """The process reported its state: starting, waiting (for others), ready, stuck or draining."""
         self._heard = now
         if self.killed or self.phase in (Phase.WAITING, Phase.ENDED):
             return []
@@ -192,11 +192,7 @@ class Life:
             self.restarts += 1
             return self._spawn(now)
         # Once killed, the exit was not seen in time: say it again.
-        overdue = self.reason if self.killed else self._overdue(now)
-        if overdue is None:
-            self._schedule()
-            return []
-        return self._give_up(overdue, now)
+        return self._give_up(self.reason if self.killed else self._overdue(), now)
 
     def _give_up(self, reason: str, now: float) -> list[Effect]:
         """Kill it; from here on only its exit counts."""
@@ -219,15 +215,14 @@ class Life:
         doubled = self.terms.first_backoff * 2.0 ** min(self.crashes - 1, 64)
         return min(self.terms.longest_backoff, doubled)
 
-    def _overdue(self, now: float) -> str | None:
+    def _overdue(self) -> str:
+        """What it was to wake for."""
         terms = self.terms
-        if self.phase is Phase.STARTING and now - self._since >= terms.start_timeout:
+        if self.phase is Phase.STARTING:
             return f"not ready after {terms.start_timeout:g} s"
-        if self.phase is Phase.DRAINING and now - self._since >= terms.drain_timeout:
+        if self.phase is Phase.DRAINING:
             return f"still busy {terms.drain_timeout:g} s after it was asked to drain"
-        if self.phase is Phase.SERVING and now - self._heard >= terms.hang_after:
-            return f"silent for {terms.hang_after:g} s"
-        return None
+        return f"silent for {terms.hang_after:g} s"
 
     def _spawn(self, now: float) -> list[Effect]:
         self._enter(Phase.STARTING, now)

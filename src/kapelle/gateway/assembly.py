@@ -1,4 +1,4 @@
-"""A gateway put together: the app and its inline services built, handles attached, endpoints and system routes served."""
+"""A gateway put together: app and inline services built, handles attached, endpoints and system routes served."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Assembly:
         return self._gateway.in_flight if self._gateway is not None else 0
 
     async def start(self, artifact_of: Callable[[str], Path]) -> None:
-        """Build the inline services and the app, and run their start-up hooks. ``artifact_of`` finds artifacts by name."""
+        """Build the inline services and the app, and run their start-up hooks; ``artifact_of`` finds artifacts."""
         spec = self.spec
         inline: dict[str, Any] = {}
         for name, service in spec.services.items():
@@ -63,7 +63,8 @@ class Assembly:
                 (instance,) = (await build(service, {0: path}, _in_default_thread)).values()
                 self._instances.append(instance)
                 inline[name] = inline_handle(service, instance.value)
-        self.app = app = spec.cls.__new__(spec.cls)
+        cls: Any = spec.cls
+        self.app = app = cls.__new__(cls)
         attach(app, spec, self.fleet.pools, inline)
         path = artifact_of(spec.artifact) if spec.artifact else None
         await _in_default_thread(partial(app.__init__, **dict.fromkeys(spec.injected, path)))
@@ -74,7 +75,7 @@ class Assembly:
             self.fleet,
             collect=self._collect,
             draining=lambda: self.gateway.draining,
-            allowed=lambda path: self.gateway.allowed(path),
+            allowed=self._allowed,
         )
         self._gateway = Gateway(self.settings, endpoints, partial(asgi.run, system), self.registry)
         self._gateway.every_second(self.fleet.check)
@@ -84,13 +85,17 @@ class Assembly:
             await application.startup()
 
     async def close(self) -> None:
-        """Run the shut-down hooks and end all links."""
+        """Run the shut-down hooks of what was started, and end all links."""
         for application in self._mounted.values():
             await application.shutdown()
         for instance in reversed(self._instances):
             await instance.shutdown()
-        self.gateway.close()
+        if self._gateway is not None:
+            self._gateway.close()
         await self.fleet.close()
+
+    def _allowed(self, path: str) -> list[str]:
+        return self.gateway.allowed(path)
 
 
 async def _in_default_thread(function: Callable[[], Any]) -> Any:

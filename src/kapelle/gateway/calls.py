@@ -63,7 +63,7 @@ class OpenCall(Ticket):
 class StreamCall(OpenCall):
     """A call whose outcome are items. They are handed out in order, though a small one may overtake a large one."""
 
-    __slots__ = ("_count", "_early", "_wake", "arrived", "ready", "unpack_item")
+    __slots__ = ("_count", "_early", "_next", "_wake", "ready", "unpack_item")
 
     def __init__(
         self, site: Site, unpack_item: Unpack, payload: Payload, context: RequestContext | None, now: float
@@ -71,7 +71,7 @@ class StreamCall(OpenCall):
         super().__init__(site, 1, payload, context, now)
         self.unpack_item = unpack_item
         self.ready: deque[Any] = deque()
-        self.arrived = 0
+        self._next = 0
         self._early: dict[int, Any] = {}
         self._count: int | None = None
         self._wake = asyncio.Event()
@@ -79,13 +79,10 @@ class StreamCall(OpenCall):
     def put(self, number: int, value: Any) -> None:
         """An item has arrived. What has begun cannot be repeated."""
         self.idempotent = False
-        self.arrived += 1
         self._early[number] = value
-        while self._early:
-            following = self.arrived - len(self._early)
-            if following not in self._early:
-                break
-            self.ready.append(self._early.pop(following))
+        while self._next in self._early:
+            self.ready.append(self._early.pop(self._next))
+            self._next += 1
         self._wake.set()
 
     def end(self, count: int) -> None:
@@ -95,16 +92,25 @@ class StreamCall(OpenCall):
     @property
     def complete(self) -> bool:
         """Whether the end is known and every item has arrived."""
-        return self._count is not None and self.arrived >= self._count
+        return self._count is not None and self._next >= self._count
 
     def wake(self, _: object = None) -> None:
-        """Something has happened that ``news`` waits for."""
+        """Something has happened that ``following`` waits for."""
         self._wake.set()
 
-    async def news(self) -> None:
-        """Wait for items, or for the end."""
-        self._wake.clear()
-        await self._wake.wait()
+    async def following(self, end: asyncio.Future[Any]) -> bool:
+        """Wait until an item is ``ready``; False when ``end`` says that there are no more.
+
+        Raises:
+            SetbackError, CallError: what ended the stream otherwise, once the items before it are taken.
+        """
+        while not self.ready:
+            if end.done():
+                end.result()
+                return False
+            self._wake.clear()
+            await self._wake.wait()
+        return True
 
 
 class Outcome(Protocol):

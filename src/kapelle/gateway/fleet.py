@@ -7,20 +7,19 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from kapelle.declare.apps import AppSpec
-from kapelle.gateway.link import SILENT_AFTER
 from kapelle.gateway.pool import Pool
 from kapelle.observe.metrics import Registry
 from kapelle.transport.connection import Connection
 from kapelle.wire.messages import Member, Members
 
-Connect = Callable[[str], Awaitable[Connection]]
+Dial = Callable[[str], Awaitable[Connection]]
 
 
 class Fleet:
-    """The replicas of all services of an app. ``connect`` dials an address."""
+    """The replicas of all services of an app. ``dial`` connects to an address."""
 
     def __init__(
-        self, spec: AppSpec, shard_counts: dict[str, int], caller: str, connect: Connect, registry: Registry
+        self, spec: AppSpec, shard_counts: dict[str, int], caller: str, dial: Dial, registry: Registry
     ) -> None:
         self.on_change: Callable[[], None] = lambda: None
         self.pools = {
@@ -29,9 +28,7 @@ class Fleet:
             if not service.inline
         }
         self.members: list[Member] = []
-        self._connect = connect
-        self._checked = 0.0
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._dial = dial
 
     @property
     def ready(self) -> bool:
@@ -55,25 +52,19 @@ class Fleet:
         for name, pool in self.pools.items():
             present = {one.name: one for one in self.members if one.role == "replica" and one.service == name}
             for member in present.values():
-                if member.ready:
-                    pool.add(member.name, partial(self._connect, member.data))
+                if member.ready and member.data:
+                    pool.add(member.name, partial(self._dial, member.data))
             for gone in set(pool.names) - set(present):
-                task = asyncio.create_task(pool.remove(gone))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
-
-    def _changed(self) -> None:
-        self.on_change()
+                pool.remove(gone)
 
     def check(self, now: float) -> None:
-        """Notice silent replicas; called about every second."""
-        late = self._checked and now - self._checked >= SILENT_AFTER
-        self._checked = now
-        if late:
-            # This process stood still, and what the replicas have said meanwhile waits to be read.
-            return
+        """Notice silent replicas and overdue calls; called about every second."""
         for pool in self.pools.values():
             pool.check(now)
 
     async def close(self) -> None:
-        await asyncio.gather(*(pool.close() for pool in self.pools.values()), *self._tasks)
+        """End all links."""
+        await asyncio.gather(*(pool.close() for pool in self.pools.values()))
+
+    def _changed(self) -> None:
+        self.on_change()

@@ -157,9 +157,9 @@ class Gateway:
         else:
             self._admission.leave(endpoint.lane, request.size)
             self._done(request, endpoint, 200)
-            if endpoint.spec.streams:
+            if request.begun:
                 request.connection.end_stream(request)
-            else:
+            elif not request.finished:
                 request.connection.respond(request, 200, content_type, body)
 
     async def _fall_back(self, request: Request) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,8 @@ from kapelle.declare.methods import BatchedCall, MethodSpec
 from kapelle.declare.services import ServiceSpec
 from kapelle.gateway.pool import Pool
 from kapelle.types.arrays import is_array_type
-from kapelle.wire import messages
 from kapelle.wire.payload import Packer, Unpacker
+
 
 class Handle:
     """A service as the app sees it: one attribute per method."""
@@ -46,7 +46,7 @@ def inline_handle(service: ServiceSpec, instance: Any) -> Handle:
     """A handle that calls an instance in this very process."""
     methods: dict[str, Any] = {}
     for name, method in service.methods.items():
-        # Async and streaming methods, and batched ones, are what the descriptor binds; a plain method is called directly.
+        # Async and streaming methods, and batched ones, are what the descriptor binds; a plain one is called directly.
         direct = method.kind == "unary" and not method.is_async
         methods[name] = _direct(method.function, instance) if direct else getattr(instance, name)
     return Handle(service.name, methods)
@@ -55,7 +55,8 @@ def inline_handle(service: ServiceSpec, instance: Any) -> Handle:
 def remote_handle(service: ServiceSpec, pool: Pool, shard: int) -> Handle:
     """A handle that calls the replicas of one shard."""
     makers = {"unary": _RemoteMethod, "batched": _RemoteBatched, "stream": _RemoteStream}
-    return Handle(service.name, {name: makers[method.kind](method, pool, shard) for name, method in service.methods.items()})
+    methods = {name: makers[method.kind](method, pool, shard) for name, method in service.methods.items()}
+    return Handle(service.name, methods)
 
 
 def _direct(function: Callable[..., Any], instance: Any) -> Callable[..., Any]:
@@ -65,87 +66,97 @@ def _direct(function: Callable[..., Any], instance: Any) -> Callable[..., Any]:
     return call
 
 
-class _Remote:
-    """What remote calls of all kinds share."""
+class _Arguments:
+    """Turns what a method is called with into its arguments in the order of its parameters."""
 
-    def __init__(self, method: MethodSpec, pool: Pool, shard: int) -> None:
-        self._name = method.name
-        self._policy = method.policy
-        self._pool = pool
-        self._shard = shard
-        self._pack = Packer()
-        self._names = method.signature.names
+    def __init__(self, method: MethodSpec, service: str) -> None:
+        self._name = f"{service}.{method.name}"
         self._signature = inspect.signature(method.function)
+        _, *parameters = self._signature.parameters.values()
+        self._names = tuple(one.name for one in parameters)
+        self._defaults = {one.name: one.default for one in parameters if one.default is not one.empty}
 
-    def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
-        """The arguments in order; trailing defaults are left to the replica."""
+    def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+        """The arguments in order, with defaults filled in.
+
+        Raises:
+            TypeError: the method does not take these.
+        """
         if not kwargs and len(args) == len(self._names):
             return args
-        bound = self._signature.bind(None, *args, **kwargs)
-        bound.apply_defaults()
-        return bound.args[1:]
+        rest = self._names[len(args) :]
+        given = {**self._defaults, **kwargs}
+        if len(args) > len(self._names) or not kwargs.keys() <= set(rest) <= given.keys():
+            try:
+                self._signature.bind(None, *args, **kwargs)
+            except TypeError as error:
+                raise TypeError(f"{self._name}() {error}") from None
+        return (*args, *[given[name] for name in rest])
 
 
-class _RemoteMethod(_Remote):
+class _RemoteMethod:
     def __init__(self, method: MethodSpec, pool: Pool, shard: int) -> None:
-        super().__init__(method, pool, shard)
-        self._unpack = Unpacker(method.signature.returns)
+        self._arguments = _Arguments(method, pool.spec.name)
+        self._pack = Packer()
+        self._pool = pool
+        self._site = pool.site(method, shard, Unpacker(method.signature.returns))
 
-    async def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        payload = self._pack(self._bind(args, kwargs))
-        return await self._pool.call(self._name, self._shard, 1, self._policy, payload, self._unpack)
+    def __call__(self, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
+        return self._pool.call(self._site, 1, self._pack(self._arguments(args, kwargs)))
 
 
-class _RemoteBatched(_Remote, BatchedCall[Any, Any, Any]):
+class _RemoteBatched(BatchedCall[Any, Any, Any]):
     def __init__(self, method: MethodSpec, pool: Pool, shard: int) -> None:
-        super().__init__(method, pool, shard)
-        self._unpack = Unpacker(method.signature.returns)
-        self._array = is_array_type(method.signature.returns)
         assert method.batch is not None
+        unpack = Unpacker(method.signature.returns)
         self._max_size = method.batch.max_size
+        self._array = is_array_type(method.signature.returns)
+        self._pack = Packer()
+        self._pool = pool
+        self._one = pool.site(method, shard, lambda data, body: unpack(data, body)[0])
+        self._several = pool.site(method, shard, unpack)
 
-    async def __call__(self, row: Any) -> Any:
-        rows = await self._pool.call(self._name, self._shard, 1, self._policy, self._pack((row,)), self._unpack)
-        return rows[0]
+    def __call__(self, row: Any) -> Coroutine[Any, Any, Any]:
+        return self._pool.call(self._one, 1, self._pack((row,)))
 
-    async def _rows(self, rows: list[Any]) -> Any:
+    def many(self, rows: Any) -> Coroutine[Any, Any, Any]:
+        if 0 < len(rows) <= self._max_size:
+            return self._part(rows)
+        return self._rows(rows)
+
+    async def _rows(self, rows: Any) -> Any:
         if not len(rows):
             return np.empty(0) if self._array else []
+        # Each replica has one part to work on and one that waits: more would only take places from others.
+        room = asyncio.Semaphore(2 * max(1, self._pool.usable))
+
+        async def run(part: Any) -> Any:
+            async with room:
+                return await self._part(part)
+
         parts = [rows[start : start + self._max_size] for start in range(0, len(rows), self._max_size)]
-        if len(parts) == 1:
-            return await self._part(parts[0])
-        results = await asyncio.gather(*map(self._part, parts))
+        tasks = [asyncio.create_task(run(part)) for part in parts]
+        try:
+            results = await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
         return np.concatenate(results) if self._array else [row for result in results for row in result]
 
-    async def _part(self, rows: Any) -> Any:
-        payload = self._pack(list(rows))
-        return await self._pool.call(self._name, self._shard, len(rows), self._policy, payload, self._unpack)
+    def _part(self, rows: Any) -> Coroutine[Any, Any, Any]:
+        payload = self._pack(rows if type(rows) is list else list(rows))
+        return self._pool.call(self._several, len(rows), payload)
 
 
-class _RemoteStream(_Remote):
+class _RemoteStream:
     def __init__(self, method: MethodSpec, pool: Pool, shard: int) -> None:
-        super().__init__(method, pool, shard)
-        arguments = getattr(method.signature.returns, "__args__", (Any,))
-        self._unpack = Unpacker(arguments[0] | None if arguments[0] is not Any else Any)
+        self._arguments = _Arguments(method, pool.spec.name)
+        self._pack = Packer()
+        self._pool = pool
+        self._site = pool.site(method, shard, Unpacker(int))
+        item = getattr(method.signature.returns, "__args__", (Any,))[0]
+        self._unpack_item = Unpacker(item)
 
-    async def __call__(self, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
-        items: asyncio.Queue[Any] = asyncio.Queue()
-        payload = self._pack(self._bind(args, kwargs))
-        link, number, end = self._pool.open_stream(self._name, self._shard, payload, self._unpack, items.put_nowait)
-        end.add_done_callback(lambda _: items.put_nowait(_END))
-        taken = 0
-        try:
-            while (item := await items.get()) is not _END:
-                yield item
-                taken += 1
-                if taken == messages.STREAM_WINDOW // 2:
-                    link.grant(number, taken)
-                    taken = 0
-            await self._pool.end_of_stream(end)
-        finally:
-            link.cancel(number)
-            if end.done() and not end.cancelled():
-                end.exception()
-
-
-_END = object()
+    def __call__(self, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+        payload = self._pack(self._arguments(args, kwargs))
+        return self._pool.stream(self._site, payload, self._unpack_item)

@@ -88,7 +88,7 @@ def check_size(request: Request) -> None:
     Raises:
         HttpError: it is.
     """
-    size = len(request.method) + len(request.target) + len(" HTTP/1.1\r\n ")
+    size = len(request.method) + len(request.target) + len("  HTTP/1.1\r\n\r\n")
     size += sum(len(name) + len(value) + len(": \r\n") for name, value in request.headers)
     if size > MAX_HEAD:
         raise head_too_large()

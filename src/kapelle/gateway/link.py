@@ -1,132 +1,138 @@
-"""A link: one replica as a gateway reaches it. It dials, hands over calls, matches answers, notices silence, and dials again."""
+"""A link: one replica as a gateway reaches it.
+
+It dials, hands over calls, matches answers, notices silence, and dials again.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 import structlog
 
-from kapelle.clock import monotonic
 from kapelle.core.balance import Candidate, Standing
 from kapelle.core.ticket import Setback
-from kapelle.errors import KapelleError, WireError, rebuild
-from kapelle.transport.connection import Connection
+from kapelle.errors import ContractError, DeadlineExceeded, InvalidInput, TooLarge, WireError, rebuild
+from kapelle.gateway.calls import OpenCall, Outcome, SetbackError, StreamCall
+from kapelle.transport.connection import Connection, is_bulk
 from kapelle.wire import messages
 from kapelle.wire.frames import Buffer, Frame
-from kapelle.wire.payload import Payload, Unpacker
 
 log = structlog.get_logger()
 
 PING_EVERY = 1.0
+"""Seconds of silence after which a replica is asked whether it is there."""
 SILENT_AFTER = 2.0
-"""Seconds without an answer to a ping after which a replica is taken for dead."""
+"""Seconds without an answer to that after which a replica is taken for dead."""
+_DIAL_TIMEOUT = 5.0
 _FIRST_BACKOFF = 0.05
 _LONGEST_BACKOFF = 2.0
 
+Connect = Callable[[], Awaitable[Connection]]
+
 _decode = messages.Decoder[messages.FromReplica](messages.FromReplica)
-
-
-class SetbackError(Exception):
-    """An attempt brought no outcome."""
-
-    def __init__(self, kind: Setback, reason: str) -> None:
-        super().__init__(reason)
-        self.kind = kind
-        self.reason = reason
-
-
-class Attempt:
-    """One call in a replica's hands."""
-
-    __slots__ = ("future", "on_item", "rows", "unpack")
-
-    def __init__(
-        self,
-        future: asyncio.Future[Any],
-        rows: int,
-        unpack: Unpacker,
-        on_item: Callable[[Any], None] | None = None,
-    ) -> None:
-        self.future = future
-        self.rows = rows
-        self.unpack = unpack
-        self.on_item = on_item
 
 
 class Link:
     """The link to the replica ``name``. ``on_change`` is called when its standing changes."""
 
-    def __init__(
-        self, name: str, caller: str, connect: Callable[[], Awaitable[Connection]], on_change: Callable[[], None]
-    ) -> None:
+    def __init__(self, name: str, caller: str, connect: Connect, on_change: Callable[[], None]) -> None:
         self.candidate = Candidate(name)
         self.shards: list[int] = []
         self._caller = caller
         self._connect = connect
         self._on_change = on_change
         self._connection: Connection | None = None
-        self._attempts: dict[int, Attempt] = {}
+        self._attempts: dict[int, tuple[OpenCall, Outcome, bool]] = {}
         self._number = 0
-        self._heard = 0.0
-        self._pinged: float | None = None
+        self._checked: float | None = None
+        self._quiet = 0.0
+        self._pinged = False
+        self._welcomed = False
         self._came_back = False
+        self._leaving = False
+        self._retired = False
         self._hurry = asyncio.Event()
-        self._lost: asyncio.Future[str] | None = None
+        self._ended: asyncio.Future[str] | None = None
         self._loop = asyncio.get_running_loop()
         self._task = self._loop.create_task(self._keep())
 
-    def submit(
-        self,
-        method: str,
-        shard: int,
-        rows: int,
-        timeout: float,
-        request: str,
-        trace: str,
-        payload: Payload,
-        attempt: Attempt,
-    ) -> int:
-        """Send a call; its outcome, or ``SetbackError``, arrives in the attempt's future. Returns the call's number."""
+    # --- calls --------------------------------------------------------------------------------------------------------
+
+    def submit(self, call: OpenCall, outcome: Outcome, now: float) -> int:
+        """Hand a call over; what comes of it, or a ``SetbackError``, is put into ``outcome``. Returns its number."""
         self._number = number = self._number + 1
         connection = self._connection
         if connection is None:
-            attempt.future.set_exception(SetbackError(Setback.REFUSED, "not connected"))
+            outcome.set_exception(SetbackError(Setback.REFUSED, "not connected"))
             return number
-        data, segments = payload
-        connection.send(
-            messages.encode(messages.Call(number, method, shard, rows, timeout, request, trace, data)), segments
+        site = call.site
+        data, segments = call.payload
+        head = messages.encode(
+            messages.Call(
+                number, site.method, site.shard, call.rows, call.deadline - now, call.request, call.trace, data
+            )
         )
-        self._attempts[number] = attempt
-        self.candidate.outstanding += rows
+        bulk = is_bulk(head, segments)
+        try:
+            connection.send(head, segments, bulk=bulk)
+        except WireError as error:
+            outcome.set_exception(TooLarge(f"the arguments of {site.name} are too large: {error.detail}"))
+            return number
+        self._attempts[number] = call, outcome, bulk
+        self.candidate.outstanding += call.rows
         return number
 
     def cancel(self, number: int) -> None:
-        """Nobody waits for the call any more."""
-        attempt = self._attempts.pop(number, None)
-        if attempt is not None:
-            self.candidate.outstanding -= attempt.rows
-            self._send(messages.Cancel(number))
+        """Nobody waits for the call any more; nothing happens when it is over."""
+        attempt = self._attempts.get(number)
+        if attempt is not None and self._connection is not None:
+            # Behind the call itself, or it would be forgotten before the call arrives.
+            self._connection.send(messages.encode(messages.Cancel(number)), bulk=attempt[2])
+            self._over(number)
 
     def grant(self, number: int, items: int) -> None:
         """There is room for more items of a stream."""
         self._send(messages.Credit(number, items))
 
+    # --- the life of the link -----------------------------------------------------------------------------------------
+
     def check(self, now: float) -> None:
-        """Called about every second: ping, and cut off a replica that stopped answering."""
+        """Called about every second: end calls that are overdue, ping, cut off a replica that stopped answering."""
+        # While this process stood still, nobody could be heard: such a time counts as one second of silence.
+        passed = 0.0 if self._checked is None else min(now - self._checked, PING_EVERY)
+        self._checked = now
         if self._connection is None:
             return
-        if self._pinged is not None and now - max(self._pinged, self._heard) >= SILENT_AFTER:
+        for number in [number for number, (call, _, _) in self._attempts.items() if call.deadline <= now]:
+            _, outcome, _ = self._attempts[number]
+            self.cancel(number)
+            _fail(outcome, DeadlineExceeded("no answer before the deadline"))
+        self._quiet += passed
+        if self._pinged and self._quiet >= PING_EVERY + SILENT_AFTER:
             self._drop(f"no answer for {SILENT_AFTER:g} s")
-        elif now - self._heard >= PING_EVERY and self._pinged is None:
-            self._pinged = now
+        elif not self._pinged and self._quiet >= PING_EVERY:
+            self._quiet = PING_EVERY
+            self._pinged = True
             self._send(messages.Ping(0))
 
-    def hurry(self, connect: Callable[[], Awaitable[Connection]]) -> None:
+    def hurry(self, connect: Connect) -> None:
         """The replica is said to be there, perhaps at another address: dial now instead of waiting."""
         self._connect = connect
         self._hurry.set()
+
+    def retire(self) -> None:
+        """The replica is to be used no more: the link ends with the last call in its hands."""
+        self._retired = True
+        self._leave()
+        if self._connection is None:
+            self._task.cancel()
+
+    @property
+    def over(self) -> bool:
+        """Whether the link has ended for good."""
+        return self._task.done()
 
     async def close(self) -> None:
         """End the link; calls in the replica's hands come back as lost."""
@@ -136,35 +142,49 @@ class Link:
 
     async def _keep(self) -> None:
         backoff = _FIRST_BACKOFF
-        while True:
+        while not self._retired:
             self._hurry.clear()
             try:
-                connection = await self._connect()
-            except OSError:
-                try:
-                    async with asyncio.timeout(backoff):
-                        await self._hurry.wait()
-                except TimeoutError:
-                    backoff = min(_LONGEST_BACKOFF, 2 * backoff)
-                continue
-            backoff = _FIRST_BACKOFF
-            self._lost = self._loop.create_future()
-            self._connection = connection
-            self._heard = monotonic()
-            # The answer to Hello may take as long as the instance takes to load, or never come (a stopped process).
-            self._pinged = None
-            connection.start(self._on_frames, self._drop)
-            self._send(messages.Hello(messages.PROTOCOL, self._caller))
-            reason = await self._lost
-            log.debug("link lost", replica=self.candidate.name, reason=reason)
+                async with asyncio.timeout(_DIAL_TIMEOUT):
+                    connection = await self._connect()
+            except OSError as error:
+                reason = str(error)
+            else:
+                reason = await self._use(connection)
+                log.debug("link ended", replica=self.candidate.name, reason=reason)
+                if self._welcomed:
+                    backoff = _FIRST_BACKOFF
+                    continue
+            try:
+                async with asyncio.timeout(backoff):
+                    await self._hurry.wait()
+            except TimeoutError:
+                backoff = min(_LONGEST_BACKOFF, 2 * backoff)
 
-    def _send(self, message: messages.ToReplica, segments: Sequence[Buffer] = ()) -> None:
+    async def _use(self, connection: Connection) -> str:
+        """Serve one connection; why it ended."""
+        self._ended = self._loop.create_future()
+        self._connection = connection
+        # The answer to Hello may take as long as the instance takes to load; that the process is there, pings tell.
+        self._welcomed = self._leaving = self._pinged = False
+        self._quiet = 0.0
+        connection.start(partial(self._on_frames, connection), partial(self._lost, connection))
+        self._send(messages.Hello(messages.PROTOCOL, self._caller))
+        if self._retired:
+            self._leave()
+        return await self._ended
+
+    def _send(self, message: messages.ToReplica) -> None:
         if self._connection is not None:
-            self._connection.send(messages.encode(message), segments)
+            self._connection.send(messages.encode(message))
 
-    def _on_frames(self, frames: list[Frame]) -> None:
-        self._heard = monotonic()
-        self._pinged = None
+    # --- what the replica says ----------------------------------------------------------------------------------------
+
+    def _on_frames(self, connection: Connection, frames: list[Frame]) -> None:
+        if connection is not self._connection:
+            return
+        self._quiet = 0.0
+        self._pinged = False
         try:
             for head, body in frames:
                 message = _decode(head)
@@ -173,67 +193,143 @@ class Link:
                 else:
                     self._other(message, body)
         except WireError as error:
-            self._drop(f"it sent garbage: {error}")
+            self._drop(f"it sent garbage: {error.detail}")
 
     def _done(self, done: messages.Done, body: Buffer) -> None:
-        attempt = self._end(done.ticket)
-        if attempt is None or attempt.future.done():
+        attempt = self._attempts.get(done.ticket)
+        if attempt is None:
             return
+        call, outcome, _ = attempt
         try:
-            value = attempt.unpack(done.result, body)
-        except KapelleError as error:
-            attempt.future.set_exception(error)
+            value = call.site.unpack(done.result, body)
+        except Exception as error:  # noqa: BLE001 - users' types may raise anything when they are made of what came
+            self._over(done.ticket)
+            _fail(outcome, _broken_promise(call, error))
             return
-        attempt.future.set_result(value)
+        if isinstance(call, StreamCall):
+            call.end(value)
+            if not call.complete:
+                return
+        self._over(done.ticket)
+        if not outcome.done():
+            outcome.set_result(value)
         if self.candidate.standing is Standing.HALF_OPEN:
             self._stand(Standing.READY)
-
-    def _end(self, number: int) -> Attempt | None:
-        attempt = self._attempts.pop(number, None)
-        if attempt is not None:
-            self.candidate.outstanding -= attempt.rows
-        return attempt
 
     def _other(self, message: messages.FromReplica, body: Buffer) -> None:
         match message:
             case messages.Failed(ticket, code, detail, extra):
                 self._raise(ticket, rebuild(code, detail, extra))
+                # It may not have been able to, but it has done what it was asked.
+                if self.candidate.standing is Standing.HALF_OPEN:
+                    self._stand(Standing.READY)
             case messages.Refused(ticket, reason):
                 self._raise(ticket, SetbackError(Setback.REFUSED, reason))
-            case messages.Item(ticket, value):
-                attempt = self._attempts.get(ticket)
-                if attempt is not None and attempt.on_item is not None:
-                    attempt.on_item(attempt.unpack(value, body))
-            case messages.Welcome(_, _, _, shards):
-                self.shards = shards
-                self._stand(Standing.HALF_OPEN if self._came_back else Standing.READY)
+            case messages.Item():
+                self._item(message, body)
+            case messages.Welcome(protocol, _, _, shards):
+                self._welcome(protocol, shards)
             case messages.Unready():
-                self._stand(Standing.UNREADY)
+                self._leave()
             case messages.Readied():
+                self._leaving = False
                 self._stand(Standing.READY)
 
+    def _item(self, item: messages.Item, body: Buffer) -> None:
+        attempt = self._attempts.get(item.ticket)
+        if attempt is None:
+            return
+        call, outcome, _ = attempt
+        if not isinstance(call, StreamCall):
+            raise WireError(f"an item of {call.site.name}, which is no stream")
+        try:
+            value = call.unpack_item(item.value, body)
+        except Exception as error:  # noqa: BLE001 - as for results
+            self.cancel(item.ticket)
+            _fail(outcome, _broken_promise(call, error))
+            return
+        call.put(item.number, value)
+        if call.complete:
+            self._over(item.ticket)
+            if not outcome.done():
+                outcome.set_result(None)
+
+    def _welcome(self, protocol: int, shards: list[int]) -> None:
+        if protocol != messages.PROTOCOL:
+            log.error(
+                "a replica speaks another protocol: update the older side",
+                replica=self.candidate.name,
+                theirs=protocol,
+                ours=messages.PROTOCOL,
+            )
+            return
+        self._welcomed = True
+        self._leaving = False
+        self.shards = shards
+        self._stand(Standing.HALF_OPEN if self._came_back else Standing.READY)
+
+    # --- ends ---------------------------------------------------------------------------------------------------------
+
+    def _over(self, number: int) -> None:
+        call, _, _ = self._attempts.pop(number)
+        self.candidate.outstanding -= call.rows
+        if self._leaving and not self._attempts:
+            self._hang_up()
+
     def _raise(self, number: int, error: Exception) -> None:
-        attempt = self._end(number)
-        if attempt is not None and not attempt.future.done():
-            attempt.future.set_exception(error)
+        attempt = self._attempts.get(number)
+        if attempt is not None:
+            self._over(number)
+            _fail(attempt[1], error)
 
     def _stand(self, standing: Standing) -> None:
         if self.candidate.standing is not standing:
             self.candidate.standing = standing
             self._on_change()
 
+    def _leave(self) -> None:
+        """Give the replica no more calls, and hang up after the last answer: then no call can be on its way."""
+        self._stand(Standing.UNREADY)
+        self._leaving = True
+        if not self._attempts:
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        connection = self._connection
+        if connection is not None:
+            connection.close()
+            self._lost(connection, "hung up")
+
     def _drop(self, reason: str) -> None:
-        connection, self._connection = self._connection, None
-        if connection is None:
+        connection = self._connection
+        if connection is not None:
+            connection.abort()
+            self._lost(connection, reason)
+
+    def _lost(self, connection: Connection, reason: str) -> None:
+        """``connection`` is of no use any more. Its own end may be told later, when there is another one."""
+        if connection is not self._connection:
             return
-        connection.abort()
-        self._pinged = None
+        self._connection = None
         self._came_back = self._came_back or self.candidate.standing is not Standing.UNREADY
         self._stand(Standing.UNREADY)
         attempts, self._attempts = self._attempts, {}
         self.candidate.outstanding = 0
-        for attempt in attempts.values():
-            if not attempt.future.done():
-                attempt.future.set_exception(SetbackError(Setback.LOST, reason))
-        if self._lost is not None and not self._lost.done():
-            self._lost.set_result(reason)
+        for _, outcome, _ in attempts.values():
+            _fail(outcome, SetbackError(Setback.LOST, reason))
+        if self._ended is not None and not self._ended.done():
+            self._ended.set_result(reason)
+
+
+def _fail(outcome: Outcome, error: Exception) -> None:
+    if not outcome.done():
+        outcome.set_exception(error)
+
+
+def _broken_promise(call: OpenCall, error: Exception) -> ContractError:
+    """The replica answered, but not with what the method's annotation says: the service's fault, not the caller's."""
+    if isinstance(error, InvalidInput):
+        return ContractError(
+            f"{call.site.name} returned something else than it promises: {error.detail} at {error.path}"
+        )
+    return ContractError(f"the answer of {call.site.name} cannot be read: {type(error).__name__}: {error}")

@@ -32,7 +32,7 @@ from kapelle.transport import sockets
 from kapelle.transport.connection import Connection
 from kapelle.transport.door import Lender
 from kapelle.transport.supervision import Supervised, report_failure
-from kapelle.wire.messages import Members
+from kapelle.wire.messages import Acquainted, Members
 
 log = structlog.get_logger()
 
@@ -54,13 +54,16 @@ class State:
     def __init__(self, fleet: Fleet) -> None:
         self.name = "starting"
         self.on_change: Callable[[], None] = lambda: None
+        self.on_acquainted: Callable[[int], None] = lambda _: None
         self._fleet = fleet
+        self._version: int | None = None
         self._acquainted = asyncio.Event()
         fleet.on_change = self._look
 
     def heard(self, announcement: Members) -> None:
         """The controller says who is there."""
         self._fleet.update(announcement)
+        self._version = announcement.version
         self._look()
 
     async def acquainted(self) -> None:
@@ -79,8 +82,10 @@ class State:
         self._set("draining")
 
     def _look(self) -> None:
-        if self._fleet.members and self._fleet.acquainted:
+        if self._version is not None and self._fleet.acquainted:
             self._acquainted.set()
+            self.on_acquainted(self._version)
+            self._version = None
         if self.name == "waiting" and self._fleet.ready:
             self._set("ready")
 
@@ -111,6 +116,7 @@ async def serve(spec: AppSpec, orders: GatewayOrders) -> int:
         on_members=state.heard,
     )
     state.on_change = supervised.announce
+    state.on_acquainted = lambda version: supervised.tell_controller(Acquainted(version))
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, drain, settings.drain_timeout)
     control = await sockets.serve(socket.socket(fileno=orders.control), supervised.accept)
@@ -125,7 +131,7 @@ async def serve(spec: AppSpec, orders: GatewayOrders) -> int:
         return 0
     try:
         context = starting.result()
-    except Exception as error:  # noqa: BLE001 - user code; the log and the supervisor are told why the process ends
+    except Exception as error:
         log.exception(_FAILED)
         await supervised.fail(error)
         return 1
@@ -172,11 +178,13 @@ def tls(settings: Settings) -> ssl.SSLContext | None:
 def main() -> int:
     """Entry point; the exit code."""
     orders = decode_gateway(sys.stdin.buffer.read())
-    configure(format=orders.settings.log_format, level=orders.settings.log_level, service="gateway", replica=orders.name)
+    configure(
+        format=orders.settings.log_format, level=orders.settings.log_level, service="gateway", replica=orders.name
+    )
     capture_prints()
     try:
         spec = Target(orders.target).load()
-    except Exception as error:  # noqa: BLE001 - importing runs user code, which may raise anything
+    except Exception as error:
         log.exception(_FAILED)
         uvloop.run(report_failure(orders.control, error))
         return 1

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import quote, unquote
 
 import structlog
 
@@ -67,8 +68,7 @@ class Mounted:
                 await send({"type": "lifespan.startup.complete"})
                 stage = "shutdown"
                 await receive()
-        except Exception as error:
-            # The app's own code may raise anything; the server is told, and stops.
+        except Exception as error:  # the app's own code may raise anything; the server is told, and stops
             log.exception("the mounted app failed", stage=stage)
             await send({"type": f"lifespan.{stage}.failed", "message": str(error)})
         else:
@@ -96,13 +96,18 @@ async def _answer(gateway: Gateway, scope: MutableMapping[str, Any], receive: Re
 
 
 def _request(scope: MutableMapping[str, Any], channel: _Channel) -> Request:
-    root = scope.get("root_path", "")
-    raw = scope.get("raw_path") or scope["path"].encode()
-    path = raw.removeprefix(root.encode()) or b"/"
+    path = _path_below(scope.get("root_path", ""), scope.get("raw_path") or quote(scope["path"]).encode("ascii"))
     query = scope.get("query_string", b"")
     target = path + b"?" + query if query else path
     headers = [(bytes(name).lower(), bytes(value)) for name, value in scope["headers"]]
     return Request(scope["method"], target, headers, channel, scope.get("http_version", "1.1"))
+
+
+def _path_below(root: str, raw: bytes) -> bytes:
+    """The part of a percent-encoded path that is ours; servers differ in whether it begins with the root."""
+    if not root or not unquote(raw.decode("latin-1")).startswith(root):
+        return raw
+    return b"/" + b"/".join(raw.split(b"/")[root.count("/") + 1 :])
 
 
 async def _read_body(request: Request, receive: Receive, limit: int) -> bool:

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from kapelle.clock import monotonic
 from kapelle.core.balance import Balancer, Standing
 from kapelle.core.budget import Budget
-from kapelle.core.ticket import Setback, Ticket, Verdict
+from kapelle.core.ticket import Setback, Verdict
 from kapelle.declare.context import current_request
-from kapelle.declare.methods import CallPolicy
+from kapelle.declare.methods import MethodSpec
 from kapelle.declare.services import ServiceSpec
 from kapelle.errors import DeadlineExceeded, Overloaded, ReplicaLost, Unavailable
-from kapelle.gateway.link import Attempt, Link, SetbackError
+from kapelle.gateway.calls import OpenCall, Race, SetbackError, Site, StreamCall, Unpack
+from kapelle.gateway.link import Connect, Link
 from kapelle.observe.metrics import LATENCY_BUCKETS, Registry
-from kapelle.transport.connection import Connection
-from kapelle.wire.payload import Payload, Unpacker
+from kapelle.wire import messages
+from kapelle.wire.payload import Payload
 
-DEFAULT_TIMEOUT = 30.0
-"""Seconds a call outside any request may take."""
+_GRANT = messages.STREAM_WINDOW // 2
+"""Items of a stream that are taken before as many more are asked for."""
 
 
 class Pool:
@@ -33,8 +34,10 @@ class Pool:
         self.spec = spec
         self.shards = shards
         self._caller = caller
+        self._registry = registry
         self._on_change = on_change
         self._links: dict[str, Link] = {}
+        self._retired: list[Link] = []
         seed = zlib.crc32(f"{caller}/{spec.name}".encode())
         self._balancers = [Balancer(seed + shard) for shard in range(shards)]
         self._retries = Budget(ratio=0.2, reserve=1000)
@@ -48,16 +51,11 @@ class Pool:
         registry.gauge(
             "kapelle_pool_outstanding",
             "Rows sent to replicas and not yet answered.",
-            lambda: sum(link.candidate.outstanding for link in self._links.values()),
+            lambda: self.outstanding,
             service=spec.name,
         )
-        self.seconds = {
-            name: registry.histogram(
-                "kapelle_call_seconds", "Calls from the gateway, answers included.", LATENCY_BUCKETS,
-                service=spec.name, method=name,
-            )
-            for name in spec.methods
-        }  # fmt: skip
+
+    # --- the replicas -------------------------------------------------------------------------------------------------
 
     @property
     def usable(self) -> int:
@@ -68,6 +66,15 @@ class Pool:
     def ready(self) -> bool:
         return self.usable > 0
 
+    @property
+    def outstanding(self) -> int:
+        """Rows that were sent and not yet answered."""
+        return sum(link.candidate.outstanding for link in (*self._links.values(), *self._retired))
+
+    @property
+    def names(self) -> list[str]:
+        return list(self._links)
+
     def serves(self, shard: int) -> bool:
         """Whether a replica may be called for this shard."""
         return self._balancers[shard].usable > 0
@@ -77,7 +84,7 @@ class Pool:
         link = self._links.get(name)
         return link is not None and link.candidate.standing is not Standing.UNREADY
 
-    def add(self, name: str, connect: Callable[[], Awaitable[Connection]]) -> None:
+    def add(self, name: str, connect: Connect) -> None:
         """A replica appeared, or is said to be back."""
         link = self._links.get(name)
         if link is None:
@@ -85,165 +92,165 @@ class Pool:
         else:
             link.hurry(connect)
 
-    async def remove(self, name: str) -> None:
-        """A replica is gone for good."""
-        link = self._links.pop(name, None)
-        if link is not None:
-            for balancer in self._balancers:
-                balancer.remove(name)
-            await link.close()
-
-    @property
-    def names(self) -> list[str]:
-        return list(self._links)
+    def remove(self, name: str) -> None:
+        """A replica is to be used no more; calls in its hands may still be answered."""
+        link = self._links.pop(name)
+        for balancer in self._balancers:
+            balancer.remove(name)
+        self._retired = [other for other in self._retired if not other.over] + [link]
+        link.retire()
 
     def check(self, now: float) -> None:
-        """Notice silent replicas; called about every second."""
-        for link in list(self._links.values()):
+        """Notice silent replicas and overdue calls; called about every second."""
+        for link in (*self._links.values(), *self._retired):
             link.check(now)
 
     async def close(self) -> None:
-        for name in self.names:
-            await self.remove(name)
+        """End all links; calls in the replicas' hands come back as lost."""
+        await asyncio.gather(*(link.close() for link in (*self._links.values(), *self._retired)))
 
-    async def call(
-        self, method: str, shard: int, rows: int, policy: CallPolicy, payload: Payload, unpack: Unpacker
-    ) -> Any:
+    # --- calls --------------------------------------------------------------------------------------------------------
+
+    def site(self, method: MethodSpec, shard: int, unpack: Unpack) -> Site:
+        """Where ``method`` is called from; ``unpack`` reads its results."""
+        seconds = self._registry.histogram(
+            "kapelle_call_seconds",
+            "Calls from the gateway, answers included.",
+            LATENCY_BUCKETS,
+            service=self.spec.name,
+            method=method.name,
+        )
+        name = f"{self.spec.name}.{method.name}"
+        return Site(name=name, method=method.name, shard=shard, policy=method.policy, unpack=unpack, seconds=seconds)
+
+    async def call(self, site: Site, rows: int, payload: Payload) -> Any:
         """The result of one call.
 
         Raises:
             CallError: of the kind that ended it.
         """
-        began = monotonic()
-        context = current_request()
-        deadline = began + DEFAULT_TIMEOUT if context is None else context.deadline
-        if policy.timeout is not None:
-            deadline = min(deadline, began + policy.timeout)
-        request, trace = ("", "") if context is None else (context.id, context.trace)
-        ticket = Ticket(deadline=deadline, rows=rows, idempotent=policy.idempotent)
+        began = now = monotonic()
+        call = OpenCall(site, rows, payload, current_request(), now)
         self._retries.earn()
-        now = began
-        while True:
-            link = self._pick(shard, ticket)
-            attempt = Attempt(self._loop.create_future(), rows, unpack)
-            number = link.submit(method, shard, rows, deadline - now, request, trace, payload, attempt)
-            try:
-                if policy.hedge is None and policy.timeout is None:
-                    # The request's own deadline cancels this coroutine; nothing else to watch.
-                    value = await attempt.future
-                else:
-                    value = await self._watched(
-                        ticket, policy, link, number, attempt, shard,
-                        lambda other, copy: other.submit(
-                            method, shard, rows, deadline - monotonic(), request, trace, payload, copy
-                        ),
-                    )  # fmt: skip
-            except SetbackError as setback:
-                now = monotonic()
-                self._settle(ticket, setback, now)
-            except BaseException:
-                ticket.close()
-                link.cancel(number)
-                raise
-            else:
-                ticket.close()
-                self.seconds[method].observe(monotonic() - began)
-                return value
-
-    def open_stream(
-        self, method: str, shard: int, payload: Payload, unpack: Unpacker, on_item: Callable[[Any], None]
-    ) -> tuple[Link, int, asyncio.Future[Any]]:
-        """Begin a stream: its link and number (to grant credit or cancel), and the future of its end."""
-        context = current_request()
-        timeout = DEFAULT_TIMEOUT if context is None else context.deadline - monotonic()
-        request, trace = ("", "") if context is None else (context.id, context.trace)
-        ticket = Ticket(deadline=monotonic() + timeout, idempotent=False)
-        link = self._pick(shard, ticket)
-        attempt = Attempt(self._loop.create_future(), 1, unpack, on_item)
-        number = link.submit(method, shard, 1, timeout, request, trace, payload, attempt)
-        return link, number, attempt.future
-
-    async def end_of_stream(self, end: asyncio.Future[Any]) -> None:
-        """Raise what ended a stream, if it was not its last item."""
         try:
-            await end
-        except SetbackError as setback:
-            if setback.kind is Setback.REFUSED:
-                raise Overloaded(f"{self.spec.name} refused the stream: {setback.reason}") from None
-            raise ReplicaLost(f"{self.spec.name} lost the stream ({setback.reason})") from None
+            while True:
+                link = self._pick(call)
+                try:
+                    if site.watched:
+                        value = await self._watched(call, link, now)
+                    else:
+                        outcome: asyncio.Future[Any] = self._loop.create_future()
+                        number = link.submit(call, outcome, now)
+                        try:
+                            value = await outcome
+                        except asyncio.CancelledError:
+                            link.cancel(number)
+                            raise
+                except SetbackError as setback:
+                    now = monotonic()
+                    self._settle(call, setback, now)
+                else:
+                    site.seconds.observe(monotonic() - began)
+                    return value
+        finally:
+            call.close()
 
-    def _pick(self, shard: int, ticket: Ticket) -> Link:
-        candidate = self._balancers[shard].pick(ticket.tried)
+    async def stream(self, site: Site, payload: Payload, unpack_item: Unpack) -> AsyncIterator[Any]:
+        """The items of one call.
+
+        Raises:
+            CallError: of the kind that ended it.
+        """
+        now = monotonic()
+        call = StreamCall(site, unpack_item, payload, current_request(), now)
+        self._retries.earn()
+        taken = 0
+        try:
+            while True:
+                link = self._pick(call)
+                end: asyncio.Future[Any] = self._loop.create_future()
+                end.add_done_callback(call.wake)
+                number = link.submit(call, end, now)
+                try:
+                    while await call.following(end):
+                        yield call.ready.popleft()
+                        taken += 1
+                        if taken % _GRANT == 0:
+                            link.grant(number, _GRANT)
+                    return
+                except SetbackError as setback:
+                    now = monotonic()
+                    self._settle(call, setback, now)
+                finally:
+                    link.cancel(number)
+                    if not end.cancel():
+                        end.exception()  # it may be of no interest any more
+        finally:
+            call.close()
+
+    def _pick(self, call: OpenCall) -> Link:
+        candidate = self._balancers[call.site.shard].pick(call.tried)
         if candidate is None:
-            place = f"shard {shard} of {self.spec.name}" if self.spec.sharded else self.spec.name
+            place = f"shard {call.site.shard} of {self.spec.name}" if self.spec.sharded else self.spec.name
             raise Unavailable(f"no replica of {place} is ready")
-        ticket.attempt(candidate.name)
+        call.attempt(candidate.name)
         return self._links[candidate.name]
 
-    def _settle(self, ticket: Ticket, setback: SetbackError, now: float) -> None:
+    def _settle(self, call: OpenCall, setback: SetbackError, now: float) -> None:
         """Return to try again, or raise what the caller shall see."""
-        if ticket.setback(setback.kind, now, self._retries) is Verdict.RETRY:
-            replicas = len(self._balancers[0].candidates)
-            if setback.kind is Setback.REFUSED and ticket.refusals >= max(2, replicas):
-                ticket.close()
-                raise Overloaded(f"every replica of {self.spec.name} refused the call: {setback.reason}")
+        refused = setback.kind is Setback.REFUSED
+        again = call.setback(setback.kind, now, self._retries) is Verdict.RETRY
+        if again and (not refused or self._has_untried(call)):
             self._retried.inc()
             return
-        ticket.close()
-        if now >= ticket.deadline:
-            raise DeadlineExceeded
-        if setback.kind is Setback.REFUSED:
-            raise Overloaded(f"{self.spec.name} refused the call: {setback.reason}")
-        tried = ", ".join(ticket.tried)
-        raise ReplicaLost(f"{self.spec.name} lost the call ({setback.reason}); tried {tried}")
+        if now >= call.deadline:
+            raise DeadlineExceeded(f"no answer of {call.site.name} before the deadline") from None
+        if refused and setback.reason == messages.FULL:
+            raise Overloaded(f"every replica of {self.spec.name} is full") from None
+        if refused:
+            raise Unavailable(f"no replica of {self.spec.name} takes calls: {setback.reason}") from None
+        tried = ", ".join(call.tried)
+        raise ReplicaLost(f"{call.site.name} was lost ({setback.reason}); tried {tried}") from None
 
-    async def _watched(
-        self,
-        ticket: Ticket,
-        policy: CallPolicy,
-        link: Link,
-        number: int,
-        attempt: Attempt,
-        shard: int,
-        resubmit: Callable[[Link, Attempt], int],
-    ) -> Any:
-        """Await an attempt under its own timeout, with a second copy sent when it is slow."""
-        remaining = ticket.deadline - monotonic()
-        hedge_after = remaining if policy.hedge is None else min(policy.hedge, remaining)
-        done, _ = await asyncio.wait({attempt.future}, timeout=hedge_after)
-        if done:
-            return attempt.future.result()
-        other = self._balancers[shard].pick(ticket.tried) if policy.hedge is not None else None
-        self._hedges.earn()
-        futures = {attempt.future}
-        second: tuple[Link, int] | None = None
-        if other is not None and other.name not in ticket.tried and self._hedges.spend():
-            self._hedged.inc()
-            copy = Attempt(self._loop.create_future(), attempt.rows, attempt.unpack)
-            other_link = self._links[other.name]
-            ticket.attempt(other.name)
-            second = other_link, resubmit(other_link, copy)
-            futures.add(copy.future)
+    def _has_untried(self, call: OpenCall) -> bool:
+        other = self._balancers[call.site.shard].pick(call.tried)
+        return other is not None and other.name not in call.tried
+
+    async def _watched(self, call: OpenCall, link: Link, now: float) -> Any:
+        """The outcome of an attempt with a time-out of its own, or with a second copy sent when it is slow."""
+        policy = call.site.policy
+        race = Race(self._loop.create_future())
+        copies = [(link, link.submit(call, race, now))]
+        timers = []
+        if policy.timeout is not None:
+            late = DeadlineExceeded(f"no answer of {call.site.name} within {policy.timeout:g} s")
+            timers.append(self._loop.call_later(max(0.0, call.deadline - now), race.set_exception, late))
+        if policy.hedge is not None:
+            self._hedges.earn()
+            timers.append(self._loop.call_later(policy.hedge, self._hedge, call, race, copies))
         try:
-            done, waiting = await asyncio.wait(
-                futures, timeout=ticket.deadline - monotonic(), return_when=asyncio.FIRST_COMPLETED
-            )
-            if waiting and done and all(one.exception() is not None for one in done):
-                done, _ = await asyncio.wait(waiting, timeout=ticket.deadline - monotonic())
-            if not done:
-                raise DeadlineExceeded
-            best = next((one for one in done if one.exception() is None), next(iter(done)))
-            return best.result()
+            return await race.future
         finally:
-            link.cancel(number)
-            if second is not None:
-                second[0].cancel(second[1])
+            for timer in timers:
+                timer.cancel()
+            for other, number in copies:
+                other.cancel(number)
+
+    def _hedge(self, call: OpenCall, race: Race, copies: list[tuple[Link, int]]) -> None:
+        if race.done() or not self._has_untried(call) or not self._hedges.spend():
+            return
+        self._hedged.inc()
+        link = self._pick(call)
+        race.running += 1
+        copies.append((link, link.submit(call, race, monotonic())))
 
     def _changed(self) -> None:
         for shard, balancer in enumerate(self._balancers):
             known = {candidate.name for candidate in balancer.candidates}
             for name, link in self._links.items():
-                if name not in known and shard in link.shards:
+                if name in known and shard not in link.shards:
+                    balancer.remove(name)
+                elif name not in known and shard in link.shards:
                     balancer.add(link.candidate)
             balancer.refresh()
         self._on_change()

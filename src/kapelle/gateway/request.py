@@ -53,6 +53,7 @@ class Responder(Protocol):
 
     def origin(self) -> dict[str, Any]:
         """What an ASGI scope says of the connection: scheme, client, server, root_path."""
+        ...
 
 
 class Request:

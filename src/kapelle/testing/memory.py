@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
+import structlog
 
 from kapelle.artifacts.folder import ArtifactFolder
 from kapelle.artifacts.instances import build
 from kapelle.config.settings import Settings
 from kapelle.control.plan import Plan, ReplicaPlan, make_plan
 from kapelle.declare.apps import AppSpec
+from kapelle.errors import StartError
 from kapelle.gateway.assembly import Assembly
 from kapelle.gateway.fleet import Fleet
 from kapelle.observe.metrics import Family, Registry, merge
@@ -23,14 +26,19 @@ from kapelle.transport.memory import MemoryNetwork
 from kapelle.wire.messages import Member, Members
 from kapelle.worker.server import Worker
 
+log = structlog.get_logger()
+
 
 class MemorySystem:
-    """A running system. ``app`` is the app's instance, its handles live; ``client`` talks HTTP to it."""
+    """A running system. ``app`` is the app's instance, its handles live; ``client`` talks HTTP to it.
+
+    Replicas are called as in a real system: ``Encoder-0``, ``Encoder-1``.
+    """
 
     def __init__(self, spec: AppSpec, settings: Settings, artifacts: Path) -> None:
         self.spec = spec
         self.settings = settings
-        self.faults = Faults()
+        self.faults = Faults(lambda: [plan.name for plan in self._plan.replicas])
         self.url = ""
         self._plan: Plan = make_plan("", spec, settings, artifacts)
         self._artifacts = ArtifactFolder(artifacts)
@@ -41,7 +49,7 @@ class MemorySystem:
         self._server: asyncio.Server | None = None
         self._assembly: Assembly | None = None
         self._client: httpx.AsyncClient | None = None
-        self._ready = asyncio.Event()
+        self._changed = asyncio.Event()
 
     @property
     def app(self) -> Any:
@@ -61,23 +69,32 @@ class MemorySystem:
         return list(self._workers)
 
     async def start(self) -> None:
-        """Start everything; returns when all of it is ready."""
+        """Start everything; returns when all of it is ready.
+
+        Raises:
+            StartError: user code ends the process instead of starting.
+        """
         registry = Registry(gateway="gateway-0")
         self._registries.append(registry)
         fleet = Fleet(self.spec, self._plan.shard_counts, "gateway-0", self._connect, registry)
-        fleet.on_change = lambda: self._ready.set() if fleet.ready else None
+        fleet.on_change = self._changed.set
         self._assembly = Assembly(self.spec, fleet, self.settings, registry, self._collect)
-        await asyncio.gather(*(self._start_worker(plan) for plan in self._plan.replicas))
+        # All are waited for, so that nothing still starts when one has failed.
+        started = await asyncio.gather(
+            *(self._start_worker(plan) for plan in self._plan.replicas), return_exceptions=True
+        )
+        for failure in started:
+            if failure is not None:
+                raise failure
         await self._assembly.start(self._artifacts.path)
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(self._assembly.gateway.connection, "127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
         self._announce()
-        if not fleet.ready:
-            await self._ready.wait()
+        await self.ready()
 
     async def stop(self) -> None:
-        """Drain and end everything."""
+        """Drain and end everything that was started."""
         if self._client is not None:
             await self._client.aclose()
         if self._server is not None:
@@ -89,15 +106,31 @@ class MemorySystem:
             await worker.drain(self.settings.drain_timeout)
             await worker.close()
 
+    async def ready(self) -> None:
+        """Return when every replica that runs may be called from the gateway."""
+        fleet = self._started.fleet
+        while not (fleet.ready and fleet.acquainted):
+            self._changed.clear()
+            await self._changed.wait()
+
     async def kill(self, replica: str) -> None:
         """End a replica without warning: its connections break and nobody listens any more."""
-        worker = self._workers.pop(replica)
-        self._network.forget(replica)
-        worker.abort()
+        self._take(replica).abort()
+
+    async def drain(self, replica: str) -> None:
+        """End a replica in good order: it refuses new calls, and finishes those it has."""
+        worker = self._running(replica)
+        await worker.drain(self.settings.drain_timeout)
+        self._take(replica)
+        await worker.close()
 
     async def restart(self, replica: str) -> None:
-        """Bring a killed replica back."""
-        plan = next(plan for plan in self._plan.replicas if plan.name == replica)
+        """Bring a replica back that was killed or drained; it takes calls when ``ready`` returns."""
+        if replica in self._workers:
+            raise ValueError(f"replica {replica!r} runs; kill or drain it first")
+        plan = next((plan for plan in self._plan.replicas if plan.name == replica), None)
+        if plan is None:
+            raise ValueError(f"no replica {replica!r}; there are {', '.join(one.name for one in self._plan.replicas)}")
         await self._start_worker(plan)
         self._announce()
 
@@ -109,10 +142,37 @@ class MemorySystem:
     async def _start_worker(self, plan: ReplicaPlan) -> None:
         registry = Registry(service=plan.service.name, replica=plan.name)
         self._registries.append(registry)
-        worker = self._workers[plan.name] = Worker(plan.service, plan.name, registry)
-        self._network.listen(plan.name, worker.accept)
+        worker = Worker(plan.service, plan.name, registry)
+        worker.on_exit = partial(self._exited, plan.name)
         paths = {shard: Path(path) if path is not None else None for shard, path in plan.folders.items()}
-        worker.serve(await build(plan.service, paths, worker.runner.in_thread))
+        try:
+            worker.serve(await build(plan.service, paths, worker.runner.in_thread))
+        except BaseException as error:
+            worker.abort()
+            if isinstance(error, SystemExit):
+                raise StartError(f"{plan.name} wanted to exit with {error.code!r} while it started") from error
+            raise
+        self._workers[plan.name] = worker
+        self._network.listen(plan.name, worker.accept)
+
+    def _exited(self, replica: str, error: BaseException) -> None:
+        """User code ended the process: here, that is the end of the replica."""
+        log.warning("a replica has exited", replica=replica, reason=repr(error))
+        if replica in self._workers:
+            self._take(replica).abort()
+
+    def _take(self, replica: str) -> Worker:
+        worker = self._running(replica)
+        del self._workers[replica]
+        self._network.forget(replica)
+        self._announce()
+        return worker
+
+    def _running(self, replica: str) -> Worker:
+        worker = self._workers.get(replica)
+        if worker is None:
+            raise ValueError(f"no replica {replica!r} runs; there are {', '.join(self._workers) or 'none'}")
+        return worker
 
     async def _connect(self, address: str) -> Connection:
         return self.faults.wrap(address, await self._network.connect(address))
@@ -122,7 +182,9 @@ class MemorySystem:
 
     def _announce(self) -> None:
         members = [
-            Member(plan.name, "replica", plan.service.name, sorted(plan.folders), plan.name, "", plan.name in self._workers)
+            Member(
+                plan.name, "replica", plan.service.name, sorted(plan.folders), plan.name, "", plan.name in self._workers
+            )
             for plan in self._plan.replicas
         ]
         self._started.fleet.update(Members(next(self._versions), members))

@@ -66,6 +66,7 @@ class Supervised:
         self._failure = ""
         self._accepted = 0
         self._members_as_of = (0, 0)
+        self._controller: Connection | None = None
         self._connections: dict[Connection, int] = {}
         self._changed = asyncio.Event()
 
@@ -81,6 +82,11 @@ class Supervised:
         """The state has changed: tell every supervisor."""
         for connection in self._connections:
             self._tell(connection, 0)
+
+    def tell_controller(self, message: messages.FromProcess) -> None:
+        """Tell the one that announced the members last."""
+        if self._controller in self._connections:
+            self._controller.send(messages.encode(message))
 
     async def fail(self, error: Exception) -> None:
         """The process did not start: tell the supervisor that is there, or comes at once, and close."""
@@ -131,6 +137,7 @@ class Supervised:
                 as_of = self._connections[connection], version
                 if self._on_members is not None and as_of > self._members_as_of:
                     self._members_as_of = as_of
+                    self._controller = connection
                     self._on_members(message)
 
 

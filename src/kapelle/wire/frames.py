@@ -9,7 +9,7 @@ Small frames share one buffer and one read; a large body is received straight in
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from kapelle.errors import WireError
@@ -17,6 +17,8 @@ from kapelle.errors import WireError
 Buffer = bytes | bytearray | memoryview
 
 _LENGTHS = struct.Struct("<II")
+_read_lengths = _LENGTHS.unpack_from
+_new_tuple = tuple.__new__  # what Frame(...) ends in, without the detour: this is done once per call
 PREFIX = _LENGTHS.size
 
 MAX_HEAD = 32 << 20
@@ -32,17 +34,16 @@ class Frame(NamedTuple):
     body: Buffer = b""
 
 
-def encode(head: bytes, segments: Iterable[Buffer] = ()) -> list[Buffer]:
+def encode(head: bytes, segments: Sequence[Buffer] = ()) -> list[Buffer]:
     """The buffers to write for one frame, in order; segments are not copied.
 
     Raises:
         WireError: ``head`` is empty, or the frame is larger than any reader takes.
     """
-    body = list(segments)
-    size = sum(len(segment) for segment in body)
+    size = sum(map(len, segments)) if segments else 0
     if not head or len(head) > MAX_HEAD or size > MAX_BODY:
         raise WireError(f"a frame of {len(head)} + {size} bytes; expected 1 to {MAX_HEAD} + {MAX_BODY}")
-    return [_LENGTHS.pack(len(head), size) + head, *body]
+    return [_LENGTHS.pack(len(head), size) + head, *segments]
 
 
 class FrameReader:
@@ -80,7 +81,7 @@ class FrameReader:
         have = self._have
         view = self._view
         while have - offset >= PREFIX:
-            head, body = _LENGTHS.unpack_from(view, offset)
+            head, body = _read_lengths(view, offset)
             if head > self._max_head or body > self._max_body or head == 0:
                 raise WireError(f"a frame of {head} + {body} bytes; expected 1 to {self._max_head} + {self._max_body}")
             start = offset + PREFIX
@@ -88,7 +89,8 @@ class FrameReader:
             if end <= have:
                 middle = start + head
                 # A bytearray, so that an array over it can be written to.
-                frames.append(Frame(bytes(view[start:middle]), bytearray(view[middle:end]) if body else b""))
+                pair = view[start:middle].tobytes(), bytearray(view[middle:end]) if body else b""
+                frames.append(_new_tuple(Frame, pair))
                 offset = end
                 continue
             if head + body > _SHARED_BUFFER - PREFIX:

@@ -170,7 +170,7 @@ class Member(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Members(Message, tag=4, frozen=True):
-    """All processes of the system: sent whole at every change, numbered so that an old one never replaces a newer."""
+    """All processes of the system: sent whole at every change; ``version`` grows by one each time."""
 
     version: int
     members: list[Member]
@@ -185,7 +185,7 @@ ToProcess = Probe | Scrape | Drain | Members
 class Health(Message, tag=1, frozen=True):
     """The answer to ``Probe``, also sent unasked at every change of ``state``.
 
-    ``state`` is one of starting, ready, stuck, draining, failed; ``detail`` says why.
+    ``state`` is one of starting, waiting (for other processes), ready, stuck, draining, failed; ``detail`` says why.
     """
 
     number: int
@@ -203,7 +203,13 @@ class Scraped(Message, tag=2, frozen=True):
     samples: msgspec.Raw
 
 
-FromProcess = Health | Scraped
+class Acquainted(Message, tag=4, frozen=True):
+    """A gateway has reached every replica that is said to serve as of ``version`` of the ``Members``."""
+
+    version: int
+
+
+FromProcess = Health | Scraped | Acquainted
 
 
 # --- command line to controller ---------------------------------------------------------------------------------------

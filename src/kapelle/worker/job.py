@@ -45,7 +45,7 @@ class Asker(Protocol):
 class Job(Entry):
     """One call; ``key`` is its ticket, ``arguments`` are decoded and valid. It is answered once, or dropped."""
 
-    __slots__ = ("answered", "arguments", "asker", "batcher", "context", "stop")
+    __slots__ = ("answered", "arguments", "asker", "batcher", "context", "grant", "stop")
 
     def __init__(
         self, ticket: int, rows: int, size: int, arguments: Sequence[Any], context: RequestContext, asker: Asker
@@ -61,6 +61,7 @@ class Job(Entry):
         self.answered = False
         self.batcher: Batcher | None = None
         self.stop: Callable[[], object] | None = None
+        self.grant: Callable[[int], None] | None = None
 
     def cancel(self) -> None:
         """Nobody waits for it: it is not begun, or stopped where it is a coroutine, and not answered."""
@@ -113,8 +114,9 @@ def failure(ticket: int, error: BaseException, context: RequestContext) -> messa
 
 def _user_error(error: BaseException) -> UserCodeError:
     name = type(error).__name__
-    text = _text(lambda: error)
-    return UserCodeError(f"{name}: {text}" if text else name, traceback="".join(traceback.format_exception(error)))
+    text = _text(lambda: error)[:_LONGEST_DETAIL]
+    found = "".join(traceback.format_exception(error))[-_LONGEST_EXTRA:]
+    return UserCodeError(f"{name}: {text}" if text else name, traceback=found)
 
 
 def _text(value: Callable[[], object]) -> str:

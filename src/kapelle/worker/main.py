@@ -61,7 +61,7 @@ async def serve(spec: ServiceSpec, orders: WorkerOrders) -> int:
         return 0
     try:
         worker.serve(building.result())
-    except Exception as error:  # noqa: BLE001 - user code; the log and the supervisor are told why the process ends
+    except Exception as error:
         log.exception(_FAILED)
         await supervised.fail(error)
         return 1
@@ -96,12 +96,15 @@ def main() -> int:
     """Entry point; the exit code."""
     orders = decode_worker(sys.stdin.buffer.read())
     configure(
-        format=orders.settings.log_format, level=orders.settings.log_level, service=orders.service, replica=orders.replica
+        format=orders.settings.log_format,
+        level=orders.settings.log_level,
+        service=orders.service,
+        replica=orders.replica,
     )
     capture_prints()
     try:
         spec = load(orders)
-    except Exception as error:  # noqa: BLE001 - importing runs user code, which may raise anything
+    except Exception as error:
         log.exception(_FAILED)
         uvloop.run(report_failure(orders.control, error))
         return 1

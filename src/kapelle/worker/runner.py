@@ -51,6 +51,8 @@ class Queue:
         self.batcher = batcher
         self.batched = execution.spec.kind == "batched"
         self.is_async = execution.spec.is_async
+        # Coroutines run beside each other, everything else in turn: batches too, or batching would be pointless.
+        self.in_turn = self.batched or not self.is_async
         self.durations = durations
         self.sizes = sizes
         self.late = late
@@ -243,7 +245,7 @@ class Runner:
             enter_request(None)
 
     def _run_coroutine(self, queue: Queue, jobs: list[Job], rows: int, began: float) -> None:
-        """Run an async batch. Batches follow each other, or batching would be pointless."""
+        """Run an async batch; nothing else that runs in turn may begin before its end."""
         last = self._begin(jobs)
         outcomes: list[Any] = []
 

@@ -200,7 +200,6 @@ class _Caller:
         self.welcomed = False
         self._greeted = False
         self._jobs: dict[int, Job] = {}
-        self._streams: dict[int, Stream] = {}
 
     # --- what is said to it -------------------------------------------------------------------------------------------
 
@@ -213,7 +212,6 @@ class _Caller:
 
     def forget(self, job: Job) -> None:
         del self._jobs[job.key]
-        self._streams.pop(job.key, None)
         self.worker.over()
 
     def welcome(self) -> None:
@@ -274,18 +272,20 @@ class _Caller:
 
     def _dispatch(self, queue: Queue, job: Job, now: float) -> None:
         runner = self.worker.runner
-        if queue.execution.spec.kind == "stream":
-            stream = self._streams[job.key] = Stream(queue.execution, queue.instance, job)
+        if queue.in_turn:
+            if not runner.run_now(queue, job, now):
+                runner.offer(queue, job, now)
+        elif queue.execution.spec.kind == "stream":
+            stream = Stream(queue.execution, queue.instance, job)
+            job.grant = stream.grant
             job.stop = runner.spawn(stream.run).cancel
-        elif queue.is_async and not queue.batched:
+        else:
             runner.run_beside(queue, job)
-        elif not runner.run_now(queue, job, now):
-            runner.offer(queue, job, now)
 
     def _has_room(self, queue: Queue, rows: int) -> bool:
         """Whether a call may wait, or run beside the others: looked at before any work is done for it."""
         limit = self.worker.spec.max_queue
-        if queue.is_async and not queue.batched:
+        if not queue.in_turn:
             return self.worker.in_flight < limit
         queued = queue.batcher.queued_rows
         return not queued or queued + rows <= limit
@@ -303,9 +303,9 @@ class _Caller:
             case messages.Ping(number):
                 self.send(messages.Pong(number))
             case messages.Credit(ticket, items):
-                stream = self._streams.get(ticket)
-                if stream is not None:
-                    stream.grant(items)
+                job = self._jobs.get(ticket)
+                if job is not None and job.grant is not None:
+                    job.grant(items)
             case messages.Hello(protocol, caller):
                 self._hello(protocol, caller)
 

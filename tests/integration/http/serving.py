@@ -27,8 +27,9 @@ PATIENCE = 10.0
 async def until(condition: Callable[[], bool]) -> None:
     """Let the loop turn until something holds that no event tells of; fails when it never does."""
     async with asyncio.timeout(PATIENCE):
-        while not condition():
-            await asyncio.sleep(0)  # noqa: ASYNC110 - what is waited for is the gateway's own state, which tells nobody
+        # What is waited for is the gateway's own state, which tells nobody.
+        while not condition():  # noqa: ASYNC110 - as said above
+            await asyncio.sleep(0)
 
 
 @dataclass

@@ -60,7 +60,9 @@ class Strict:
         return instances[0]
 
     @kapelle.post("/form")
-    async def form(self, file: kapelle.Upload, note: str = "", sizes: list[int] | None = None) -> None:
+    async def form(
+        self, file: kapelle.Upload, note: str = "", sizes: list[int] | None = None, item: Item | None = None
+    ) -> None:
         self.reached += 1
 
     @kapelle.get("/query/{shard}")
@@ -213,9 +215,11 @@ FILE = b'name="file"; filename="f"\r\n\r\nabc'
         (form(b'name="file"\r\n\r\nabc'), "form.file", "expected a file (a part with a filename)"),
         (form(FILE, b'name="note"; filename="n"\r\n\r\nhi'), "form.note", "expected text (a part without a filename)"),
         (form(FILE, FILE), "form.file", "expected one part 'file', got 2"),
-        (form(FILE, b'name="other"\r\n\r\nhi'), "form.other", "unknown part 'other'; expected file, note, sizes"),
+        (form(FILE, b'name="other"\r\n\r\nhi'), "form.other", "unknown part 'other'; expected file, note, sizes, item"),
         (form(FILE, b'name="sizes"\r\n\r\n1', b'name="sizes"\r\n\r\nx'), "form.sizes[1]", "Expected `int`, got `str`"),
         (form(FILE, b'name="note"\r\n\r\n\xff'), "form.note", "expected UTF-8 text"),
+        (form(FILE, b'name="item"\r\n\r\n{"name": 1}'), "form.item.name", "Expected `str`, got `int`"),
+        (form(FILE, b'name="item"\r\n\r\n{"name"'), "form.item", "expected JSON: Input data was truncated"),
         (form(FILE, b'nome="note"\r\n\r\nhi'), "form", "has no name"),
         (form(FILE, *[b'name="note"\r\n\r\n1'] * 256), "form", "over 256 parts"),
     ],

@@ -24,22 +24,12 @@ from kapelle.observe.metrics import Family, Registry
 from kapelle.transport.connection import Connection
 from tests.integration.http.serving import PATIENCE
 
-events: list[str] = []
-
 
 @kapelle.app
 class Inner:
     def __init__(self) -> None:
         self.entered = asyncio.Event()
         self.left = asyncio.Event()
-
-    @kapelle.on_startup
-    async def start(self) -> None:
-        events.append("start")
-
-    @kapelle.on_shutdown
-    async def stop(self) -> None:
-        events.append("stop")
 
     @kapelle.post("/sum")
     async def total(self, numbers: list[int], scale: kapelle.Query[int] = 1) -> dict[str, int]:
@@ -202,70 +192,3 @@ async def test_head(http: httpx.AsyncClient) -> None:
 async def test_the_pages_know_where_they_are(http: httpx.AsyncClient) -> None:
     assert (await http.get("/models/livez")).status_code == 200
     assert (await http.get("/models/openapi.json")).json()["openapi"] == "3.1.0"
-
-
-@pytest.mark.parametrize("path", ["/hold", "/forever"])
-async def test_a_client_that_leaves_cancels_the_work(path: str) -> None:
-    mounted = Mounted(start)
-    async with mounted.running():
-        app = made[-1].app
-        gone = asyncio.Event()
-        requests = iter([{"type": "http.request", "body": b"", "more_body": False}])
-
-        async def receive() -> dict[str, Any]:
-            for message in requests:
-                return message
-            await gone.wait()
-            return {"type": "http.disconnect"}
-
-        sent: list[dict[str, Any]] = []
-
-        async def send(message: Any) -> None:
-            sent.append(message)
-
-        scope = {"type": "http", "method": "GET", "path": path, "headers": [(b"host", b"x")], "http_version": "1.1"}
-        serving = asyncio.ensure_future(mounted(scope, receive, send))
-        await asyncio.wait_for(app.entered.wait(), PATIENCE)
-        gone.set()
-        await asyncio.wait_for(serving, PATIENCE)
-        assert app.left.is_set()
-        assert made[-1].gateway.in_flight == 0
-        assert all(message.get("more_body", True) for message in sent), "nobody was there to hear of an end"
-
-
-async def test_it_lives_by_lifespan_events() -> None:
-    events.clear()
-    mounted = Mounted(start)
-    with pytest.raises(RuntimeError, match="not started"):
-        await mounted({"type": "http"}, _never, _never)
-    told: asyncio.Queue[Any] = asyncio.Queue()
-    answers: asyncio.Queue[Any] = asyncio.Queue()
-    living = asyncio.ensure_future(mounted({"type": "lifespan"}, told.get, answers.put))
-    told.put_nowait({"type": "lifespan.startup"})
-    assert await asyncio.wait_for(answers.get(), PATIENCE) == {"type": "lifespan.startup.complete"}
-    assert events == ["start"]
-    told.put_nowait({"type": "lifespan.shutdown"})
-    assert await asyncio.wait_for(answers.get(), PATIENCE) == {"type": "lifespan.shutdown.complete"}
-    await living
-    assert events == ["start", "stop"]
-
-
-async def test_a_failed_start_is_told() -> None:
-    async def fail() -> Assembly:
-        raise ValueError("no model")
-
-    told: asyncio.Queue[Any] = asyncio.Queue()
-    answers: asyncio.Queue[Any] = asyncio.Queue()
-    told.put_nowait({"type": "lifespan.startup"})
-    await Mounted(fail)({"type": "lifespan"}, told.get, answers.put)
-    assert answers.get_nowait() == {"type": "lifespan.startup.failed", "message": "no model"}
-
-
-async def test_web_sockets_are_declined() -> None:
-    sent: asyncio.Queue[Any] = asyncio.Queue()
-    await Mounted(start)({"type": "websocket"}, _never, sent.put)
-    assert sent.get_nowait() == {"type": "websocket.close"}
-
-
-async def _never(*_: Any) -> Any:
-    raise AssertionError("not to be called")

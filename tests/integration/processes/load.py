@@ -87,21 +87,32 @@ class Load:
         await self.more(10)
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+    async def __aexit__(
+        self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
+    ) -> None:
+        self.stop()
         await asyncio.gather(*self._tasks)
         for client in self._idle:
             client.writer.close()
         await asyncio.gather(*(client.writer.wait_closed() for client in self._idle), return_exceptions=True)
+
+    def stop(self) -> None:
+        """Send no more."""
+        if self._timer is not None:
+            self._timer.cancel()
 
     async def more(self, count: int) -> None:
         """Return when ``count`` more requests have been answered."""
         target = self.answered + count
         await self.until(lambda: self.answered >= target)
 
+    async def sent_more(self, count: int) -> None:
+        """Return when ``count`` more requests have been sent, answered or not."""
+        target = self._sent + count
+        await self.until(lambda: self._sent >= target)
+
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Return when ``condition`` holds; it is looked at after every outcome."""
+        """Return when ``condition`` holds; it is looked at after every request and every outcome."""
         while not condition():
             self._changed.clear()
             await self._changed.wait()
@@ -117,6 +128,7 @@ class Load:
             task = asyncio.create_task(self._send(self._sent))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+        self._changed.set()
         self._timer = loop.call_at(self._began + self._sent / self.rate, self._send_due)
 
     async def _send(self, number: int) -> None:

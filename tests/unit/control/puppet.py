@@ -32,16 +32,13 @@ async def main() -> int:
     if play == "garbage":
         await sockets.serve(control, _talk_nonsense)
         await asyncio.Event().wait()
-    state = "draining" if play == "drain itself" else play
-    supervised = Supervised(
-        health=lambda: (state, "as told", 2, 5), collect=list, on_drain=lambda _: asked.set()
-    )
+    state = "starting" if play == "start forever" else "ready"
+    supervised = Supervised(health=lambda: (state, "as told", 2, 5), collect=list, on_drain=lambda _: asked.set())
     await sockets.serve(control, supervised.accept)
     if play == "fail":
         await supervised.fail(ValueError("no such\nmodel"))
         return 1
     if play == "ignore drain":
-        state = "ready"
         await asyncio.Event().wait()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asked.set)
     await asked.wait()

@@ -22,7 +22,15 @@ def recipe(play: str, slot: str = "Puppet-0", role: Role = "replica", memory_lim
         return json.dumps({"play": play, "data": work, "control": control}).encode()
 
     return Recipe(
-        slot, role, "Puppet", [0], "tests.unit.control.puppet", orders, {"PYTHONPATH": str(ROOT)}, memory_limit, "digest"
+        slot,
+        role,
+        "Puppet",
+        [0],
+        "tests.unit.control.puppet",
+        orders,
+        {"PYTHONPATH": str(ROOT)},
+        memory_limit,
+        "digest",
     )
 
 
@@ -40,6 +48,7 @@ class Stage:
             control=lambda name: Address("unix", str(folder / f"{name}.control")),
             door=lambda: 0,
             on_change=self._on_change,
+            on_acquainted=self._on_change,
             on_replace=self._on_replace,
             on_end=self._on_end,
             drain_timeout=5.0,

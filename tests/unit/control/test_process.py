@@ -12,6 +12,8 @@ from kapelle.clock import monotonic, wall
 from kapelle.control import process as module
 from kapelle.control.exits import birth
 from kapelle.control.process import Process
+from kapelle.control.rundir import Record
+from kapelle.control.spawn import spawn
 from kapelle.core.life import Phase, Terms
 from tests.unit.control.stage import TERMS, Stage
 
@@ -155,8 +157,7 @@ async def test_one_that_does_not_drain_is_ended_and_that_is_told(stage: Watched)
 
 async def test_work_that_is_left_at_the_end_is_told(stage: Watched) -> None:
     process = stage.play("leave work")
-    await stage.until(lambda: process.status.in_flight == 2)
-    process.life.heard("ready", "", monotonic())
+    await stage.until(lambda: process.life.usable)
     process.drain()
     await process.ended.wait()
     assert process.outcome == "exited with status 7"
@@ -183,23 +184,26 @@ async def test_a_process_that_talks_nonsense_is_not_believed(stage: Watched) -> 
     assert process.life.reason == "not ready after 0.5 s (killed by SIGKILL)"
 
 
-async def test_another_supervisor_takes_it_over(stage: Watched, tmp_path: Path) -> None:
-    first = stage.play("ready")
-    await stage.until(lambda: first.life.usable)
-    record = first.record
-    await first.close()
-    stage.processes.remove(first)
-    second = stage.process("ready")
-    stage.processes.append(second)
-    second.adopt(record)
-    assert second.life.usable, "it was last seen to serve"
-    assert second.pid == record.pid
-    second.life.hang = 0  # type: ignore[attr-defined]  # nothing reads it; the life may be looked into
-    os.kill(second.pid, signal.SIGKILL)
-    await stage.until(lambda: second.life.restarts == 1 and second.life.usable)
-    # The first supervisor was the parent: reap what it started.
-    os.waitpid(record.pid, 0)
-    assert second.pid != record.pid
+async def test_one_that_runs_already_is_taken_over(stage: Watched) -> None:
+    process = stage.process("ready")
+    stage.processes.append(process)
+    around, name = stage.around, process.name
+    spawned = spawn(process.recipe, name, around.control(name), around.data(name), None)
+    pid = spawned.popen.pid
+    record = Record(
+        name=name, role="replica", service="Puppet", shards=[0], pid=pid, born=birth(pid), data=spawned.data, slot=name,
+        control=str(around.control(name)), digest="digest", ready=True, started=wall() - 1000, restarts=7,
+        last_end="tired",
+    )  # fmt: skip
+    process.adopt(record)
+    assert process.life.usable, "it was last seen to serve"
+    assert process.record == record
+    assert process.status.uptime >= 1000
+    os.kill(pid, signal.SIGKILL)
+    await stage.until(lambda: process.life.restarts == 8 and process.life.usable)
+    assert spawned.popen.wait() == -signal.SIGKILL
+    assert process.pid != pid
+    assert process.life.reason == "ended", "who is not the parent does not learn more"
 
 
 async def test_memory_beyond_the_limit_asks_for_a_successor(stage: Watched) -> None:

@@ -116,11 +116,14 @@ def test_what_is_told_otherwise_has_another_digest(tmp_path: Path, change: dict[
     before, after = made(tmp_path), made(tmp_path, **change)
     both = before.keys() & after.keys()
     changed = {slot for slot in both if before[slot].digest != after[slot].digest}
-    assert changed == {
-        "all": both,
-        "gateways": {"gateway-0", "gateway-1"},
-        "none": set(),
-    }[outdated]
+    assert (
+        changed
+        == {
+            "all": both,
+            "gateways": {"gateway-0", "gateway-1"},
+            "none": set(),
+        }[outdated]
+    )
 
 
 def test_only_those_whose_shards_have_changed_are_outdated(tmp_path: Path) -> None:

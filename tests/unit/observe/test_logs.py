@@ -100,6 +100,7 @@ def test_a_traceback_is_a_part_of_its_line() -> None:
 def test_what_is_printed_becomes_lines() -> None:
     code = """
     capture_prints()
+    assert sys.stdout.writable()
     enter_request(RequestContext("r-1", "", 1.0))
     print("one", "two")
     print("three\\nfour\\n\\n   ")

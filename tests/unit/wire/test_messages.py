@@ -41,6 +41,7 @@ TO_PROCESS: list[m.Message] = [
 FROM_PROCESS: list[m.Message] = [
     m.Health(1, "ready", "", 3, 2, 4711),
     m.Scraped(2, NOTHING),
+    m.Acquainted(4),
 ]
 TO_CONTROLLER: list[m.Message] = [m.Probe(1), m.Scrape(2), m.StatusQuery()]
 FROM_CONTROLLER: list[m.Message] = [m.Health(1, "ready", "", 3, 2, 4711), m.Scraped(2, NOTHING), m.StatusAnswer(b"{}")]
@@ -122,7 +123,11 @@ def test_to_process() -> None:
 
 def test_from_process() -> None:
     assert golden(FROM_PROCESS) == snapshot(
-        {"Health": b"\x97\x01\x01\xa5ready\xa0\x03\x02\xcd\x12g", "Scraped": b"\x93\x02\x02\xc0"}
+        {
+            "Health": b"\x97\x01\x01\xa5ready\xa0\x03\x02\xcd\x12g",
+            "Scraped": b"\x93\x02\x02\xc0",
+            "Acquainted": b"\x92\x04\x04",
+        }
     )
 
 
