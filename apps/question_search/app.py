@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 import numpy as np
@@ -11,9 +12,10 @@ from numpy.typing import NDArray
 
 import kapelle
 
-# Each process imports this file, and only what it runs: ONNX Runtime and FAISS are imported where they are used.
-
 Vector = NDArray[np.float32]
+Questions = Annotated[list[str], msgspec.Meta(min_length=1, max_length=1000, examples=[["Why so serious?"]])]
+Probes = Annotated[int, msgspec.Meta(ge=1, le=1000)]
+Count = Annotated[int, msgspec.Meta(ge=1, le=100)]
 
 
 class Match(msgspec.Struct, frozen=True):
@@ -37,7 +39,7 @@ class Encoder:
     """Sentences to unit-length embeddings."""
 
     def __init__(self, artifact: Path) -> None:
-        from apps.question_search.encoder import Encoder as Model
+        from apps.question_search.encoder import Encoder as Model  # noqa: PLC0415 - only encoders pay for ONNX Runtime
 
         self._model = Model(artifact)
 
@@ -52,7 +54,7 @@ class Cluster:
     """The questions of one cluster."""
 
     def __init__(self, shard: Path) -> None:
-        from apps.question_search.shard import Shard
+        from apps.question_search.shard import Shard  # noqa: PLC0415 - only shards pay for FAISS
 
         self._shard = Shard(shard)
 
@@ -73,15 +75,12 @@ class QuestionSearch:
         self._centroids: Vector = np.load(artifact / "centroids.npy")
 
     @kapelle.post("/process")
-    async def process(self, instances: list[str], probes: int = 3, count: int = 1) -> Answer:
+    async def process(self, instances: Questions, probes: Probes = 3, count: Count = 1) -> Answer:
         """Find the nearest questions of each instance.
 
-        ``probes`` is how many clusters are searched, nearest first; ``count`` is how many questions are returned for each instance.
+        ``probes`` is how many clusters are searched, nearest first (all of them, where there are fewer); ``count`` is how
+        many questions are returned for each instance.
         """
-        _check("probes", probes, len(self._centroids))
-        _check("count", count, 100)
-        if not instances:
-            raise kapelle.InvalidInput("expected at least one question", path="$.instances")
         vectors = await self.encoder.embed.many(instances)
         found = await asyncio.gather(*(self._search(*one, probes, count) for one in enumerate(vectors)))
         matches = [match for one in found for match in one]
@@ -96,8 +95,3 @@ class QuestionSearch:
             for question, score in near
         ]
         return sorted(matches, key=lambda match: -match.score)[:count]
-
-
-def _check(name: str, value: int, most: int) -> None:
-    if not 1 <= value <= most:
-        raise kapelle.InvalidInput(f"expected 1 to {most}, got {value}", path=f"$.{name}")

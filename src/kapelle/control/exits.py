@@ -73,10 +73,10 @@ async def _wait(pid: int, born: str, child: subprocess.Popen[bytes] | None) -> N
 
 async def _readable(handle: int) -> None:
     loop = asyncio.get_running_loop()
-    ended: asyncio.Future[None] = loop.create_future()
-    loop.add_reader(handle, lambda: ended.done() or ended.set_result(None))
+    readable = asyncio.Event()
+    loop.add_reader(handle, readable.set)
     try:
-        await ended
+        await readable.wait()
     finally:
         loop.remove_reader(handle)
 

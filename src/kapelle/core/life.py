@@ -235,7 +235,6 @@ class Life:
         self._heard = now
         if phase is Phase.STARTING:
             self.killed = False
-            self._replaced = False
             self._floor = 0
         if phase is Phase.SERVING:
             self._serving_since = now

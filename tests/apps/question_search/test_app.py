@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +26,11 @@ def vectors(int8_encoder: Model, sentences: list[str]) -> Vectors:
 @pytest.fixture(scope="module")
 def artifacts(
     tmp_path_factory: pytest.TempPathFactory, int8_folder: Path, sentences: list[str], vectors: Vectors
-) -> Iterator[Path]:
+) -> Path:
     folder = tmp_path_factory.mktemp("artifacts")
     (folder / "encoder").symlink_to(int8_folder)
     index.write(folder / "index", sentences, vectors, cluster(vectors, CLUSTERS, seed=1), {})
-    yield folder
+    return folder
 
 
 def exact(sentences: list[str], vectors: Vectors, query: Vectors, count: int) -> list[str]:
@@ -72,7 +71,7 @@ async def test_a_question_of_the_corpus_is_its_own_best_match(artifacts: Path, s
     [
         ({"instances": []}, 422, "$.instances"),
         ({"instances": ["a"], "probes": 0}, 422, "$.probes"),
-        ({"instances": ["a"], "probes": CLUSTERS + 1}, 422, "$.probes"),
+        ({"instances": ["a"], "probes": 1001}, 422, "$.probes"),
         ({"instances": ["a"], "count": 101}, 422, "$.count"),
         ({"instances": ["a", 1]}, 422, "$.instances[1]"),
         ({"instances": "a"}, 422, "$.instances"),

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from kapelle.cli.project import Running
 from kapelle.cli.status import find_status
@@ -65,6 +66,13 @@ class Serving:
     async def silence(self) -> None:
         """Return when every process that could write here has ended, or closed its output."""
         await self._reading
+
+    async def close_output(self) -> None:
+        """Read no more: whoever writes here from now on gets an error."""
+        self._reading.cancel()
+        await asyncio.gather(self._reading, return_exceptions=True)
+        transport: Any = self.process._transport  # type: ignore[attr-defined]  # there is no public way to its pipes
+        transport.get_pipe_transport(1).close()
 
     async def killed(self) -> None:
         """Kill this controller, and it alone."""
