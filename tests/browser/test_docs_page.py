@@ -73,8 +73,8 @@ class Visit:
 
 def chromium() -> str:
     found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found is None and os.environ.get("KAPELLE_REQUIRE_BROWSER") == "1":
-        pytest.fail("no chromium on this machine, and KAPELLE_REQUIRE_BROWSER=1 asks for it")
+    if found is None and os.environ.get("REQUIRE_BROWSER") == "1":
+        pytest.fail("no chromium on this machine, and REQUIRE_BROWSER=1 asks for it")
     if found is None:
         pytest.skip("no chromium on this machine; install it to test the page in a browser")
     return found

@@ -131,6 +131,9 @@ class Controller:
     async def stop(self) -> list[str]:
         """Drain gateways, then replicas, and leave nothing behind. What did not end well, and why."""
         outcomes: list[str] = []
+        if self._door is not None:
+            # The gateways still hold it, and close it when they have let in all that came.
+            self._door.close()
         for role in ("gateway", "replica"):
             group = [process for process in self.processes.values() if process.recipe.role == role]
             for process in group:
@@ -255,7 +258,7 @@ class Controller:
         except OSError as error:
             # Only a later controller needs it; what runs must not suffer from a full disk.
             if not self._unwritten:
-                log.error("what runs cannot be written down", folder=str(self.run.path), reason=str(error))
+                log.error("what runs cannot be written down", folder=str(self.run.path), reason=str(error))  # noqa: TRY400 - its traceback says nothing to a person
             self._unwritten = True
         else:
             self._unwritten = False
@@ -285,8 +288,6 @@ class Controller:
         if self._spreading is not None:
             self._spreading.cancel()
         self._desk.close()
-        if self._door is not None:
-            self._door.close()
 
 
 def _last_recipe(record: Record) -> Recipe:

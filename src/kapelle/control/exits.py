@@ -59,7 +59,7 @@ async def _wait(pid: int, born: str, child: subprocess.Popen[bytes] | None) -> N
         return
     except (AttributeError, OSError):
         # Only Linux can wait for a process that is not a child.
-        while child.poll() is None if child is not None else birth(pid) == born:
+        while child.poll() is None if child is not None else birth(pid) == born:  # noqa: ASYNC110 - there is no event to wait for on such a system
             await asyncio.sleep(_POLL)
         return
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -13,6 +14,7 @@ from kapelle.control.controller import Controller
 from kapelle.control.plan import Plan
 from kapelle.control.rundir import RunDir
 from kapelle.errors import StartError
+from kapelle.observe.logs import SteadyStream
 
 Say = Callable[[str], None]
 T = TypeVar("T")
@@ -67,6 +69,6 @@ def _steady(tell: Callable[[T], None]) -> Callable[[T], None]:
         try:
             tell(what)
         except (OSError, SystemExit):  # rich ends the program when its reader has gone
-            pass
+            SteadyStream(sys.stdout).flush()
 
     return told

@@ -62,7 +62,7 @@ def _letter(orders: bytes) -> IO[bytes]:
     if hasattr(os, "memfd_create"):
         letter: IO[bytes] = os.fdopen(os.memfd_create("orders"), "w+b")
     else:
-        letter = tempfile.TemporaryFile()
+        letter = tempfile.TemporaryFile()  # noqa: SIM115 - a child inherits it, and the caller closes it
     letter.write(orders)
     letter.flush()
     letter.seek(0)

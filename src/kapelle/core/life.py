@@ -132,11 +132,11 @@ class Life:
     def memory(self, size: int, now: float) -> list[Effect]:
         """Its resident memory is ``size`` bytes: replaced beyond the limit, killed at once far beyond it."""
         limit = self.terms.memory_limit
-        if limit is None or size <= limit or self.phase is not Phase.SERVING:
+        if limit is None or size <= limit or self.killed or self.phase not in (Phase.SERVING, Phase.DRAINING):
             return []
         if size > 2 * limit:
             return self._give_up(f"memory {size >> 20} MiB, more than twice the limit of {limit >> 20} MiB", now)
-        if self._replaced or self._floor > limit:
+        if self._replaced or self._floor > limit or self.phase is Phase.DRAINING:
             return []
         self.give_way()
         self.reason = f"memory {size >> 20} MiB, limit {limit >> 20} MiB"

@@ -131,7 +131,7 @@ async def serve(spec: AppSpec, orders: GatewayOrders) -> int:
         return 0
     try:
         context = starting.result()
-    except Exception as error:
+    except Exception as error:  # user code is loaded here, and may raise anything
         log.exception(_FAILED)
         await supervised.fail(error)
         return 1
@@ -184,7 +184,7 @@ def main() -> int:
     capture_prints()
     try:
         spec = Target(orders.target).load()
-    except Exception as error:
+    except Exception as error:  # user code is loaded here, and may raise anything
         log.exception(_FAILED)
         uvloop.run(report_failure(orders.control, error))
         return 1

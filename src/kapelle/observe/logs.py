@@ -7,12 +7,14 @@ becomes lines of the same stream, under the request that printed it.
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
+import os
 import sys
 import threading
 from collections.abc import MutableMapping
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 import structlog
 
@@ -24,7 +26,7 @@ Event = MutableMapping[str, Any]
 
 def configure(*, format: Format, level: str, **bound: str) -> None:
     """Set up logging for this process. ``bound`` (service, replica) is part of every line."""
-    stream = sys.__stderr__ or sys.stderr
+    stream = SteadyStream(sys.__stderr__ or sys.stderr)
     console = format == "console" or (format == "auto" and stream.isatty())
     threshold = logging.getLevelNamesMapping()[level.upper()]
 
@@ -65,6 +67,43 @@ def configure(*, format: Format, level: str, **bound: str) -> None:
     root.handlers[:] = [handler]
     # Libraries tell their own story at info; it is of use only to who asks for every detail.
     root.setLevel(threshold if threshold < logging.INFO else max(threshold, logging.WARNING))
+
+
+class SteadyStream(io.TextIOBase):
+    """A stream whose reader may go away: whoever writes to it does not suffer, what is written is lost.
+
+    A system must serve on when the terminal it was started from is closed, the program that read its log has died, or
+    the disk is full.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except OSError as error:
+            self._lose(error)
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError as error:
+            self._lose(error)
+
+    def _lose(self, error: OSError) -> None:
+        if error.errno in (errno.EPIPE, errno.EIO):
+            # For good: and the interpreter, which flushes at its end, must not stumble over it either.
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)
 
 
 def capture_prints() -> None:

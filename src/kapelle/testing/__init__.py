@@ -1,4 +1,4 @@
-"""A whole system inside a test: ``async with running(App)``; in memory or, with ``running_processes``, for real, with faults."""
+"""A whole system inside a test: ``async with running(App)``; in memory or, with ``running_processes``, for real, with faults."""  # noqa: E501 - a sentence
 
 from kapelle.testing.faults import Faults
 from kapelle.testing.memory import MemorySystem

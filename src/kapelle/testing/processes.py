@@ -56,7 +56,7 @@ class ProcessSystem:
         try:
             await self.controller.start()
             if not await self.controller.ready_or_failed():
-                raise StartError(f"the system did not start: {self.controller.failure}")
+                raise StartError(f"the system did not start: {self.controller.failure}")  # noqa: TRY301 - what follows cleans up after this error too
         except BaseException:
             await self.stop()
             raise

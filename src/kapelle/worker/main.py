@@ -61,7 +61,7 @@ async def serve(spec: ServiceSpec, orders: WorkerOrders) -> int:
         return 0
     try:
         worker.serve(building.result())
-    except Exception as error:
+    except Exception as error:  # user code is loaded here, and may raise anything
         log.exception(_FAILED)
         await supervised.fail(error)
         return 1
@@ -104,7 +104,7 @@ def main() -> int:
     capture_prints()
     try:
         spec = load(orders)
-    except Exception as error:
+    except Exception as error:  # user code is loaded here, and may raise anything
         log.exception(_FAILED)
         uvloop.run(report_failure(orders.control, error))
         return 1

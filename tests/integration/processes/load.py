@@ -81,7 +81,7 @@ class Load:
         self._began = 0.0
         self._changed = asyncio.Event()
 
-    async def __aenter__(self) -> Load:
+    async def __aenter__(self) -> Load:  # noqa: PYI034 - not made to be inherited from
         self._began = asyncio.get_running_loop().time()
         self._send_due()
         await self.more(10)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import os
 import sys
@@ -60,6 +61,12 @@ class Doubler:
         await asyncio.Event().wait()
         return numbers
 
+    @kapelle.batched(max_size=4, idempotent=False)
+    async def stubborn_batch(self, numbers: list[int]) -> list[int]:
+        while True:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+
     @kapelle.method(idempotent=False)
     async def holding_the_loop(self) -> int:
         _rest_forever()
@@ -87,7 +94,7 @@ class Doubler:
     @kapelle.method(idempotent=False)
     def talking(self, lines: int) -> int:
         for number in range(lines):
-            print(f"la {number}")
+            print(f"la {number}")  # noqa: T201 - user code that prints
         return lines
 
 
@@ -106,6 +113,13 @@ class Glutton:
     def eat(self, size: int) -> int:
         self.eaten.append(np.ones(size, dtype=np.uint8))
         return os.getpid()
+
+    @kapelle.method(idempotent=False)
+    def feast(self) -> int:
+        while len(self.eaten) < 50:
+            self.eaten.append(np.ones(MEMORY_LIMIT // 10, dtype=np.uint8))
+            threading.Event().wait(0.1)
+        return 0
 
 
 @kapelle.app
@@ -127,7 +141,13 @@ class Orchestra:
     @kapelle.post("/fault", timeout="1s")
     async def fault(self, name: str, how: str = "") -> int:
         method = getattr(self.doubler, name)
-        arguments = {"leaving": (how,), "losing_rows": (1,), "hanging_batch": (1,), "talking": (5000,)}.get(name, ())
+        arguments = {
+            "leaving": (how,),
+            "losing_rows": (1,),
+            "hanging_batch": (1,),
+            "stubborn_batch": (1,),
+            "talking": (5000,),
+        }.get(name, ())
         result: int = await method(*arguments)
         return result
 
@@ -143,3 +163,7 @@ class Feast:
     @kapelle.post("/eat")
     async def eat(self, size: int) -> int:
         return await self.glutton.eat(size)
+
+    @kapelle.post("/feast")
+    async def feast(self) -> int:
+        return await self.glutton.feast()

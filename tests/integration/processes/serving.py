@@ -116,7 +116,7 @@ async def sweep(folder: Path, *controllers: Serving) -> None:
     """End what is still there, in order if possible: for tests that failed, too."""
     for one in controllers:
         # Shown where the test has failed.
-        print("\n".join(one.lines))
+        print("\n".join(one.lines))  # noqa: T201 - user code that prints
         if one.process.returncode is None:
             one.process.send_signal(signal.SIGTERM)
             await one.process.wait()

@@ -132,7 +132,7 @@ async def test_another_plan_is_carried_out_step_by_step(tmp_path: Path) -> None:
             await load.more(20)
             grown = pids(await ask_status(tmp_path))
             assert sorted(grown) == ["Doubler-0~2", "Doubler-1~2", "Doubler-2", "gateway-0~2"]
-            assert httpx.post(f"{second.url}/version", content=b"{}", trust_env=False).json() == [2, 2]
+            assert httpx.post(f"{second.url}/version", content=b"{}", trust_env=False).json() == [2, 2]  # noqa: ASYNC210 - nobody else uses this loop
             await second.killed()
         finally:
             await sweep(tmp_path, second) if sys.exc_info()[0] else None
@@ -168,7 +168,7 @@ async def test_a_controller_that_is_killed_while_it_starts_resumes(tmp_path: Pat
         await first.said(moment)
         await first.killed()
         async with taking_over(tmp_path) as second:
-            assert httpx.post(f"{second.url}/double", json={"x": 2}, trust_env=False).text == "4"
+            assert httpx.post(f"{second.url}/double", json={"x": 2}, trust_env=False).text == "4"  # noqa: ASYNC210 - nobody else uses this loop
             assert len(pids(await ask_status(tmp_path))) == 3
     finally:
         await sweep(tmp_path, first)

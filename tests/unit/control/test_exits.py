@@ -34,8 +34,8 @@ def test_a_process_is_known_by_its_birth(sleeper: subprocess.Popen[bytes]) -> No
 
 
 def test_a_name_with_spaces_and_parentheses_does_not_confuse(tmp_path: os.PathLike[str]) -> None:
-    odd = os.path.join(tmp_path, "a) S (b 1 2")
-    os.symlink(sys.executable, odd)
+    odd = os.path.join(tmp_path, "a) S (b 1 2")  # noqa: PTH118 - the plain system call is meant
+    os.symlink(sys.executable, odd)  # noqa: PTH211 - the plain system call is meant
     process = subprocess.Popen([odd, "-c", "input()"], stdin=subprocess.PIPE)
     assert birth(process.pid).isdecimal()
     process.communicate(b"\n")

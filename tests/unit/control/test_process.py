@@ -98,7 +98,7 @@ async def test_without_a_last_word_the_status_is_the_reason(stage: Watched) -> N
 async def test_what_cannot_even_be_started_is_tried_again(stage: Watched, tmp_path: Path) -> None:
     process = stage.process("ready")
     stage.processes.append(process)
-    os.chmod(tmp_path, 0o500)
+    os.chmod(tmp_path, 0o500)  # noqa: PTH101 - the plain system call is meant
     (tmp_path / "Puppet-0.control").mkdir()
     process.start()
     assert process.life.phase is Phase.WAITING

@@ -120,7 +120,7 @@ def test_a_folder_of_somebody_else_is_refused(tmp_path: Path, monkeypatch: pytes
 
 def test_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "run").touch()
-    with pytest.raises(StartError, match="cannot be a run folder: .*--run-dir"):
+    with pytest.raises(StartError, match="cannot be a run folder: .*--run-dir"):  # noqa: RUF043 - a pattern is meant
         RunDir(tmp_path / "run").acquire()
 
 

@@ -83,13 +83,13 @@ def test_orders_may_be_longer_than_a_command_line(tmp_path: Path) -> None:
 def test_nothing_stays_open_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, missing: bool) -> None:
     if missing:
         monkeypatch.setattr("sys.executable", str(tmp_path / "no such interpreter"))
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - the plain system call is meant
     if missing:
         with pytest.raises(FileNotFoundError):
             spawn(recipe(tmp_path), "R-0", control(tmp_path), Address("tcp", "127.0.0.1"), None)
     else:
         report(spawn(recipe(tmp_path), "R-0", control(tmp_path), Address("tcp", "127.0.0.1"), None).popen, tmp_path)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208 - the plain system call is meant
 
 
 def test_an_address_that_cannot_be_had_is_an_error(tmp_path: Path) -> None:

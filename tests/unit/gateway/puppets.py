@@ -30,6 +30,8 @@ class Puppet:
         self.shards = shards
         self.welcomes = True
         self.protocol = messages.PROTOCOL
+        self.answer: Callable[[messages.Call], Any] | None = None
+        """When set, every call is answered with what this makes of it."""
         self.connections: list[Connection] = []
         self.calls: list[messages.Call] = []
         self.heard: list[messages.ToReplica] = []
@@ -107,6 +109,8 @@ class Puppet:
             self.heard.append(message)
             if isinstance(message, messages.Call):
                 self.calls.append(message)
+                if self.answer is not None:
+                    self.done(message, self.answer(message))
             if isinstance(message, messages.Hello) and self.welcomes:
                 self.welcome()
         self._changed.set()
@@ -164,7 +168,7 @@ class Stage:
         done, others = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         for other in others:
             other.cancel()
-        (task,) = done
+        task = next(iter(done))
         return waiting[task], task.result()
 
     def other(self, puppet: Puppet) -> Puppet:
