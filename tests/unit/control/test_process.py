@@ -14,7 +14,7 @@ from kapelle.control.exits import birth
 from kapelle.control.process import Process
 from kapelle.control.rundir import Record
 from kapelle.control.spawn import spawn
-from kapelle.core.life import Phase, Terms
+from kapelle.core.life import Effect, Phase, Terms
 from tests.unit.control.stage import TERMS, Stage
 
 
@@ -125,7 +125,7 @@ async def test_nobody_is_blamed_for_the_time_in_which_we_were_stopped(
     looked = asyncio.Event()
     real = process.life.tick
 
-    def tick(now: float) -> list[module.Effect]:
+    def tick(now: float) -> list[Effect]:
         looked.set()
         return real(now)
 
