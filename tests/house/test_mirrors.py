@@ -9,8 +9,6 @@ from tests.house.sources import Source, report, sources
 
 # Modules whose unit test would say nothing, each with what tests it instead.
 WITHOUT_A_UNIT_TEST: dict[str, str] = {
-    "src/kapelle/artifacts/folder.py": "tests/integration and tests/docs start systems from artifact folders, whole and broken",
-    "src/kapelle/artifacts/instances.py": "tests/integration/processes runs hooks and constructors",
     "src/kapelle/control/adoption.py": "tests/integration/processes/test_controller_faults.py adopts real processes",
     "src/kapelle/control/child.py": "tests/unit/control/test_spawn.py reads the orders as a child does",
     "src/kapelle/control/controller.py": "tests/integration/processes runs it with real processes under load",
@@ -19,17 +17,9 @@ WITHOUT_A_UNIT_TEST: dict[str, str] = {
     "src/kapelle/control/main.py": "tests/integration/processes/test_shutdown.py sends it every signal",
     "src/kapelle/control/plan.py": "tests/unit/core/test_placement.py has its decisions, tests/integration/processes the plans",
     "src/kapelle/control/status.py": "two structs; tests/unit/cli/test_status.py reads them",
-    "src/kapelle/gateway/assembly.py": "tests/integration/http serves assemblies",
-    "src/kapelle/gateway/fleet.py": "tests/integration/processes changes the members under load",
-    "src/kapelle/gateway/handles.py": "tests/typing and tests/docs call through handles of every kind",
-    "src/kapelle/gateway/link.py": "tests/integration runs it",
     "src/kapelle/gateway/main.py": "tests/integration/processes runs it as a process",
-    "src/kapelle/gateway/pool.py": "tests/integration runs it",
     "src/kapelle/gateway/scrape.py": "tests/docs compares the metrics of a running system with the documents",
-    "src/kapelle/testing/faults.py": "tests/docs runs the page on testing, which puts faults in",
-    "src/kapelle/testing/memory.py": "tests/integration and tests/browser run on it",
     "src/kapelle/testing/processes.py": "tests/integration/processes and tests/apps run on it",
-    "src/kapelle/testing/running.py": "tests/integration and tests/apps run on it",
     "src/kapelle/transport/door.py": "tests/integration/processes borrows the door of a gateway",
     "src/kapelle/transport/supervision.py": "tests/integration/processes supervises real processes",
     "src/kapelle/worker/main.py": "tests/integration/processes runs it as a process",

@@ -30,6 +30,8 @@ log = structlog.get_logger()
 
 _PROBE_EVERY = 1.0
 """Seconds between two looks at a process; fewer where it counts as hung so soon that a late answer would look like it."""
+_TRIES = 3
+"""Crashes in a row that make a crash loop: a start that fails so often has failed."""
 _GRACE = 5.0
 """Seconds a process gets on top of its own time for draining, until it is ended."""
 
@@ -204,6 +206,7 @@ class Controller:
             start_timeout=settings.start_timeout,
             hang_after=settings.hang_timeout,
             drain_timeout=settings.drain_timeout + _GRACE,
+            crash_loop=_TRIES,
             memory_limit=memory_limit,
         )
 

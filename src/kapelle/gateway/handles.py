@@ -127,17 +127,18 @@ class _RemoteBatched(BatchedCall[Any, Any, Any]):
     async def _rows(self, rows: Any) -> Any:
         if not len(rows):
             return np.empty(0) if self._array else []
-        # Each replica has one part to work on and one that waits: more would only take places from others.
-        room = asyncio.Semaphore(2 * max(1, self._pool.usable))
-
-        async def run(part: Any) -> Any:
-            async with room:
-                return await self._part(part)
-
         parts = [rows[start : start + self._max_size] for start in range(0, len(rows), self._max_size)]
-        tasks = [asyncio.create_task(run(part)) for part in parts]
+        results: list[Any] = [None] * len(parts)
+        todo = iter(enumerate(parts))
+
+        async def work() -> None:
+            for index, part in todo:
+                results[index] = await self._part(part)
+
+        # Each replica has one part to work on and one that waits: more would only take places from others.
+        tasks = [asyncio.create_task(work()) for _ in range(min(len(parts), 2 * max(1, self._pool.usable)))]
         try:
-            results = await asyncio.gather(*tasks)
+            await asyncio.gather(*tasks)
         finally:
             for task in tasks:
                 task.cancel()

@@ -38,7 +38,7 @@ class MemorySystem:
     def __init__(self, spec: AppSpec, settings: Settings, artifacts: Path) -> None:
         self.spec = spec
         self.settings = settings
-        self.faults = Faults(lambda: [plan.name for plan in self._plan.replicas])
+        self.faults = Faults(self._names)
         self.url = ""
         self._plan: Plan = make_plan("", spec, settings, artifacts)
         self._artifacts = ArtifactFolder(artifacts)
@@ -66,7 +66,7 @@ class MemorySystem:
     @property
     def replicas(self) -> list[str]:
         """The names of the replicas that run."""
-        return list(self._workers)
+        return [name for name in self._names() if name in self._workers]
 
     async def start(self) -> None:
         """Start everything; returns when all of it is ready.
@@ -130,9 +130,12 @@ class MemorySystem:
             raise ValueError(f"replica {replica!r} runs; kill or drain it first")
         plan = next((plan for plan in self._plan.replicas if plan.name == replica), None)
         if plan is None:
-            raise ValueError(f"no replica {replica!r}; there are {', '.join(one.name for one in self._plan.replicas)}")
+            raise ValueError(f"no replica {replica!r}; there are {', '.join(self._names())}")
         await self._start_worker(plan)
         self._announce()
+
+    def _names(self) -> list[str]:
+        return [plan.name for plan in self._plan.replicas]
 
     @property
     def _started(self) -> Assembly:
@@ -171,7 +174,7 @@ class MemorySystem:
     def _running(self, replica: str) -> Worker:
         worker = self._workers.get(replica)
         if worker is None:
-            raise ValueError(f"no replica {replica!r} runs; there are {', '.join(self._workers) or 'none'}")
+            raise ValueError(f"no replica {replica!r} runs; there are {', '.join(self.replicas) or 'none'}")
         return worker
 
     async def _connect(self, address: str) -> Connection:

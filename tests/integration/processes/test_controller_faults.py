@@ -82,9 +82,9 @@ async def test_a_controller_that_stood_still_kills_nobody(tmp_path: Path) -> Non
     async with serving(tmp_path, hang_timeout="1s") as first, Load(first.url) as load:
         before = pids(await ask_status(tmp_path))
         first.process.send_signal(signal.SIGSTOP)
-        await load.sent_more(int(2.5 * load.rate))
+        await load.sent_more(int(1.5 * load.rate))
         first.process.send_signal(signal.SIGCONT)
-        await load.sent_more(int(2.5 * load.rate))
+        await load.sent_more(int(1.5 * load.rate))
         load.check()
         assert pids(await ask_status(tmp_path)) == before
         assert not first.matches("killing a process")

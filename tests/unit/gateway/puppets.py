@@ -94,6 +94,16 @@ class Puppet:
     def pings(self) -> int:
         return sum(isinstance(message, messages.Ping) for message in self.heard)
 
+    async def hears_cancel(self) -> None:
+        await self.until(lambda: self.cancelled)
+
+    async def pinged(self, times: int) -> None:
+        await self.until(lambda: self.pings == times)
+
+    async def lost(self) -> None:
+        """Return when the gateway has hung up."""
+        await self.until(lambda: self.losses)
+
     async def until(self, happened: Callable[[], object]) -> None:
         while not happened():
             self._changed.clear()

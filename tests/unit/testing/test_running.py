@@ -1,0 +1,127 @@
+"""``running`` and ``running_processes`` as a user's test writes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import kapelle
+from kapelle.errors import ArtifactError, DeclarationError
+from kapelle.testing import running, running_processes
+
+
+@kapelle.service(replicas=2)
+class Greeter:
+    """Greets."""
+
+    @kapelle.method
+    def greet(self, name: str) -> str:
+        return f"Hello, {name}!"
+
+
+@kapelle.app
+class Hall:
+    """One endpoint, one service."""
+
+    greeter: Greeter
+
+    @kapelle.post("/greet")
+    async def greet(self, name: str) -> dict[str, str]:
+        return {"greeting": await self.greeter.greet(name)}
+
+
+async def test_a_plain_instance_needs_no_system() -> None:
+    assert await Greeter().greet("Ada") == "Hello, Ada!"
+
+
+async def test_a_plain_app_needs_no_system_either() -> None:
+    hall = Hall()
+    hall.greeter = Greeter()
+    assert await hall.greet("Ada") == {"greeting": "Hello, Ada!"}
+
+
+async def test_a_system_answers_requests_and_calls() -> None:
+    async with running(Hall) as system:
+        answer = await system.client.post("/greet", json={"name": "Ada"})
+        assert answer.json() == {"greeting": "Hello, Ada!"}
+        assert await system.app.greeter.greet("Ada") == "Hello, Ada!"
+        assert system.replicas == ["Greeter-0", "Greeter-1"]
+
+
+async def test_a_system_outlives_the_death_of_a_replica() -> None:
+    async with running(Hall) as system:
+        await system.kill("Greeter-0")
+        for _ in range(10):
+            answer = await system.client.post("/greet", json={"name": "Ada"})
+            assert answer.status_code == 200
+
+
+async def test_settings_are_those_of_a_real_system() -> None:
+    async with running(Hall, max_body=10) as system:
+        answer = await system.client.post("/greet", json={"name": "a name that is too long"})
+        assert answer.status_code == 413
+    with pytest.raises(Exception, match="Object contains unknown field `max_bodies`"):
+        async with running(Hall, max_bodies=10):
+            pass
+
+
+async def test_two_systems_do_not_meet() -> None:
+    async with running(Hall) as one, running(Hall) as other:
+        assert one.url != other.url
+        for replica in other.replicas:
+            await other.kill(replica)
+        assert (await one.client.post("/greet", json={"name": "Ada"})).status_code == 200
+        assert (await other.client.post("/greet", json={"name": "Ada"})).status_code == 503
+
+
+async def test_an_error_in_the_test_is_the_tests_error() -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with running(Hall):
+            _ = 1 // 0
+
+
+@pytest.mark.parametrize("runner", [running, running_processes])
+async def test_only_apps_can_be_run(runner: type) -> None:
+    with pytest.raises(DeclarationError, match=r"is not an app; declare it with @kapelle\.app"):
+        async with runner(Greeter):
+            pass
+
+
+@kapelle.service(artifact="words")
+class Reader:
+    """Reads its artifact."""
+
+    def __init__(self, artifact: Path) -> None:
+        self._words = (artifact / "words.txt").read_text().split()
+
+    @kapelle.method
+    def count(self) -> int:
+        return len(self._words)
+
+
+@kapelle.app
+class Library:
+    """One endpoint, one service with an artifact."""
+
+    reader: Reader
+
+    @kapelle.get("/count")
+    async def count(self) -> int:
+        return await self.reader.count()
+
+
+async def test_artifacts_are_given_as_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="no artifact 'words'"):
+        async with running(Library, artifacts=tmp_path):
+            pass
+    (tmp_path / "words").mkdir()
+    (tmp_path / "words" / "words.txt").write_text("one two three")
+    async with running(Library, artifacts=tmp_path) as system:
+        assert (await system.client.get("/count")).json() == 3
+
+
+async def test_the_same_with_real_processes() -> None:
+    async with running_processes(Hall, log_level="warning") as system:
+        answer = await system.client.post("/greet", json={"name": "Ada"})
+        assert answer.json() == {"greeting": "Hello, Ada!"}
