@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from kapelle.cli.project import NothingRuns, Running, find_running
+from kapelle.clock import wall
 from kapelle.control import status
 from kapelle.control.rundir import Record
 from kapelle.observe.process import resident_bytes
@@ -68,7 +69,8 @@ async def _ask_process(record: Record) -> status.ProcessStatus:
         pass
     return status.ProcessStatus(
         name=record.name, role=record.role, service=record.service, shards=record.shards, pid=record.pid, phase=state,
-        restarts=0, last_end="", uptime=0.0, memory=resident_bytes(record.pid) or 0, in_flight=in_flight, queued=queued,
+        restarts=record.restarts, last_end=record.last_end, uptime=wall() - record.started,
+        memory=resident_bytes(record.pid) or 0, in_flight=in_flight, queued=queued,
     )  # fmt: skip
 
 

@@ -45,6 +45,8 @@ class Link:
         self._on_change = on_change
         self._connection: Connection | None = None
         self._attempts: dict[int, tuple[OpenCall, Outcome, bool]] = {}
+        # Rows of cancelled calls, which keep the replica busy until it says that they are over.
+        self._abandoned: dict[int, int] = {}
         self._number = 0
         self._checked: float | None = None
         self._quiet = 0.0
@@ -86,11 +88,12 @@ class Link:
 
     def cancel(self, number: int) -> None:
         """Nobody waits for the call any more; nothing happens when it is over."""
-        attempt = self._attempts.get(number)
+        attempt = self._attempts.pop(number, None)
         if attempt is not None and self._connection is not None:
+            call, _, bulk = attempt
+            self._abandoned[number] = call.rows
             # Behind the call itself, or it would be forgotten before the call arrives.
-            self._connection.send(messages.encode(messages.Cancel(number)), bulk=attempt[2])
-            self._over(number)
+            self._connection.send(messages.encode(messages.Cancel(number)), bulk=bulk)
 
     def grant(self, number: int, items: int) -> None:
         """There is room for more items of a stream."""
@@ -198,6 +201,7 @@ class Link:
     def _done(self, done: messages.Done, body: Buffer) -> None:
         attempt = self._attempts.get(done.ticket)
         if attempt is None:
+            self._freed(done.ticket)
             return
         call, outcome, _ = attempt
         try:
@@ -225,6 +229,8 @@ class Link:
                     self._stand(Standing.READY)
             case messages.Refused(ticket, reason):
                 self._raise(ticket, SetbackError(Setback.REFUSED, reason))
+            case messages.Dropped(ticket):
+                self._freed(ticket)
             case messages.Item():
                 self._item(message, body)
             case messages.Welcome(protocol, _, _, shards):
@@ -272,13 +278,28 @@ class Link:
 
     def _over(self, number: int) -> None:
         call, _, _ = self._attempts.pop(number)
-        self.candidate.outstanding -= call.rows
-        if self._leaving and not self._attempts:
+        self._freed_rows(call.rows)
+
+    def _freed(self, number: int) -> None:
+        """The replica is done with a call that was cancelled; any other is not known here."""
+        rows = self._abandoned.pop(number, None)
+        if rows is not None:
+            self._freed_rows(rows)
+
+    def _freed_rows(self, rows: int) -> None:
+        self.candidate.outstanding -= rows
+        if self._leaving and not self._busy:
             self._hang_up()
+
+    @property
+    def _busy(self) -> bool:
+        return bool(self._attempts or self._abandoned)
 
     def _raise(self, number: int, error: Exception) -> None:
         attempt = self._attempts.get(number)
-        if attempt is not None:
+        if attempt is None:
+            self._freed(number)
+        else:
             self._over(number)
             _fail(attempt[1], error)
 
@@ -291,7 +312,7 @@ class Link:
         """Give the replica no more calls, and hang up after the last answer: then no call can be on its way."""
         self._stand(Standing.UNREADY)
         self._leaving = True
-        if not self._attempts:
+        if not self._busy:
             self._hang_up()
 
     def _hang_up(self) -> None:
@@ -314,6 +335,7 @@ class Link:
         self._came_back = self._came_back or self.candidate.standing is not Standing.UNREADY
         self._stand(Standing.UNREADY)
         attempts, self._attempts = self._attempts, {}
+        self._abandoned.clear()
         self.candidate.outstanding = 0
         for _, outcome, _ in attempts.values():
             _fail(outcome, SetbackError(Setback.LOST, reason))

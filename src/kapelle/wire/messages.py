@@ -133,7 +133,13 @@ class Readied(Message, tag=8, frozen=True):
     """New calls are welcome again."""
 
 
-FromReplica = Welcome | Done | Failed | Refused | Item | Pong | Unready | Readied
+class Dropped(Message, tag=9, frozen=True):
+    """``ticket``, which was cancelled, is over: it was not begun, was stopped, or has ended by now."""
+
+    ticket: int
+
+
+FromReplica = Welcome | Done | Failed | Refused | Item | Pong | Unready | Readied | Dropped
 
 
 # --- supervisor to process --------------------------------------------------------------------------------------------

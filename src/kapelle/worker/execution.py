@@ -146,7 +146,7 @@ class Execution:
             while True:
                 if result is _NOT_RUN:
                     owner = owners[part[group[0]]]
-                    if len(group) == 1 and (owner.answered or owner.deadline <= monotonic()):
+                    if len(group) == 1 and (owner.abandoned or owner.deadline <= monotonic()):
                         result = DeadlineExceeded("the deadline passed before the row had its turn to run alone")
                     else:
                         result = yield self._batch([rows[part[index]] for index in group])

@@ -38,14 +38,15 @@ class Asker(Protocol):
             WireError: it is too large; the job is not over.
         """
 
-    def forget(self, job: Job) -> None:
-        """``job`` is over without an answer."""
-
 
 class Job(Entry):
-    """One call; ``key`` is its ticket, ``arguments`` are decoded and valid. It is answered once, or dropped."""
+    """One call; ``key`` is its ticket, ``arguments`` are decoded and valid.
 
-    __slots__ = ("answered", "arguments", "asker", "batcher", "context", "grant", "stop")
+    It is answered once. An ``abandoned`` one is answered too, when it runs no more: until then it keeps the replica busy,
+    and who balances the load must know.
+    """
+
+    __slots__ = ("abandoned", "answered", "arguments", "asker", "batcher", "context", "grant", "stop")
 
     def __init__(
         self, ticket: int, rows: int, size: int, arguments: Sequence[Any], context: RequestContext, asker: Asker
@@ -59,24 +60,34 @@ class Job(Entry):
         self.context = context
         self.asker = asker
         self.answered = False
+        self.abandoned = False
         self.batcher: Batcher | None = None
         self.stop: Callable[[], object] | None = None
         self.grant: Callable[[int], None] | None = None
 
     def cancel(self) -> None:
-        """Nobody waits for it: it is not begun, or stopped where it is a coroutine, and not answered."""
-        if self.answered:
+        """Nobody waits for it: it is not begun, or stopped where it is a coroutine; a thread cannot be stopped."""
+        if self.answered or self.abandoned:
             return
-        self.answered = True
-        self.asker.forget(self)
-        if self.batcher is not None:
+        self.abandoned = True
+        if self.batcher is not None and self.queued:
             self.batcher.drop(self)
-        if self.stop is not None:
+            self.dropped()
+        elif self.stop is not None:
             self.stop()
+
+    def dropped(self) -> None:
+        """It does not run, or no more: if it was given up, that is the answer."""
+        if self.abandoned and not self.answered:
+            self.answered = True
+            self.asker.answer(self, messages.Dropped(self.key), ())
 
     def done(self, pack: Callable[[Any], Payload], value: Any) -> None:
         """Answer with the result."""
         if self.answered:
+            return
+        if self.abandoned:
+            self.dropped()
             return
         try:
             data, segments = pack(value)

@@ -132,7 +132,9 @@ class Runner:
             queue.settle(1, began, monotonic())
             _answer(queue.execution, [job], [outcome])
 
-        job.stop = self.spawn(run).cancel
+        task = self.spawn(run)
+        job.stop = task.cancel
+        task.add_done_callback(lambda _: job.dropped())
 
     def pump(self) -> None:
         """Run what is due; called whenever something arrived or ended."""
@@ -261,12 +263,14 @@ class Runner:
         def ended(_: object) -> None:
             # A batch that was stopped, as nobody waited for it any more, has nothing to answer.
             self._end(queue, jobs[: len(outcomes)], outcomes, rows, began, monotonic())
+            for job in jobs:
+                job.dropped()
 
         task = self.spawn(run)
         task.add_done_callback(ended)
 
         def stop_if_abandoned() -> None:
-            if all(job.answered for job in jobs):
+            if all(job.abandoned for job in jobs):
                 task.cancel()
 
         for job in jobs:

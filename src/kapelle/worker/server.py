@@ -118,7 +118,7 @@ class Worker:
         self.calls.value += 1
 
     def over(self) -> None:
-        """A call was answered or dropped."""
+        """A call was answered."""
         self._in_flight -= 1
         if not self._in_flight:
             self._moved.set()
@@ -208,9 +208,6 @@ class _Caller:
 
     def answer(self, job: Job, message: messages.FromReplica, segments: Sequence[Buffer]) -> None:
         self.connection.send(messages.encode(message), segments)
-        self.forget(job)
-
-    def forget(self, job: Job) -> None:
         del self._jobs[job.key]
         self.worker.over()
 
@@ -278,7 +275,9 @@ class _Caller:
         elif queue.execution.spec.kind == "stream":
             stream = Stream(queue.execution, queue.instance, job)
             job.grant = stream.grant
-            job.stop = runner.spawn(stream.run).cancel
+            task = runner.spawn(stream.run)
+            job.stop = task.cancel
+            task.add_done_callback(lambda _: job.dropped())
         else:
             runner.run_beside(queue, job)
 

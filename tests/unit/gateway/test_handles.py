@@ -181,7 +181,7 @@ async def test_one_part_that_fails_stops_the_others() -> None:
             await waiting
         await puppet.until(lambda: puppet.cancelled == [puppet.calls[0].ticket])
         await settle()
-        one.check_at_rest()
+        await one.at_rest()
 
 
 async def test_a_caller_of_many_that_goes_away_stops_all_parts() -> None:
@@ -191,7 +191,7 @@ async def test_a_caller_of_many_that_goes_away_stops_all_parts() -> None:
         await puppet.called(2)
         waiting.cancel()
         await puppet.until(lambda: len(puppet.cancelled) == 2)
-        one.check_at_rest()
+        await one.at_rest()
 
 
 async def test_parts_belong_to_the_request_of_their_caller() -> None:
@@ -219,7 +219,7 @@ async def test_a_stream_is_iterated() -> None:
         playing = asyncio.create_task(play())
         assert [item async for item in one.handle.items()] == [0, 1, 2]
         await playing
-        one.check_at_rest()
+        await one.at_rest()
 
 
 # --- apps -------------------------------------------------------------------------------------------------------------

@@ -59,7 +59,7 @@ async def test_a_call_brings_everything_the_replica_must_know() -> None:
         assert 4.0 < call.timeout <= 5.0
         puppet.done(call, 9)
         assert await waiting == 9
-        one.check_at_rest()
+        await one.at_rest()
 
 
 async def test_answers_find_their_calls_in_any_order() -> None:
@@ -85,7 +85,7 @@ async def test_answers_to_nobody_are_ignored() -> None:
         puppet.done(call, 5)
         puppet.done(call, 6)
         assert await waiting == 5
-        one.check_at_rest()
+        await one.at_rest()
 
 
 # --- what cannot be carried -------------------------------------------------------------------------------------------
@@ -95,7 +95,7 @@ async def test_arguments_beyond_every_limit_are_refused_here() -> None:
     async with stage(Service) as one:
         with pytest.raises(TooLarge, match=r"the arguments of Service\.plain are too large: a frame of"):
             await one.handle.plain("x" * (MAX_HEAD + 1))
-        one.check_at_rest()
+        await one.at_rest()
         waiting = asyncio.create_task(one.handle.plain(1))
         one.puppets[0].done(await one.puppets[0].called(), 5)
         assert await waiting == 5
@@ -108,7 +108,7 @@ async def test_an_answer_of_another_type_is_the_services_fault() -> None:
         puppet.done(await puppet.called(), "five")
         with pytest.raises(ContractError, match=r"Service\.plain returned something else .* Expected `int`, got `str`"):
             await waiting
-        one.check_at_rest()
+        await one.at_rest()
 
 
 async def test_an_answer_that_cannot_be_read_ends_that_call_only() -> None:
@@ -148,9 +148,47 @@ async def test_a_caller_that_goes_away_frees_its_place() -> None:
         waiting.cancel()
         await puppet.until(lambda: puppet.cancelled)
         assert puppet.cancelled == [call.ticket]
-        one.check_at_rest()
+        await one.at_rest()
         puppet.done(call, 1)  # too late, and of no interest
         await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("end", ["dropped", "done", "failed", "refused"])
+async def test_a_replica_is_busy_with_an_abandoned_call_until_it_says_that_it_is_over(end: str) -> None:
+    async with stage(Service, replicas=2) as one:
+        waiting = asyncio.create_task(one.handle.plain(1))
+        busy, call = await one.first_call()
+        busy.drops = False
+        waiting.cancel()
+        await busy.hears_cancel()
+        assert one.pool.outstanding == 1
+        other = one.other(busy)
+        other.answer = lambda _: 2
+        for _ in range(20):
+            assert await one.handle.plain(1) == 2, "the other one has nothing to do"
+        assert busy.calls == [call]
+        match end:
+            case "dropped":
+                busy.say(messages.Dropped(call.ticket))
+            case "done":
+                busy.done(call, 1)
+            case "failed":
+                busy.failed(call, "user-code")
+            case _:
+                busy.refused(call)
+        await one.at_rest()
+
+
+async def test_an_abandoned_call_ends_with_its_replica() -> None:
+    async with stage(Service) as one:
+        (puppet,) = one.puppets
+        puppet.drops = False
+        waiting = asyncio.create_task(one.handle.plain(1))
+        await puppet.called()
+        waiting.cancel()
+        await puppet.hears_cancel()
+        puppet.abort()
+        await one.at_rest()
 
 
 async def test_a_cancellation_stays_behind_the_large_call_it_is_for() -> None:
@@ -178,7 +216,7 @@ async def test_a_deadline_holds_although_nobody_answers_or_cancels() -> None:
         with pytest.raises(DeadlineExceeded):
             await waiting
         await puppet.until(lambda: puppet.cancelled == [call.ticket])
-        one.check_at_rest()
+        await one.at_rest()
 
 
 # --- silence ----------------------------------------------------------------------------------------------------------
@@ -385,9 +423,13 @@ async def test_the_last_call_may_also_be_cancelled() -> None:
         await puppet.called()
         puppet.say(messages.Unready("draining"))
         await one.until(lambda: not one.pool.reaches(puppet.name))
+        puppet.drops = False
         waiting.cancel()
+        await puppet.hears_cancel()
+        await settle()
+        assert puppet.losses == [], "it still works on it"
+        puppet.say(messages.Dropped(1))
         await puppet.until(lambda: puppet.losses)
-        assert puppet.cancelled, "it hears of that first"
 
 
 async def test_a_replica_that_recovers_is_used_again() -> None:
@@ -456,7 +498,7 @@ async def test_an_item_of_another_type_ends_the_stream_there() -> None:
         with pytest.raises(ContractError, match="Expected `int`, got `str`"):
             await anext(stream)
         await puppet.until(lambda: puppet.cancelled == [call.ticket])
-        one.check_at_rest()
+        await one.at_rest()
 
 
 async def settle() -> None:

@@ -73,7 +73,7 @@ async def test_calls_spread_over_the_replicas() -> None:
             for call in puppet.calls:
                 puppet.done(call, 1)
         await asyncio.gather(*waiting)
-        one.check_at_rest()
+        await one.at_rest()
 
 
 async def test_a_slow_replica_gets_fewer_calls() -> None:
@@ -172,7 +172,7 @@ async def test_when_all_are_full_the_caller_hears_it_at_once(replicas: int) -> N
             puppet.refused(call)
         with pytest.raises(Overloaded, match="every replica of Service is full"):
             await waiting
-        one.check_at_rest()
+        await one.at_rest()
 
 
 async def test_a_replica_on_its_way_out_is_not_an_overload() -> None:
@@ -299,7 +299,7 @@ async def test_a_method_may_have_a_time_out_of_its_own() -> None:
         with pytest.raises(DeadlineExceeded, match=r"no answer of Service\.brief within 0\.02 s"):
             await waiting
         await puppet.until(lambda: puppet.cancelled == [call.ticket])
-        one.check_at_rest()
+        await one.at_rest()
 
 
 async def test_the_requests_deadline_is_nearer_than_the_methods() -> None:
@@ -324,7 +324,7 @@ async def test_a_time_out_spans_all_attempts() -> None:
             await waiting
         assert [len(first.cancelled), len(second.cancelled)] in ([0, 1], [0, 0])
         await second.until(lambda: second.cancelled)
-        one.check_at_rest()
+        await one.at_rest()
 
 
 async def test_a_quick_call_is_not_hedged() -> None:
@@ -351,7 +351,7 @@ async def test_of_two_copies_the_first_answer_counts_and_the_other_is_stopped(wi
         await slow[0].until(lambda: slow[0].cancelled == [slow[1].ticket])
         assert quick[0].cancelled == []
         assert one.count("kapelle_hedges_total") == 1
-        one.check_at_rest()
+        await one.at_rest()
 
 
 async def test_an_error_of_one_copy_is_the_answer() -> None:
@@ -362,7 +362,7 @@ async def test_an_error_of_one_copy_is_the_answer() -> None:
         first.failed(call, InvalidInput.code, "bad")
         with pytest.raises(InvalidInput, match="bad"):
             await waiting
-        one.check_at_rest()
+        await one.at_rest()
 
 
 @pytest.mark.parametrize("lost", ["first", "second"])
@@ -403,7 +403,7 @@ async def test_hedges_have_a_budget() -> None:
         assert all(isinstance(result, DeadlineExceeded) for result in results)
         assert one.count("kapelle_hedges_total") == 2
         assert sum(len(puppet.calls) for puppet in one.puppets) == 12
-        one.check_at_rest()
+        await one.at_rest()
 
 
 async def test_every_call_earns_for_hedges() -> None:
@@ -437,7 +437,7 @@ async def test_a_caller_that_goes_away_stops_both_copies() -> None:
         waiting.cancel()
         for puppet in one.puppets:
             await puppet.hears_cancel()
-        one.check_at_rest()
+        await one.at_rest()
 
 
 # --- coming and going -------------------------------------------------------------------------------------------------
@@ -457,7 +457,7 @@ async def test_a_replica_that_is_removed_may_still_answer() -> None:
         puppet.done(call, 5)
         assert await waiting == 5
         await puppet.until(lambda: puppet.losses)
-        one.check_at_rest()
+        await one.at_rest()
         assert len(puppet.connections) == 1, "it is not dialled again"
 
 
@@ -535,7 +535,7 @@ async def test_items_come_in_their_order_whatever_overtakes_what() -> None:
         assert one.pool.outstanding == 1, "an item is missing"
         puppet.item(call, 2, 12)
         assert [item async for item in stream] == [12, 13]
-        one.check_at_rest()
+        await one.at_rest()
         assert puppet.cancelled == []
 
 
@@ -555,7 +555,7 @@ async def test_a_reader_that_reads_asks_for_more() -> None:
         assert credit == [STREAM_WINDOW // 2]
         await stream.aclose()
         await puppet.until(lambda: puppet.cancelled == [call.ticket])
-        one.check_at_rest()
+        await one.at_rest()
 
 
 async def test_an_error_comes_after_the_items_before_it() -> None:
@@ -571,7 +571,7 @@ async def test_an_error_comes_after_the_items_before_it() -> None:
         assert await anext(stream) == 11
         with pytest.raises(UserCodeError, match="in the middle"):
             await anext(stream)
-        one.check_at_rest()
+        await one.at_rest()
 
 
 async def test_a_stream_that_has_not_begun_is_tried_elsewhere() -> None:
@@ -610,7 +610,7 @@ async def test_a_reader_that_goes_away_stops_the_stream() -> None:
         call = await puppet.called()
         waiting.cancel()
         await puppet.until(lambda: puppet.cancelled == [call.ticket])
-        one.check_at_rest()
+        await one.at_rest()
 
 
 async def settle() -> None:

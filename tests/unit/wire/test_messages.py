@@ -31,6 +31,7 @@ FROM_REPLICA: list[m.Message] = [
     m.Pong(300),
     m.Unready("draining"),
     m.Readied(),
+    m.Dropped(7),
 ]
 TO_PROCESS: list[m.Message] = [
     m.Probe(1),
@@ -106,6 +107,7 @@ def test_from_replica() -> None:
             "Pong": b"\x92\x06\xcd\x01,",
             "Unready": b"\x92\x07\xa8draining",
             "Readied": b"\x91\x08",
+            "Dropped": b"\x92\t\x07",
         }
     )
 

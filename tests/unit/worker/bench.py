@@ -20,7 +20,7 @@ from kapelle.worker.server import Worker
 
 _decode = messages.Decoder[messages.FromReplica](messages.FromReplica)
 
-Answer = messages.Done | messages.Failed | messages.Refused
+Answer = messages.Done | messages.Failed | messages.Refused | messages.Dropped
 
 
 class Caller:
@@ -138,6 +138,12 @@ async def serving(service: type) -> AsyncIterator[tuple[Worker, Caller]]:
         yield worker, caller
     finally:
         worker.abort()
+
+
+async def at_rest(worker: Worker) -> None:
+    """Return when the worker has no call any more; the test's time-out says when it never comes to that."""
+    while worker.in_flight:  # noqa: ASYNC110 - nobody is told of it
+        await asyncio.sleep(0)
 
 
 def instance_of(worker: Worker) -> Any:

@@ -27,7 +27,6 @@ class Recorder:
 
     def __init__(self) -> None:
         self.answers: list[messages.FromReplica] = []
-        self.forgotten = 0
         self.connection, _ = MemoryConnection.pair()
 
     def send(self, message: messages.FromReplica, segments: Sequence[Buffer] = ()) -> None:
@@ -36,9 +35,6 @@ class Recorder:
     def answer(self, job: Job, message: messages.FromReplica, segments: Sequence[Buffer]) -> None:
         self.send(message, segments)
         self.answers.append(message)
-
-    def forget(self, job: Job) -> None:
-        self.forgotten += 1
 
 
 def new_job(asker: Recorder) -> Job:
@@ -140,23 +136,48 @@ async def test_a_job_is_answered_once(first: int) -> None:
     ]
     for end in (*ends[first:], *ends):
         end()
-    assert len(asker.answers) + asker.forgotten == 1
+    job.dropped()  # as when it ran, and its task ended
+    assert len(asker.answers) == 1
     assert job.answered
 
 
-async def test_a_cancelled_job_leaves_the_queue_and_is_stopped() -> None:
+async def test_a_cancelled_job_that_waits_leaves_the_queue_and_is_over() -> None:
     asker = Recorder()
     batcher = Batcher(max_size=4, max_wait=0.0, max_bytes=100, max_queue=10)
     job = new_job(asker)
     assert batcher.offer(job, 0.0)
     job.batcher = batcher
+    job.cancel()
+    job.cancel()
+    assert batcher.queued_rows == 0
+    assert asker.answers == [messages.Dropped(7)]
+
+
+async def test_a_cancelled_job_that_runs_is_stopped_and_over_when_it_has_ended() -> None:
+    asker = Recorder()
+    job = new_job(asker)
     stopped: list[bool] = []
     job.stop = lambda: stopped.append(True)
     job.cancel()
     job.cancel()
-    assert batcher.queued_rows == 0
     assert stopped == [True]
-    assert (asker.answers, asker.forgotten) == ([], 1)
+    assert asker.answers == []
+    job.dropped()
+    assert asker.answers == [messages.Dropped(7)]
+
+
+async def test_what_a_cancelled_job_brings_is_not_sent() -> None:
+    asker = Recorder()
+    job = new_job(asker)
+    job.cancel()
+    job.done(Packer(), "large" * 1000)
+    assert asker.answers == [messages.Dropped(7)]
+
+
+async def test_what_is_not_cancelled_is_not_dropped() -> None:
+    asker = Recorder()
+    new_job(asker).dropped()
+    assert asker.answers == []
 
 
 async def test_a_result_that_is_too_large_is_an_answer_too() -> None:

@@ -13,7 +13,7 @@ from kapelle.errors import ContractError, InvalidInput, UserCodeError
 from kapelle.wire import messages
 from kapelle.wire.frames import MAX_HEAD
 from kapelle.wire.messages import STREAM_WINDOW
-from tests.unit.worker.bench import instance_of, serving
+from tests.unit.worker.bench import at_rest, instance_of, serving
 
 
 @kapelle.service
@@ -104,7 +104,7 @@ async def test_cancelling_closes_a_generator_that_waits_for_its_reader() -> None
         await caller.pong()
         assert source.ends == ["closed"]
         assert worker.in_flight == 0
-        assert not caller.answers(ticket)
+        assert caller.answers(ticket) == [messages.Dropped(ticket)]
 
 
 async def test_cancelling_stops_a_generator_that_waits_itself() -> None:
@@ -115,7 +115,7 @@ async def test_cancelling_stops_a_generator_that_waits_itself() -> None:
         caller.send(messages.Cancel(ticket))
         await source.closed.wait()
         assert source.ends == ["cancelled"]
-        assert worker.in_flight == 0
+        await at_rest(worker)
 
 
 async def test_a_lost_connection_closes_its_streams() -> None:
@@ -126,7 +126,7 @@ async def test_a_lost_connection_closes_its_streams() -> None:
         caller.connection.abort()
         await source.closed.wait()
         assert source.ends == ["closed"]
-        assert worker.in_flight == 0
+        await at_rest(worker)
 
 
 async def test_a_call_and_its_cancellation_in_one_turn_begin_nothing() -> None:
