@@ -84,6 +84,11 @@ class Assembly:
         for application in self._mounted.values():
             await application.startup()
 
+    async def drain(self) -> None:
+        """Answer what runs, for as long as the settings allow."""
+        if self._gateway is not None:
+            await self._gateway.drain(self.settings.drain_timeout)
+
     async def close(self) -> None:
         """Run the shut-down hooks of what was started, and end all links."""
         for application in self._mounted.values():
