@@ -50,7 +50,10 @@ def swapped(good: Certificate, folder: Path) -> Certificate:
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (without_chain, r"tls_certificate = '.*nowhere\.pem': No such file .* give the path of a PEM file with the cert"),
+        (
+            without_chain,
+            r"tls_certificate = '.*nowhere\.pem': No such file .* give the path of a PEM file with the cert",
+        ),
         (without_key, r"tls_key = '.*': Is a directory .* give the path of a PEM file with the certificate's private"),
         (with_another_key, r"tls_key = '.*' is not the key of tls_certificate = '.*'; give the key that"),
         (swapped, r"tls_certificate = '.*' or tls_key = '.*' is not what it should be: .*; expected PEM files"),

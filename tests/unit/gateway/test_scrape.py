@@ -50,9 +50,7 @@ class System:
     def runs(self, name: str, count: int) -> None:
         """A process that really answers."""
         registry = self.registry(name, count)
-        supervised = Supervised(
-            health=lambda: ("ready", "", 0, 0), collect=registry.collect, on_drain=lambda _: None
-        )
+        supervised = Supervised(health=lambda: ("ready", "", 0, 0), collect=registry.collect, on_drain=lambda _: None)
         self.network.listen(f"{name}.control", supervised.accept)
 
     def answers(self, name: str, answer: Callable[[Connection], None]) -> None:
