@@ -8,16 +8,7 @@ from pathlib import PurePosixPath
 from tests.house.sources import Source, report, sources
 
 # Modules whose unit test would say nothing, each with what tests it instead.
-WITHOUT_A_UNIT_TEST: dict[str, str] = {
-    "src/kapelle/control/adoption.py": "tests/integration/processes/test_controller_faults.py adopts real processes",
-    "src/kapelle/control/child.py": "tests/unit/control/test_spawn.py reads the orders as a child does",
-    "src/kapelle/control/controller.py": "tests/integration/processes runs it with real processes under load",
-    "src/kapelle/control/desk.py": "tests/unit/cli/test_status.py asks it",
-    "src/kapelle/control/handover.py": "tests/integration/processes hands gateways over",
-    "src/kapelle/control/main.py": "tests/integration/processes/test_shutdown.py sends it every signal",
-    "src/kapelle/control/plan.py": "tests/unit/core/test_placement.py has its decisions, tests/integration/processes the plans",
-    "src/kapelle/control/status.py": "two structs; tests/unit/cli/test_status.py reads them",
-}
+WITHOUT_A_UNIT_TEST: dict[str, str] = {}
 
 
 def test_every_unit_test_mirrors_a_module() -> None:

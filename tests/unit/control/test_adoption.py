@@ -20,6 +20,7 @@ from kapelle.control.rundir import Record, RunDir
 from kapelle.control.spawn import spawn
 from kapelle.errors import StartError
 from kapelle.transport import sockets
+from kapelle.transport.connection import Connection
 from kapelle.transport.door import Lender, open_door
 from kapelle.transport.sockets import Address
 from kapelle.transport.supervision import Supervised
@@ -187,7 +188,7 @@ async def test_one_that_loads_is_found_too(remains: Remains) -> None:
 async def test_a_gateway_is_known_by_its_door(remains: Remains) -> None:
     remains.puppet("ready", "gateway-0")
     remains.run.door("gateway-0").touch()
-    Path(remains.run.data("gateway-0").removeprefix("unix:")).unlink()
+    os.unlink(remains.run.data("gateway-0").removeprefix("unix:"))  # noqa: PTH108 - the plain system call is meant
     (found,) = await find_strangers(remains.run, [], 1.0)
     assert (found.role, found.data) == ("gateway", "")
 
@@ -218,7 +219,7 @@ async def test_one_that_has_not_begun_is_asked_to_end(remains: Remains, monkeypa
 async def test_nonsense_is_no_answer(remains: Remains, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_ANSWER", 0.2)
 
-    def talk(connection: sockets.Connection) -> None:
+    def talk(connection: Connection) -> None:
         connection.start(lambda _: None, lambda _: None)
         connection.send(b"nonsense")
 

@@ -156,9 +156,8 @@ async def test_one_that_dies_later_is_no_failure_of_the_start(house: House) -> N
 
 
 async def test_a_port_that_is_taken_leaves_nothing_behind(house: House) -> None:
-    with open_door("127.0.0.1", 0) as taken:
-        with pytest.raises(StartError, match="cannot listen"):
-            await house.controller(port=taken.getsockname()[1]).start()
+    with open_door("127.0.0.1", 0) as taken, pytest.raises(StartError, match="cannot listen"):
+        await house.controller(port=taken.getsockname()[1]).start()
     assert not house.run.path.exists()
 
 
@@ -167,9 +166,8 @@ async def test_a_failed_start_lets_go_of_what_runs_and_of_the_folder(house: Hous
     left = house.leave("Puppet-0")
     house.run.record([left])
     house.run.release()
-    with open_door("127.0.0.1", 0) as taken:
-        with pytest.raises(StartError, match="cannot listen"):
-            await house.controller(port=taken.getsockname()[1]).start()
+    with open_door("127.0.0.1", 0) as taken, pytest.raises(StartError, match="cannot listen"):
+        await house.controller(port=taken.getsockname()[1]).start()
     assert birth(left.pid) == left.born
     assert house.run.records() == [left]
     controller = await house.running()
@@ -180,6 +178,7 @@ async def test_a_second_controller_harms_the_first_in_nothing(house: House) -> N
     controller = await house.running()
     with pytest.raises(StartError, match="a controller already runs"):
         await house.controller().start()
+    assert phases(controller) == {"Puppet-0": "serving", "gateway-0": "serving"}
     assert len(house.run.records()) == 2
 
 

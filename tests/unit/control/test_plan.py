@@ -153,12 +153,12 @@ def test_an_artifact_that_is_missing_is_named(artifacts: Path, missing: str) -> 
 
 def test_an_artifact_without_its_shards_is_refused(artifacts: Path) -> None:
     (artifacts / "index" / "shards" / "001").rmdir()
-    with pytest.raises(ArtifactError, match="'index'.*0, 2"):
+    with pytest.raises(ArtifactError, match=r"'index'.*0, 2"):
         planned(artifacts)
 
 
 def test_no_service_has_the_name_of_the_gateways(artifacts: Path) -> None:
-    with pytest.raises(DeclarationError, match="'gateway'.*the gateways' names"):
+    with pytest.raises(DeclarationError, match=r"'gateway'.*the gateways' names"):
         planned(artifacts, Confusing)
 
 
