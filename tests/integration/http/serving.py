@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -19,6 +18,7 @@ from kapelle.gateway.front import Gateway
 from kapelle.observe.metrics import Family, Registry
 from kapelle.transport.connection import Connection
 from tests.integration.http.client import Client
+from tests.unit.artifacts.anywhere import Anywhere
 
 PATIENCE = 10.0
 """Seconds any one thing may take here before the test fails."""
@@ -79,13 +79,13 @@ async def serving(app: type, **settings: Any) -> AsyncIterator[Served]:
     registry = Registry()
     assembly = Assembly(
         spec,
-        Fleet(spec, {}, "gateway", _no_replicas, registry),
+        Fleet(spec, "gateway", _no_replicas, registry),
         Settings(**{"access_log": False, **settings}),
         registry,
         _collect,
     )
     try:
-        await assembly.start(lambda _: Path())
+        await assembly.start("r1", Anywhere())
         server = await asyncio.get_running_loop().create_server(assembly.gateway.connection, "127.0.0.1", 0)
         served = Served(assembly, server, server.sockets[0].getsockname()[1])
         try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -23,6 +22,7 @@ from kapelle.gateway.mounted import Mounted
 from kapelle.observe.metrics import Family, Registry
 from kapelle.transport.connection import Connection
 from tests.integration.http.serving import PATIENCE
+from tests.unit.artifacts.anywhere import Anywhere
 
 
 @kapelle.app
@@ -80,10 +80,10 @@ async def start(**settings: Any) -> Assembly:
     registry = Registry()
     spec = app_spec(Inner)
     assert spec is not None
-    fleet = Fleet(spec, {}, "mounted", _no_replicas, registry)
+    fleet = Fleet(spec, "mounted", _no_replicas, registry)
     given = Settings(**{"access_log": False, "max_body": 10_000, **settings})
     assembly = Assembly(spec, fleet, given, registry, _collect)
-    await assembly.start(lambda _: Path())
+    await assembly.start("r1", Anywhere())
     made.append(assembly)
     return assembly
 
