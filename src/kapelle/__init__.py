@@ -3,6 +3,8 @@
 Everything a user writes against is a name of this module; all else may change without notice.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from kapelle.declare.apps import Sharded, app, get, post
 from kapelle.declare.context import RequestContext, current_request
 from kapelle.declare.lifecycle import on_shutdown, on_startup
@@ -21,8 +23,12 @@ from kapelle.errors import (
     Unavailable,
     UserCodeError,
 )
+from kapelle.version import VERSION
 
-__version__ = "0.1.0"
+if TYPE_CHECKING:
+    from kapelle.inprocess.mount import asgi
+
+__version__ = VERSION
 
 __all__ = [
     "CallError",
@@ -40,6 +46,7 @@ __all__ = [
     "Upload",
     "UserCodeError",
     "app",
+    "asgi",
     "batched",
     "current_request",
     "get",
@@ -49,3 +56,12 @@ __all__ = [
     "post",
     "service",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """What needs a gateway is imported when it is asked for: services are imported in processes that have none."""
+    if name == "asgi":
+        from kapelle.inprocess.mount import asgi  # noqa: PLC0415 - that is the point
+
+        return asgi
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

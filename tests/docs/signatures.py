@@ -13,7 +13,7 @@ _SECTION = re.compile(r"(Args|Raises|Attributes):")
 _ITEM = re.compile(r"([\w*, ]+): (.*)")
 
 DECLARING = (
-    "service", "method", "batched", "app", "get", "post", "Sharded", "Query", "Upload", "on_startup", "on_shutdown",
+    "service", "method", "batched", "app", "get", "post", "asgi", "Sharded", "Query", "Upload", "on_startup", "on_shutdown",
 )  # fmt: skip
 REQUESTS = ("RequestContext", "current_request")
 
@@ -41,7 +41,9 @@ def testing() -> str:
         parts.append(_entry(kapelle.testing, name, "###"))
         thing = getattr(kapelle.testing, name)
         if inspect.isclass(thing):
-            parts += [_member(thing, member) for member in vars(thing) if _is_public(thing, member)]
+            # What is inherited comes first; a name appears once.
+            members = dict.fromkeys(member for cls in reversed(thing.__mro__[:-1]) for member in vars(cls))
+            parts += [_member(thing, member) for member in members if _is_public(thing, member)]
     return "\n\n".join(parts)
 
 

@@ -46,6 +46,15 @@ class Encoder:
     async def remember(self, text: str) -> None: ...
 
     @kapelle.method
+    def scale(self, number: float, *, factor: float, shift: float = 0.0) -> float:
+        return number * factor + shift
+
+    @kapelle.method
+    async def letters(self, text: str, *, limit: int = 10) -> AsyncIterator[str]:
+        for letter in text[:limit]:
+            yield letter
+
+    @kapelle.method
     async def words(self, text: str, limit: int = 10) -> AsyncIterator[str]:
         for word in text.split()[:limit]:
             yield word
@@ -91,6 +100,26 @@ class Batches:
     async def labels_later(self, vectors: Vectors) -> list[str]:
         return ["a" for _ in vectors]
 
+    @kapelle.batched()
+    def roots(self, numbers: list[float]) -> list[float | Exception]:
+        return [number**0.5 if number >= 0 else ValueError("negative") for number in numbers]
+
+    @kapelle.batched()
+    async def roots_later(self, numbers: list[float]) -> list[float | Exception]:
+        return [number**0.5 if number >= 0 else ValueError("negative") for number in numbers]
+
+    @kapelle.batched()
+    def best(self, vectors: Vectors) -> list[Match | Exception]:
+        return [Match("Why?", 1.0) for _ in vectors]
+
+    @kapelle.batched()
+    async def best_later(self, vectors: Vectors) -> list[Match | Exception | None]:
+        return [None for _ in vectors]
+
+    @kapelle.batched()
+    def anything(self, numbers: list[float]) -> list[Any]:
+        return [*numbers]
+
 
 async def test_a_call_is_awaited_and_gives_what_the_method_returns() -> None:
     encoder = Encoder()
@@ -108,6 +137,13 @@ async def test_parameters_keep_their_names_and_defaults() -> None:
     assert len(await encoder.nearest(vector, count=3)) == 3
     assert len(await encoder.nearest(count=4, vector=vector)) == 4
     assert await encoder.describe("English", short=True) is None
+
+
+async def test_keyword_only_parameters_stay_so() -> None:
+    encoder = Encoder()
+    assert_type(await encoder.scale(2.0, factor=3.0), float)
+    assert await encoder.scale(number=2.0, shift=1.0, factor=3.0) == 7.0
+    assert_type(encoder.letters("so far", limit=1), AsyncIterator[str])
 
 
 async def test_a_stream_is_iterated() -> None:
@@ -129,6 +165,17 @@ async def test_a_batched_method_is_called_with_one_row() -> None:
     assert_type(await batches.labels_later(vector), str)
 
 
+async def test_exceptions_in_the_places_of_rows_are_raised_not_returned() -> None:
+    batches = Batches()
+    assert_type(await batches.roots(4.0), float)
+    assert_type(await batches.roots_later(4.0), float)
+    assert_type(await batches.best(vector), Match)
+    assert_type(await batches.best_later(vector), Match | None)
+    assert_type(await batches.roots.many([4.0, 9.0]), list[float])
+    assert_type(await batches.best_later.many([vector]), list[Match | None])
+    assert_type(await batches.anything(4.0), Any)
+
+
 async def test_many_rows_give_what_the_method_returns() -> None:
     batches = Batches()
     assert_type(await batches.embed.many(["a", "b"]), Array)
@@ -148,6 +195,11 @@ async def mistakes_in_calls(encoder: Encoder, batches: Batches) -> None:
     await encoder.nearest(vector, "two")  # type: ignore[arg-type]  # not a number
     await encoder.nearest(vector, cout=2)  # type: ignore[call-arg]  # no such parameter
     await encoder.nearest(vector, 1, 2)  # type: ignore[call-arg]  # too many
+    await encoder.scale(2.0, 3.0)  # type: ignore[call-arg]  # by name only
+    await encoder.scale(2.0)  # type: ignore[call-arg]  # the factor is missing
+    await encoder.scale(2.0, factor="3")  # type: ignore[arg-type]  # a number
+    encoder.letters("a", 3)  # type: ignore[call-arg]  # by name only
+    (await batches.roots(2.0)).with_traceback(None)  # type: ignore[attr-defined]  # failures are raised
     (await encoder.dimensions()).upper()  # type: ignore[attr-defined]  # an int has no such method
     encoder.dimensions() + 1  # type: ignore[operator]  # not awaited
     await encoder.words("a")  # type: ignore[misc]  # a stream is iterated, not awaited

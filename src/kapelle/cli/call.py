@@ -22,7 +22,8 @@ from kapelle.gateway.pool import Pool
 from kapelle.ids import random_id
 from kapelle.observe.metrics import Registry
 from kapelle.transport import sockets
-from kapelle.types.hooks import from_plain, to_plain
+from kapelle.types.hooks import from_plain
+from kapelle.types.strict_json import encode_json
 
 
 def run_call(name: str, texts: list[str], target: str | None, shard: int, run_dir: str | None, timeout: str) -> int:
@@ -124,5 +125,5 @@ async def _call(
 
 
 def _print(value: Any) -> None:
-    sys.stdout.write(msgspec.json.encode(value, enc_hook=to_plain).decode() + "\n")
+    sys.stdout.write(encode_json(value).decode() + "\n")
     sys.stdout.flush()

@@ -102,6 +102,15 @@ def load(*, folder: Path, environment: Mapping[str, str], arguments: Mapping[str
     return Loaded(settings, origins)
 
 
+def checked(values: Mapping[str, Any], source: str) -> Settings:
+    """The settings that a caller gives, the defaults for all others.
+
+    Raises:
+        ConfigError: a name is unknown or a value of the wrong form; the message names ``source``.
+    """
+    return msgspec.convert({name: _checked(name, value, source) for name, value in values.items()}, Settings)
+
+
 def _sources(
     folder: Path, environment: Mapping[str, str], arguments: Mapping[str, Any]
 ) -> list[tuple[str, dict[str, Any]]]:

@@ -11,6 +11,9 @@ from kapelle.config.settings import Settings
 from kapelle.core.placement import Demand, place
 from kapelle.declare.apps import AppSpec
 from kapelle.declare.services import ServiceSpec
+from kapelle.errors import DeclarationError
+
+_GATEWAY = "gateway"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,10 @@ def make_plan(target: str, app: AppSpec, settings: Settings, artifacts: Path) ->
 
     Raises:
         ArtifactError: an artifact that the app or a service needs is not there.
+        DeclarationError: a service has the name of the gateways.
     """
+    if _GATEWAY in app.services:
+        raise DeclarationError(f"a service cannot be called {_GATEWAY!r}: its processes would have the gateways' names")
     folder = ArtifactFolder(artifacts)
     counts: dict[str, int] = {}
     demands: list[Demand] = []
@@ -84,7 +90,7 @@ def make_plan(target: str, app: AppSpec, settings: Settings, artifacts: Path) ->
         folder.path(app.artifact)
     places = place(demands, cores(), shard_processes_per_copy=settings.shard_processes or None)
     replicas = tuple(ReplicaPlan(one.name, app.services[one.service], one.shards) for one in places)
-    gateways = tuple(f"gateway-{number}" for number in range(settings.gateways))
+    gateways = tuple(f"{_GATEWAY}-{number}" for number in range(settings.gateways))
     return Plan(target, app, settings, artifacts, replicas, gateways, counts)
 
 

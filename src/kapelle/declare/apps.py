@@ -10,7 +10,7 @@ from typing import Any, Generic, Literal, TypeVar, get_args, get_origin, overloa
 
 from kapelle.clock import seconds
 from kapelle.declare.lifecycle import HookSpec, hooks_of
-from kapelle.declare.parameters import Signature, refuse_kind, signature_of
+from kapelle.declare.parameters import Signature, refuse_positional_only, signature_of
 from kapelle.declare.services import ServiceSpec, injected_names, resolved_annotations, service_spec
 from kapelle.errors import DeclarationError
 
@@ -202,7 +202,7 @@ def _endpoint_spec(
     if not streams and not inspect.iscoroutinefunction(function):
         raise DeclarationError(f"endpoint {function.__qualname__} must be `async def`: it awaits its services")
     signature = signature_of(function)
-    refuse_kind(function, inspect.Parameter.POSITIONAL_ONLY, "arguments of an endpoint are given by name")
+    refuse_positional_only(function)
     in_path = re.findall(r"\{(\w+)\}", path)
     unknown = sorted(set(in_path) - set(signature.names))
     if unknown:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
 
 from kapelle.declare.apps import AppSpec, app_spec
 from kapelle.errors import DeclarationError
+
+_DECORATOR = re.compile(rb"^@(kapelle\.)?app\b", re.MULTILINE)
+_LOOKED_AT = 500
+_SHOWN = 3
 
 
 class Target:
@@ -21,10 +26,14 @@ class Target:
         if path.is_dir():
             path = next((path / name for name in ("app.py", "__init__.py") if (path / name).is_file()), path)
             if path.is_dir():
-                raise DeclarationError(f"{text}: the folder has no app.py; name the file that declares the app")
+                raise DeclarationError(
+                    f"{text}: the folder has no app.py; name the file that declares the app{_that_exist(path)}"
+                )
         if path.suffix == ".py":
             if not path.is_file():
-                raise DeclarationError(f"{text}: no such file")
+                raise DeclarationError(
+                    f"{text}: no such file in {Path.cwd()}; name the one that declares the app{_that_exist(Path())}"
+                )
             self._file: Path | None = path.resolve()
             self.root, self.module = _importable(self._file)
         else:
@@ -45,12 +54,25 @@ class Target:
         }
         if self.class_name:
             if self.class_name not in apps:
-                raise DeclarationError(f"{self.text}: no app {self.class_name!r}; there is {', '.join(apps) or 'none'}")
+                raise DeclarationError(f"{self.text}: {self._why_not(module, list(apps))}")
             return apps[self.class_name]
         if len(apps) != 1:
             found = f"several: {', '.join(apps)}; name one, as in '{self.text}:{next(iter(apps))}'" if apps else "none"
-            raise DeclarationError(f"{self.text}: expected one class with @kapelle.app, found {found}")
+            hint = "" if apps else f"; {_elsewhere(module) or 'decorate the class whose endpoints shall be served'}"
+            raise DeclarationError(f"{self.text}: expected one class with @kapelle.app, found {found}{hint}")
         return next(iter(apps.values()))
+
+    def _why_not(self, module: ModuleType, apps: list[str]) -> str:
+        """Why the class that was named is no app of ``module``, and what to do."""
+        name = self.class_name
+        place = self.text.partition(":")[0]
+        there_is = f"the apps there are {', '.join(apps)}: write '{place}:{apps[0]}'" if apps else "it declares no app"
+        value = getattr(module, name, None)
+        if value is None:
+            return f"{module.__file__} has no {name!r}; {_elsewhere(module) or there_is}"
+        if app_spec(value) is not None:
+            return f"{module.__file__} only imports {name!r}; write '{value.__module__}:{value.__name__}'"
+        return f"{name!r} is not decorated with @kapelle.app; {there_is}"
 
     @property
     def name(self) -> str:
@@ -75,7 +97,10 @@ class Target:
             module = importlib.import_module(self.module)
         except ModuleNotFoundError as error:
             if error.name is not None and (self.module + ".").startswith(error.name + "."):
-                raise DeclarationError(f"{self.text}: there is no module {error.name!r} below {root}") from None
+                raise DeclarationError(
+                    f"{self.text}: there is no module {error.name!r}, in {root} or among what is installed, and no such "
+                    f"file or folder; name the file that declares the app, or its module{_that_exist(self.root)}"
+                ) from None
             raise
         if self._file is not None and module.__file__ is not None and not self._file.samefile(module.__file__):
             raise DeclarationError(
@@ -83,6 +108,20 @@ class Target:
                 "give the file another name, or its folder an __init__.py"
             )
         return module
+
+
+def _that_exist(folder: Path) -> str:
+    """``", as in 'app.py' or 'apps/search/app.py'"``: files in and near ``folder`` that seem to declare an app."""
+    near = sorted(path for pattern in ("*.py", "*/*.py", "*/*/*.py") for path in folder.glob(pattern))
+    apps = [path for path in near[:_LOOKED_AT] if _DECORATOR.search(path.read_bytes())]
+    shown = [str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path) for path in apps[:_SHOWN]]
+    return f", as in {' or '.join(map(repr, shown))}" if shown else ""
+
+
+def _elsewhere(module: ModuleType) -> str:
+    """Where the apps are declared that ``module`` only imports; empty when it imports none."""
+    found = [value for value in vars(module).values() if app_spec(value) and value.__module__ != module.__name__]
+    return f"it only imports {found[0].__name__}: write '{found[0].__module__}:{found[0].__name__}'" if found else ""
 
 
 def _importable(path: Path) -> tuple[Path, str]:

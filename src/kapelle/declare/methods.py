@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine
-from dataclasses import dataclass
-from functools import partial
-from typing import Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, cast, get_args, get_origin, overload
+from dataclasses import dataclass, replace
+from functools import partial, reduce
+from operator import or_
+from types import UnionType
+from typing import Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, Union, cast, get_args, get_origin, overload
 
 import numpy as np
 
 from kapelle.clock import seconds
-from kapelle.declare.parameters import Parameter, Signature, check_type, refuse_kind, signature_of
+from kapelle.declare.parameters import Parameter, Signature, by_position, check_type, signature_of
 from kapelle.errors import ContractError, DeclarationError, RowErrors
 from kapelle.types.arrays import is_array_type
 
@@ -55,7 +57,7 @@ Kind = Literal["unary", "batched", "stream"]
 
 @dataclass(frozen=True, slots=True)
 class MethodSpec:
-    """A method as data. ``function`` is the user's own, undecorated."""
+    """A method as data. ``function`` is the user's own, undecorated; it takes the arguments in their order."""
 
     name: str
     kind: Kind
@@ -96,11 +98,13 @@ class BaseMethod:
     def _read_spec(self) -> MethodSpec:
         function = self.function
         signature = signature_of(function)
-        refuse_kind(function, inspect.Parameter.KEYWORD_ONLY, "arguments of a method travel in their order")
         kind = _kind(function, self.batch is not None)
         if kind == "batched":
             _check_batched(function, signature)
         returns = signature.returns
+        if kind == "batched":
+            returns = _row_results(function, returns)
+            signature = replace(signature, returns=returns)
         if get_origin(returns) in _STREAMS:
             if kind != "stream":
                 raise DeclarationError(
@@ -110,7 +114,8 @@ class BaseMethod:
             returns = get_args(returns)[0]
         check_type(f"{function.__qualname__}: its result", returns)
         is_async = inspect.iscoroutinefunction(function) or kind == "stream"
-        return MethodSpec(function.__name__, kind, function, signature, is_async, self.policy, self.batch)
+        ordered = by_position(function, signature)
+        return MethodSpec(function.__name__, kind, ordered, signature, is_async, self.policy, self.batch)
 
 
 class Method(BaseMethod, Generic[S, P, R]):
@@ -254,6 +259,21 @@ class BatchedDecorator:
         self._policy = policy
         self._batch = batch
 
+    # Exceptions in the places of rows that failed: their callers see them raised, so R is the type of the others.
+    @overload
+    def __call__(
+        self, function: Callable[[S, list[T]], Awaitable[list[R | Exception]]], /
+    ) -> Batched[S, T, R, list[R]]: ...
+    @overload
+    def __call__(
+        self, function: Callable[[S, np.ndarray[Any, Any]], Awaitable[list[R | Exception]]], /
+    ) -> Batched[S, np.ndarray[Any, Any], R, list[R]]: ...
+    @overload
+    def __call__(self, function: Callable[[S, list[T]], list[R | Exception]], /) -> Batched[S, T, R, list[R]]: ...
+    @overload
+    def __call__(
+        self, function: Callable[[S, np.ndarray[Any, Any]], list[R | Exception]], /
+    ) -> Batched[S, np.ndarray[Any, Any], R, list[R]]: ...
     @overload
     def __call__(self, function: Callable[[S, list[T]], Awaitable[list[R]]], /) -> Batched[S, T, R, list[R]]: ...
     @overload
@@ -298,8 +318,8 @@ def batched(
     """Make a method that takes a list of rows callable with one row; concurrent calls are run as one batch.
 
     The function takes one parameter (``list[T]``, or an array whose first axis is the batch) and returns one result per
-    row, in order: a list, or an array. To say that single rows are bad, put exceptions in their places of the list or
-    raise ``kapelle.RowErrors``; any other exception has the rows tried again one by one.
+    row, in order: a list, or an array. To say that single rows are bad, return ``list[R | Exception]`` with exceptions
+    in their places, or raise ``kapelle.RowErrors``; any other exception has the rows tried again one by one.
 
     Args:
         max_size: rows in one batch at most.
@@ -318,6 +338,22 @@ def _policy(timeout: str | float | None, idempotent: bool, hedge: str | float | 
     return CallPolicy(
         None if timeout is None else seconds(timeout), idempotent, None if hedge is None else seconds(hedge)
     )
+
+
+def _row_results(function: Callable[..., Any], returns: Any) -> Any:
+    """What a batched method returns when no row fails: ``list[R]`` of ``list[R | Exception]``."""
+    row = get_args(returns)[0] if get_origin(returns) is list else None
+    members = get_args(row) if get_origin(row) in (Union, UnionType) else (row,)
+    failures = [one for one in members if inspect.isclass(one) and issubclass(one, BaseException)]
+    if not failures:
+        return returns
+    results = [one for one in members if one not in failures]
+    if failures != [Exception] or not results:
+        raise DeclarationError(
+            f"{function.__qualname__} returns {returns!r}; rows that fail are exceptions of any class in the list, so "
+            "expected list[R | Exception], R being what the other rows give; or list[R], and raise RowErrors"
+        )
+    return list[reduce(or_, results)]  # type: ignore[misc]  # known at run time only
 
 
 _STREAMS = (AsyncIterator, AsyncIterable, AsyncGenerator)
@@ -340,6 +376,8 @@ def _check_batched(function: Callable[..., Any], signature: Signature) -> None:
             f"{name} has parameters ({', '.join(signature.names)}); a batched method takes exactly one, the rows"
         )
     parameter: Parameter = signature.parameters[0]
+    if parameter.keyword_only:
+        raise DeclarationError(f"{name}: {parameter.name!r} is keyword-only; rows come by position, so declare no `*`")
     is_list = get_origin(parameter.annotation) is list
     if not is_list and not is_array_type(parameter.annotation):
         raise DeclarationError(

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from functools import partial
+from functools import partial, wraps
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -42,6 +42,7 @@ class Parameter:
     annotation: Any
     default: Any = inspect.Parameter.empty
     from_query: bool = False
+    keyword_only: bool = False
 
     @property
     def required(self) -> bool:
@@ -81,18 +82,32 @@ def signature_of(function: Callable[..., Any]) -> Signature:
     return Signature(parameters, hints.get("return", Any))
 
 
-def refuse_kind(function: Callable[..., Any], kind: Any, why: str) -> None:
-    """Refuse parameters that can be given only by position, or only by name.
+def refuse_positional_only(function: Callable[..., Any]) -> None:
+    """Refuse parameters that cannot be given by name.
 
     Raises:
-        DeclarationError: ``function`` has one of this kind.
+        DeclarationError: ``function`` has one.
     """
     for parameter in list(inspect.signature(function).parameters.values())[1:]:
-        if parameter.kind is kind:
+        if parameter.kind is parameter.POSITIONAL_ONLY:
             raise DeclarationError(
-                f"{function.__qualname__}: parameter {parameter.name!r} is {kind.description}; {why}, "
-                "so declare it without `*` or `/`"
+                f"{function.__qualname__}: parameter {parameter.name!r} is positional-only; arguments of an endpoint "
+                "are given by name, so declare it without `/`"
             )
+
+
+def by_position(function: Callable[..., Any], signature: Signature) -> Callable[..., Any]:
+    """``function``, with its keyword-only parameters given by position as well: arguments travel in their order."""
+    by_name = [one.name for one in signature.parameters if one.keyword_only]
+    if not by_name:
+        return function
+    border = 1 + len(signature.parameters) - len(by_name)
+
+    @wraps(function)
+    def ordered(*args: Any, **kwargs: Any) -> Any:
+        return function(*args[:border], **dict(zip(by_name, args[border:], strict=False)), **kwargs)
+
+    return ordered
 
 
 def _parameter(function: str, parameter: inspect.Parameter, hints: dict[str, Any]) -> Parameter:
@@ -111,7 +126,9 @@ def _parameter(function: str, parameter: inspect.Parameter, hints: dict[str, Any
             from_query = True
             annotation = Annotated[plain, *others] if others else plain
     check_type(f"{function}: parameter {parameter.name!r}", annotation)
-    return Parameter(parameter.name, annotation, parameter.default, from_query)
+    return Parameter(
+        parameter.name, annotation, parameter.default, from_query, parameter.kind is parameter.KEYWORD_ONLY
+    )
 
 
 def check_type(place: str, annotation: Any) -> None:

@@ -101,6 +101,11 @@ class Assembly:
         await edition.close()
         self.fleet.forget(release)
 
+    async def drain(self) -> None:
+        """Answer what runs, for as long as the settings allow."""
+        if self._gateway is not None:
+            await self._gateway.drain(self.settings.drain_timeout)
+
     async def close(self) -> None:
         """Run the shut-down hooks of what was started, and end all links."""
         for application in self._mounted.values():

@@ -13,13 +13,12 @@ from kapelle.gateway.inputs import Inputs
 from kapelle.gateway.request import Request
 from kapelle.gateway.routes import InPath
 from kapelle.observe.metrics import LATENCY_BUCKETS, Counter, Registry
-from kapelle.types.hooks import to_plain
+from kapelle.types.strict_json import encode_json
 
 JSON = b"application/json"
 TEXT = b"text/plain; charset=utf-8"
 BINARY = b"application/octet-stream"
 
-_encode_json = msgspec.json.Encoder(enc_hook=to_plain).encode
 _astuple = msgspec.structs.astuple
 
 
@@ -79,11 +78,11 @@ def encode(value: Any) -> tuple[bytes, bytes]:
     """An answer as (content type, body): bytes and text as they are, all else as JSON.
 
     Raises:
-        ContractError: NaN or infinity in an array.
+        ContractError: NaN or infinity, which JSON does not have.
         TypeError, NotImplementedError: a type that JSON cannot carry.
     """
     if isinstance(value, bytes | bytearray):
         return BINARY, bytes(value)
     if isinstance(value, str):
         return TEXT, value.encode()
-    return JSON, _encode_json(value)
+    return JSON, encode_json(value)

@@ -7,6 +7,8 @@ limit, and beyond that in the socket.
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import termios
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol, cast
@@ -310,7 +312,9 @@ class HttpConnection(asyncio.Protocol):
 
     def time_out(self) -> None:
         """Its time is over (``overdue``)."""
-        if self.current is not None or self._room is not None or self._parted_until:
+        if self._front.now < self._parted_until and _is_under_way(self._transport):
+            self.overdue = min(self._front.now + _LINGER, self._parted_until)
+        elif self.current is not None or self._room is not None or self._parted_until:
             self.abort()
         elif self._receiver.phase == _IDLE:
             self._part()
@@ -346,6 +350,18 @@ class HttpConnection(asyncio.Protocol):
         elif self._refusal is None:
             # TLS cannot end one side alone; what a refused client still sends is read and thrown away.
             transport.close()
+
+
+def _is_under_way(transport: asyncio.Transport | None) -> bool:
+    """Whether a client that speaks TLS has still to receive what was written; the size of the buffer does not tell,
+    because it leaves out what is encrypted already.
+    """
+    sock = None if transport is None or transport.can_write_eof() else transport.get_extra_info("socket")
+    try:
+        return sock is not None and any(fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)))
+    except OSError:
+        # Not every system tells: better too patient than an answer cut short.
+        return True
 
 
 def _nothing(_: str) -> None:

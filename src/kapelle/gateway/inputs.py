@@ -20,7 +20,7 @@ from kapelle.gateway.multipart import read_multipart
 from kapelle.gateway.problems import HttpError
 from kapelle.gateway.request import Request
 from kapelle.gateway.routes import InPath
-from kapelle.types.hooks import from_plain, is_pydantic
+from kapelle.types.hooks import from_plain, from_text, is_pydantic
 from kapelle.wire.payload import split_path
 
 Arguments = dict[str, Any]
@@ -56,10 +56,11 @@ class Inputs:
             _check_text_parameter(spec, parameter)
         self._form_decoders = {one.name: _decoder(one.annotation) for one in self.body if self._is_json_part(one)}
         self._readers = self._make_readers(spec)
-        # The common case, one JSON object, is decoded straight into the arguments.
+        # The common case, one JSON object, is decoded straight into the arguments, which are given in their order.
         self.decode_json: Callable[[bytes], Any] | None = None
         self.whole_body_is_argument = self.kind == "model"
-        if self.kind == "json" and not self.path and not self.query:
+        by_name = any(one.keyword_only for one in self.body)
+        if self.kind == "json" and not self.path and not self.query and not by_name:
             self.decode_json = self._json_decoder(spec)
 
     def read(self, request: Request, in_path: InPath) -> Arguments:
@@ -249,11 +250,11 @@ def _convert_text(parameter: Parameter, text: str, place: str) -> Any:
 
 def _convert(parameter: Parameter, given: Any, place: str) -> Any:
     try:
-        value = msgspec.convert(given, parameter.annotation, strict=False, dec_hook=from_plain)
+        value = msgspec.convert(given, parameter.annotation, strict=False, dec_hook=from_text)
     except msgspec.ValidationError as error:
         detail, path = split_path(str(error))
         raise InvalidInput(detail, path=f"{place}.{parameter.name}{path.removeprefix('$')}") from None
     for number in value if isinstance(value, list) else [value]:
-        if isinstance(number, float) and not math.isfinite(number):
+        if isinstance(number, float | np.floating) and not math.isfinite(number):
             raise InvalidInput(f"expected a finite number, got {number}", path=f"{place}.{parameter.name}")
     return value

@@ -19,11 +19,10 @@ import uvloop
 
 from kapelle.artifacts.folder import ArtifactFolder
 from kapelle.config.orders import GatewayOrders, decode_gateway
-from kapelle.config.settings import Settings
 from kapelle.declare.apps import AppSpec
 from kapelle.declare.loading import Target
-from kapelle.errors import ConfigError
 from kapelle.gateway.assembly import Assembly
+from kapelle.gateway.entrance import let_in, tls_context
 from kapelle.gateway.fleet import Fleet
 from kapelle.gateway.scrape import Collector
 from kapelle.observe.logs import capture_prints, configure
@@ -136,7 +135,7 @@ async def serve(spec: AppSpec, orders: GatewayOrders) -> int:
         log.exception(_FAILED)
         await supervised.fail(error)
         return 1
-    server = await asyncio.get_running_loop().create_server(assembly.gateway.connection, sock=door, ssl=context)
+    server = await let_in(door, assembly.gateway.connection, settings, context)
     state.opened()
     settle()
     timeout = await asked
@@ -155,23 +154,9 @@ async def serve(spec: AppSpec, orders: GatewayOrders) -> int:
 
 async def _start(assembly: Assembly, state: State, orders: GatewayOrders) -> ssl.SSLContext | None:
     """All that comes before clients are let in; those that came wait in the door's queue."""
-    context = tls(orders.settings)
+    context = tls_context(orders.settings)
     await assembly.start(orders.release, ArtifactFolder(Path(orders.artifacts)))
     await state.acquainted()
-    return context
-
-
-def tls(settings: Settings) -> ssl.SSLContext | None:
-    """The TLS context, where a certificate is set."""
-    if not settings.tls_certificate:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["http/1.1"])
-    try:
-        context.load_cert_chain(settings.tls_certificate, settings.tls_key)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(f"the certificate {settings.tls_certificate} or its key cannot be read: {error}") from None
     return context
 
 

@@ -7,8 +7,8 @@ around it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, MutableMapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -16,7 +16,6 @@ import structlog
 
 from kapelle.gateway import heads
 from kapelle.gateway.asgi import Message, Receive, Send
-from kapelle.gateway.assembly import Assembly
 from kapelle.gateway.front import Gateway
 from kapelle.gateway.problems import HttpError
 from kapelle.gateway.request import Header, Request
@@ -25,37 +24,41 @@ log = structlog.get_logger()
 
 
 class Mounted:
-    """An ASGI application that answers as the gateway of an app does. ``start`` makes the assembly, started.
+    """An ASGI application that answers as the gateway of an app does, while ``system`` runs and gives it one.
 
-    It starts and stops with the server's lifespan events. A framework that mounts it may not pass those on; then its
-    own lifespan enters ``running``:
-
-        mounted = Mounted(start)
-        site = Starlette(routes=[Mount("/models", mounted)], lifespan=lambda _: mounted.running())
+    Behind a server of its own it starts and stops with the server's lifespan events. Starlette, FastAPI and others do
+    not pass those on to what they mount: then their own lifespan is ``lifespan``, or enters ``running()``.
     """
 
-    def __init__(self, start: Callable[[], Awaitable[Assembly]]) -> None:
-        self._start = start
-        self._assembly: Assembly | None = None
+    def __init__(self, system: Callable[[], AbstractAsyncContextManager[Gateway]]) -> None:
+        self._system = system
+        self._gateway: Gateway | None = None
+
+    def lifespan(self, host: object) -> AbstractAsyncContextManager[None]:
+        """``running()``, as the ``lifespan=`` of the application that mounts this one."""
+        return self.running()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Started at the beginning, drained and closed at the end."""
-        assembly = self._assembly = await self._start()
+        """Started at the beginning, drained and closed at the end of an ``async with``."""
+        if self._gateway is not None:
+            raise RuntimeError("the app runs already: it needs one lifespan, its own or that of its host")
         try:
-            yield
+            async with self._system() as self._gateway:
+                yield
         finally:
-            await assembly.gateway.drain(assembly.settings.drain_timeout)
-            self._assembly = None
-            await assembly.close()
+            self._gateway = None
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
         elif scope["type"] == "http":
-            if self._assembly is None:
-                raise RuntimeError("the app was not started: let the server send lifespan events, or enter running()")
-            await _answer(self._assembly.gateway, scope, receive, send)
+            if self._gateway is None:
+                raise RuntimeError(
+                    "the app was not started: give its .lifespan to the application that mounts it (lifespan=...), or "
+                    "enter .running() in that one's own lifespan"
+                )
+            await _answer(self._gateway, scope, receive, send)
         else:
             # There are no WebSockets here; closing before accepting is how ASGI says no.
             await send({"type": f"{scope['type']}.close"})
@@ -105,7 +108,8 @@ def _request(scope: MutableMapping[str, Any], channel: _Channel) -> Request:
 
 def _path_below(root: str, raw: bytes) -> bytes:
     """The part of a percent-encoded path that is ours; servers differ in whether it begins with the root."""
-    if not root or not unquote(raw.decode("latin-1")).startswith(root):
+    root = root.rstrip("/")
+    if not root or not f"{unquote(raw.decode('latin-1'))}/".startswith(f"{root}/"):
         return raw
     return b"/" + b"/".join(raw.split(b"/")[root.count("/") + 1 :])
 

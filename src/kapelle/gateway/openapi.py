@@ -12,7 +12,6 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
-from kapelle import __version__
 from kapelle.declare.apps import AppSpec, EndpointSpec
 from kapelle.declare.parameters import Parameter
 from kapelle.errors import ContractError
@@ -20,7 +19,9 @@ from kapelle.gateway.docstrings import Docstring, parse
 from kapelle.gateway.examples import example_of
 from kapelle.gateway.inputs import Inputs, is_text, is_upload, unwrapped
 from kapelle.gateway.schemas import Schema, Schemas
-from kapelle.types.hooks import from_plain, to_plain
+from kapelle.types.hooks import from_plain
+from kapelle.types.strict_json import encode_json
+from kapelle.version import VERSION
 
 # The first two say so in OpenAPI 3.1's own words, `format` is how older tools know it.
 _BINARY: Schema = {"type": "string", "contentMediaType": "application/octet-stream", "format": "binary"}
@@ -76,7 +77,7 @@ _REQUEST_ID = {"X-Request-Id": {"$ref": "#/components/headers/RequestId"}}
 _RETRY_AFTER = {"Retry-After": {"$ref": "#/components/headers/RetryAfter"}}
 
 
-def describe(spec: AppSpec, version: str = __version__) -> bytes:
+def describe(spec: AppSpec, version: str = VERSION) -> bytes:
     """The document as JSON."""
     about = parse(spec.cls.__doc__ or "")
     schemas = Schemas()
@@ -105,7 +106,13 @@ def describe(spec: AppSpec, version: str = __version__) -> bytes:
             "headers": _HEADERS,
         },
     }
-    return msgspec.json.encode(document, enc_hook=to_plain)
+    return encode_json(document)
+
+
+def description_below(description: bytes, root: str) -> bytes:
+    """The document for clients that reach the app below the path ``root`` of a host."""
+    document = msgspec.json.decode(description)
+    return msgspec.json.encode({"openapi": document.pop("openapi"), "servers": [{"url": root}], **document})
 
 
 class _Operation:
@@ -288,10 +295,9 @@ def _default(parameter: Parameter) -> Schema:
     if parameter.required:
         return {}
     try:
-        value = msgspec.json.decode(msgspec.json.encode(parameter.default, enc_hook=to_plain))
+        return {"default": msgspec.json.decode(encode_json(parameter.default))}
     except (TypeError, NotImplementedError, ContractError):
         return {}
-    return {"default": value} if value is not None or parameter.default is None else {}
 
 
 def _plain(annotation: Any) -> Any:

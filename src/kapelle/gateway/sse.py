@@ -6,16 +6,12 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
-import msgspec
-
 from kapelle.gateway.problems import problem
 from kapelle.gateway.request import Request
-from kapelle.types.hooks import to_plain
+from kapelle.types.strict_json import encode_json
 
 EVENT_STREAM = b"text/event-stream"
 _HEADERS = ((b"cache-control", b"no-store"), (b"x-accel-buffering", b"no"))
-
-_encode = msgspec.json.Encoder(enc_hook=to_plain).encode
 
 
 async def send_events(request: Request, items: AsyncGenerator[Any, None]) -> None:
@@ -31,7 +27,7 @@ async def send_events(request: Request, items: AsyncGenerator[Any, None]) -> Non
         item = await anext(items, _END)
         connection.begin_stream(request, 200, EVENT_STREAM, _HEADERS)
         while item is not _END:
-            await connection.stream(request, b"data: %b\n\n" % _encode(item))
+            await connection.stream(request, b"data: %b\n\n" % encode_json(item))
             item = await anext(items, _END)
 
 

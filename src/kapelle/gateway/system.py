@@ -13,7 +13,7 @@ from starlette.routing import Mount, Route
 
 from kapelle.declare.apps import AppSpec
 from kapelle.gateway.fleet import Fleet
-from kapelle.gateway.openapi import describe
+from kapelle.gateway.openapi import describe, description_below
 from kapelle.gateway.page import CONTENT_SECURITY_POLICY, Asset, assets, page
 from kapelle.gateway.problems import PROBLEM_TYPE, HttpError, problem
 from kapelle.observe.metrics import Family, render
@@ -54,8 +54,10 @@ def system_application(
     async def metrics(_: StarletteRequest) -> Response:
         return Response(render(await collect()), media_type=METRICS_TYPE, headers=_FRESH)
 
-    async def openapi(_: StarletteRequest) -> Response:
-        return Response(description, media_type="application/json", headers=_SAFE)
+    async def openapi(request: StarletteRequest) -> Response:
+        root = request.scope.get("root_path", "")
+        found = description_below(description, root) if root else description
+        return Response(found, media_type="application/json", headers=_SAFE)
 
     async def docs(_: StarletteRequest) -> Response:
         return HTMLResponse(html, headers=_SAFE)

@@ -1,61 +1,32 @@
-"""A system in one process: real gateway, real workers and real encoding, over connections in memory."""
+"""A system in one process, in the hands of a test: reached over HTTP, its replicas lost and brought back."""
 
 from __future__ import annotations
 
 import asyncio
-import itertools
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import httpx
-import structlog
 
-from kapelle.artifacts.folder import ArtifactFolder
-from kapelle.artifacts.instances import build
-from kapelle.config.orders import LOCAL
 from kapelle.config.settings import Settings
-from kapelle.control.plan import Plan, ReplicaPlan, make_plan
 from kapelle.declare.apps import AppSpec
-from kapelle.errors import StartError
-from kapelle.gateway.assembly import Assembly
-from kapelle.gateway.fleet import Fleet
-from kapelle.observe.metrics import Family, Registry, merge
+from kapelle.inprocess.system import System
 from kapelle.testing.faults import Faults
 from kapelle.transport.connection import Connection
-from kapelle.transport.memory import MemoryNetwork
-from kapelle.wire.messages import Member, Members
 from kapelle.worker.server import Worker
 
-log = structlog.get_logger()
 
-
-class MemorySystem:
+class MemorySystem(System):
     """A running system. ``app`` is the app's instance, its handles live; ``client`` talks HTTP to it.
 
     Replicas are called as in a real system: ``Encoder-0``, ``Encoder-1``.
     """
 
     def __init__(self, spec: AppSpec, settings: Settings, artifacts: Path) -> None:
-        self.spec = spec
-        self.settings = settings
+        super().__init__(spec, settings, artifacts)
         self.faults = Faults(self._names)
         self.url = ""
-        self._plan: Plan = make_plan("", spec, settings, artifacts)
-        self._artifacts = ArtifactFolder(artifacts)
-        self._network = MemoryNetwork()
-        self._workers: dict[str, Worker] = {}
-        self._registries: list[Registry] = []
-        self._versions = itertools.count(1)
         self._server: asyncio.Server | None = None
-        self._assembly: Assembly | None = None
         self._client: httpx.AsyncClient | None = None
-        self._changed = asyncio.Event()
-
-    @property
-    def app(self) -> Any:
-        """The app's instance in the gateway."""
-        return self._started.app
 
     @property
     def client(self) -> httpx.AsyncClient:
@@ -64,35 +35,15 @@ class MemorySystem:
             self._client = httpx.AsyncClient(base_url=self.url, timeout=30.0, trust_env=False)
         return self._client
 
-    @property
-    def replicas(self) -> list[str]:
-        """The names of the replicas that run."""
-        return [name for name in self._names() if name in self._workers]
-
     async def start(self) -> None:
         """Start everything; returns when all of it is ready.
 
         Raises:
             StartError: user code ends the process instead of starting.
         """
-        registry = Registry(gateway="gateway-0")
-        self._registries.append(registry)
-        fleet = Fleet(self.spec, "gateway-0", self._connect, registry)
-        fleet.on_change = self._changed.set
-        self._assembly = Assembly(self.spec, fleet, self.settings, registry, self._collect)
-        # All are waited for, so that nothing still starts when one has failed.
-        started = await asyncio.gather(
-            *(self._start_worker(plan) for plan in self._plan.replicas), return_exceptions=True
-        )
-        for failure in started:
-            if failure is not None:
-                raise failure
-        await self._assembly.start(LOCAL, self._artifacts)
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(self._assembly.gateway.connection, "127.0.0.1", 0)
+        await super().start()
+        self._server = await asyncio.get_running_loop().create_server(self.gateway.connection, "127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
-        self._announce()
-        await self.ready()
 
     async def stop(self) -> None:
         """Drain and end everything that was started."""
@@ -100,22 +51,11 @@ class MemorySystem:
             await self._client.aclose()
         if self._server is not None:
             self._server.close()
-            await self._started.gateway.drain(self.settings.drain_timeout)
-        if self._assembly is not None:
-            await self._assembly.close()
-        for worker in self._workers.values():
-            await worker.drain(self.settings.drain_timeout)
-            await worker.close()
-
-    async def ready(self) -> None:
-        """Return when every replica that runs may be called from the gateway."""
-        fleet = self._started.fleet
-        while not (fleet.ready and fleet.acquainted):
-            self._changed.clear()
-            await self._changed.wait()
+        await super().stop()
 
     async def kill(self, replica: str) -> None:
         """End a replica without warning: its connections break and nobody listens any more."""
+        self._running(replica)
         self._take(replica).abort()
 
     async def drain(self, replica: str) -> None:
@@ -135,42 +75,6 @@ class MemorySystem:
         await self._start_worker(plan)
         self._announce()
 
-    def _names(self) -> list[str]:
-        return [plan.name for plan in self._plan.replicas]
-
-    @property
-    def _started(self) -> Assembly:
-        assert self._assembly is not None, "the system was not started"
-        return self._assembly
-
-    async def _start_worker(self, plan: ReplicaPlan) -> None:
-        registry = Registry(service=plan.service.name, replica=plan.name)
-        self._registries.append(registry)
-        worker = Worker(plan.service, plan.name, registry)
-        worker.on_exit = partial(self._exited, plan.name)
-        try:
-            worker.serve(LOCAL, await build(plan.service, plan.shards, self._artifacts, worker.runner.in_thread))
-        except BaseException as error:
-            worker.abort()
-            if isinstance(error, SystemExit):
-                raise StartError(f"{plan.name} wanted to exit with {error.code!r} while it started") from error
-            raise
-        self._workers[plan.name] = worker
-        self._network.listen(plan.name, worker.accept)
-
-    def _exited(self, replica: str, error: BaseException) -> None:
-        """User code ended the process: here, that is the end of the replica."""
-        log.warning("a replica has exited", replica=replica, reason=repr(error))
-        if replica in self._workers:
-            self._take(replica).abort()
-
-    def _take(self, replica: str) -> Worker:
-        worker = self._running(replica)
-        del self._workers[replica]
-        self._network.forget(replica)
-        self._announce()
-        return worker
-
     def _running(self, replica: str) -> Worker:
         worker = self._workers.get(replica)
         if worker is None:
@@ -178,16 +82,4 @@ class MemorySystem:
         return worker
 
     async def _connect(self, address: str) -> Connection:
-        return self.faults.wrap(address, await self._network.connect(address))
-
-    async def _collect(self) -> list[Family]:
-        return merge([registry.collect() for registry in self._registries])
-
-    def _announce(self) -> None:
-        members = [
-            Member(
-                plan.name, "replica", plan.service.name, list(plan.shards), plan.name, "", plan.name in self._workers
-            )
-            for plan in self._plan.replicas
-        ]
-        self._started.fleet.update(Members(next(self._versions), members))
+        return self.faults.wrap(address, await super()._connect(address))

@@ -82,12 +82,13 @@ def annotated_dtype(annotation: Any) -> np.dtype[Any] | None:
     arguments = get_args(annotation)
     inner = get_args(arguments[1]) if len(arguments) > 1 else ()
     scalar = inner[0] if inner else None
-    if isinstance(scalar, type) and issubclass(scalar, np.generic) and scalar not in _ABSTRACT:
+    if isinstance(scalar, type) and issubclass(scalar, np.generic) and scalar not in ABSTRACT:
         return np.dtype(scalar)
     return None
 
 
-_ABSTRACT = {
+# Classes of kinds of numbers: no value is of one of these alone, and none has a size.
+ABSTRACT = {
     np.generic,
     np.number,
     np.integer,

@@ -5,13 +5,13 @@ pydantic is recognised by the shape of its classes, never imported: who does not
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
 import numpy as np
 
-from kapelle.errors import ContractError
-from kapelle.types.arrays import as_array, is_array_type
+from kapelle.types.arrays import ABSTRACT, as_array, is_array_type
 
 
 def is_pydantic(annotation: Any) -> bool:
@@ -42,19 +42,20 @@ def _strange(annotation: Any) -> Any:
 
 
 def _is_scalar(annotation: Any) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, np.generic)
+    """Whether ``annotation`` is a NumPy number or flag of a fixed size that Python's own numbers can hold."""
+    if not isinstance(annotation, type) or not issubclass(annotation, np.generic) or annotation in ABSTRACT:
+        return False
+    dtype = np.dtype(annotation)
+    return dtype.kind in "biuf" and dtype.itemsize <= 8
 
 
 def to_plain(value: Any) -> Any:
     """msgspec's ``enc_hook`` for JSON.
 
     Raises:
-        ContractError: for NaN and infinity in an array or a NumPy scalar, which JSON cannot carry.
         NotImplementedError: for a type nobody knows (msgspec's protocol for "not mine").
     """
     if isinstance(value, np.ndarray | np.generic):
-        if value.dtype.kind in "fc" and not np.isfinite(value).all():
-            raise ContractError("the result holds NaN or infinity, which JSON cannot carry")
         return value.tolist()
     if is_pydantic(type(value)):
         return value.model_dump(mode="json")
@@ -72,10 +73,51 @@ def from_plain(annotation: Any, value: Any) -> Any:
     raise NotImplementedError(f"parameters of type {annotation!r} are not supported")
 
 
+def from_text(annotation: Any, value: Any) -> Any:
+    """``from_plain`` for what was written as text, as in a URL: ``"3"`` is a number where one is expected."""
+    if isinstance(value, str) and _is_scalar(annotation):
+        try:
+            value = msgspec.convert(value, _python_type(annotation), strict=False)
+        except msgspec.ValidationError:
+            raise ValueError(f"expected {_described(annotation)}, got {value!r}") from None
+    return from_plain(annotation, value)
+
+
 def _scalar(kind: type[np.generic], value: Any) -> Any:
-    if isinstance(value, list) or np.ndim(value):
-        raise ValueError(f"expected one {kind.__name__}, got {type(value).__name__}")
-    return as_array(np.ndarray[Any, np.dtype[kind]], value)[()]  # type: ignore[valid-type]  # known at run time only
+    if isinstance(value, np.ndarray) and not value.ndim:
+        value = value.item()
+    python = _python_type(kind)
+    # To Python, a flag is an integer; an integer is as good as the float of its value.
+    fits = type(value) is python or (python is float and type(value) is int)
+    if not fits:
+        raise ValueError(f"expected {_described(kind)}, got {type(value).__name__}")
+    if python is int and not _limits(kind)[0] <= value <= _limits(kind)[1]:
+        raise ValueError(f"expected {_described(kind)}, got {value}")
+    with np.errstate(over="ignore"):
+        number: Any = np.dtype(kind).type(value)
+    if python is float and math.isfinite(value) and not np.isfinite(number):
+        raise ValueError(f"expected {_described(kind)}, got {value:g}")
+    return number
+
+
+def _python_type(kind: type[np.generic]) -> type[bool | int | float]:
+    if issubclass(kind, np.bool_):
+        return bool
+    return int if issubclass(kind, np.integer) else float
+
+
+def _limits(kind: Any) -> tuple[int, int]:
+    whole = np.iinfo(kind)
+    return int(whole.min), int(whole.max)
+
+
+def _described(kind: type[np.generic]) -> str:
+    if issubclass(kind, np.bool_):
+        return "true or false"
+    if issubclass(kind, np.integer):
+        low, high = _limits(kind)
+        return f"a whole number from {low} to {high}"
+    return f"a number that {kind.__name__} can hold"
 
 
 def _validated(model: Any, value: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
+import ssl
 import struct
 from contextlib import suppress
 from dataclasses import dataclass
@@ -65,8 +66,8 @@ class Client:
         self._writer = writer
 
     @classmethod
-    async def open(cls, port: int) -> Client:
-        return cls(*await asyncio.open_connection("127.0.0.1", port))
+    async def open(cls, port: int, tls: ssl.SSLContext | None = None) -> Client:
+        return cls(*await asyncio.open_connection("127.0.0.1", port, ssl=tls))
 
     async def send(self, *data: bytes) -> None:
         """Send each piece in a segment of its own."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+from kapelle.gateway.entrance import let_in, tls_context
 
 from kapelle.config.settings import Settings
 from kapelle.declare.apps import app_spec
@@ -17,6 +19,7 @@ from kapelle.gateway.fleet import Fleet
 from kapelle.gateway.front import Gateway
 from kapelle.observe.metrics import Family, Registry
 from kapelle.transport.connection import Connection
+from kapelle.transport.door import open_door
 from tests.integration.http.client import Client
 from tests.unit.artifacts.anywhere import Anywhere
 
@@ -39,6 +42,7 @@ class Served:
     assembly: Assembly
     server: asyncio.Server
     port: int
+    trust: ssl.SSLContext | None = None
     clients: list[Client] = field(default_factory=list)
 
     @property
@@ -47,17 +51,24 @@ class Served:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.trust else 'http'}://127.0.0.1:{self.port}"
 
     async def connect(self) -> Client:
-        """A raw connection."""
-        client = await Client.open(self.port)
+        """A connection, over TLS where the gateway speaks it."""
+        return self.keep(await Client.open(self.port, self.trust))
+
+    async def connect_plain(self) -> Client:
+        """A raw connection, for clients that do not speak TLS or speak it badly."""
+        return self.keep(await Client.open(self.port))
+
+    def keep(self, client: Client) -> Client:
+        """Have a client closed at the end."""
         self.clients.append(client)
         return client
 
     def http(self) -> httpx.AsyncClient:
         """An ordinary HTTP client."""
-        return httpx.AsyncClient(base_url=self.url, timeout=PATIENCE, trust_env=False)
+        return httpx.AsyncClient(base_url=self.url, timeout=PATIENCE, trust_env=False, verify=self.trust or False)
 
     def count(self, name: str, **labels: str) -> float:
         """The sum of a metric's series with these labels."""
@@ -72,8 +83,8 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(app: type, **settings: Any) -> AsyncIterator[Served]:
-    """``app``, whose services must all be inline, on a free loopback port."""
+async def serving(app: type, trust: ssl.SSLContext | None = None, **settings: Any) -> AsyncIterator[Served]:
+    """``app``, whose services must all be inline, on a free loopback port; ``trust`` makes its clients speak TLS."""
     spec = app_spec(app)
     assert spec is not None
     registry = Registry()
@@ -86,8 +97,10 @@ async def serving(app: type, **settings: Any) -> AsyncIterator[Served]:
     )
     try:
         await assembly.start("r1", Anywhere())
-        server = await asyncio.get_running_loop().create_server(assembly.gateway.connection, "127.0.0.1", 0)
-        served = Served(assembly, server, server.sockets[0].getsockname()[1])
+        context = tls_context(assembly.settings)
+        door = open_door("127.0.0.1", 0)
+        server = await let_in(door, assembly.gateway.connection, assembly.settings, context)
+        served = Served(assembly, server, door.getsockname()[1], trust)
         try:
             yield served
             for client in served.clients:

@@ -71,6 +71,10 @@ class Failing:
     async def infinity(self) -> dict[str, Any]:
         return {"rows": [np.array([np.inf], np.float32)]}
 
+    @kapelle.get("/float")
+    async def plain_float(self) -> dict[str, float | None]:
+        return {"best": None, "score": float("nan")}
+
     @kapelle.get("/unknown")
     async def unknown(self) -> object:
         return object()
@@ -126,8 +130,9 @@ def logged() -> Iterator[list[Any]]:
         ("/raise/deadline", 504, "deadline-exceeded", "The deadline passed"),
         ("/raise/contract", 500, "contract", "3 rows for a batch of 2"),
         ("/service", 500, "internal", "the application failed"),
-        ("/nan", 500, "contract", "NaN or infinity"),
-        ("/infinity", 500, "contract", "NaN or infinity"),
+        ("/nan", 500, "contract", "NaN at $[1], which JSON cannot carry"),
+        ("/infinity", 500, "contract", "infinity at $.rows[0][0]"),
+        ("/float", 500, "contract", "NaN at $.score"),
         ("/unknown", 500, "internal", "the application failed"),
         ("/slow", 504, "deadline-exceeded", "no answer within 0.1 s"),
         ("/stubborn", 504, "deadline-exceeded", "no answer within 0.1 s"),
@@ -144,6 +149,8 @@ async def test_failures_are_problems(
     assert SECRET.encode() not in answer.body
     told = [entry for entry in logged if entry["request"] == "id-7"]
     assert len(told) == (1 if status >= 500 else 0)
+    if code == "contract":
+        assert detail in repr(told[0]["exc_info"])
     if code == "internal":
         assert SECRET in repr(told[0]["exc_info"]) or path == "/unknown"
     assert served.count("kapelle_requests_total", status=str(status)) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -14,20 +15,15 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 
 import kapelle
-from kapelle.config.settings import Settings
-from kapelle.declare.apps import app_spec
-from kapelle.gateway.assembly import Assembly
-from kapelle.gateway.fleet import Fleet
-from kapelle.gateway.mounted import Mounted
-from kapelle.observe.metrics import Family, Registry
-from kapelle.transport.connection import Connection
 from tests.integration.http.serving import PATIENCE
-from tests.unit.artifacts.anywhere import Anywhere
+
+made: list[Inner] = []
 
 
 @kapelle.app
 class Inner:
     def __init__(self) -> None:
+        made.append(self)
         self.entered = asyncio.Event()
         self.left = asyncio.Event()
 
@@ -72,44 +68,22 @@ class Inner:
             self.left.set()
 
 
-made: list[Assembly] = []
-
-
-async def start(**settings: Any) -> Assembly:
-    """What a user's code does to make the app for mounting."""
-    registry = Registry()
-    spec = app_spec(Inner)
-    assert spec is not None
-    fleet = Fleet(spec, "mounted", _no_replicas, registry)
-    given = Settings(**{"access_log": False, "max_body": 10_000, **settings})
-    assembly = Assembly(spec, fleet, given, registry, _collect)
-    await assembly.start("r1", Anywhere())
-    made.append(assembly)
-    return assembly
-
-
-async def _no_replicas(_: str) -> Connection:
-    raise OSError("this system has inline services only")
-
-
-async def _collect() -> list[Family]:
-    return []
-
-
 @asynccontextmanager
 async def site(**settings: Any) -> AsyncIterator[httpx.AsyncClient]:
     """A Starlette site with the app mounted below /models."""
-    mounted = Mounted(lambda: start(**settings))
+    mounted = kapelle.asgi(Inner, max_body=10_000, **settings)
     outer = Starlette(
         routes=[Route("/", lambda _: PlainTextResponse("outer")), Mount("/models", mounted)],
-        lifespan=lambda _: mounted.running(),
+        lifespan=mounted.lifespan,
     )
     async with outer.router.lifespan_context(outer):
         transport = httpx.ASGITransport(outer)
         async with httpx.AsyncClient(transport=transport, base_url="http://site", timeout=PATIENCE) as client:
             yield client
-        assert made[-1].gateway.in_flight == 0
-        assert made[-1].gateway.admitted == 0
+        gateway = mounted._gateway
+        assert gateway is not None
+        assert gateway.in_flight == 0
+        assert gateway.admitted == 0
 
 
 @pytest.fixture
@@ -164,7 +138,7 @@ async def test_large_bodies(http: httpx.AsyncClient, declared: bool) -> None:
 async def test_admission() -> None:
     async with site(max_requests=1) as http:
         holding = [asyncio.ensure_future(http.get("/models/hold")) for _ in range(8)]
-        await asyncio.wait_for(made[-1].app.entered.wait(), PATIENCE)
+        await asyncio.wait_for(made[-1].entered.wait(), PATIENCE)
         refused = {one.result().status_code for one in holding if one.done()}
         done, waiting = await asyncio.wait(holding, timeout=0.2)
         refused = {one.result().status_code for one in done}
@@ -173,7 +147,7 @@ async def test_admission() -> None:
         for one in waiting:
             one.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
-        await asyncio.wait_for(made[-1].app.left.wait(), PATIENCE)
+        await asyncio.wait_for(made[-1].left.wait(), PATIENCE)
 
 
 async def test_streams(http: httpx.AsyncClient) -> None:
@@ -191,4 +165,12 @@ async def test_head(http: httpx.AsyncClient) -> None:
 
 async def test_the_pages_know_where_they_are(http: httpx.AsyncClient) -> None:
     assert (await http.get("/models/livez")).status_code == 200
-    assert (await http.get("/models/openapi.json")).json()["openapi"] == "3.1.0"
+    description = (await http.get("/models/openapi.json")).json()
+    assert (description["openapi"], description["servers"]) == ("3.1.0", [{"url": "/models"}])
+    page = await http.get("/models/docs")
+    links = re.findall(r'(?:href|src)="([^"]+)"', page.text)
+    assert links
+    for link in links:
+        assert (await http.get(str(page.url.join(link)))).status_code == 200
+    lost = await http.get("/models/nowhere")
+    assert lost.json()["detail"] == "nothing is served at /models/nowhere; /models/docs lists what is"

@@ -84,6 +84,19 @@ class Player:
     def lie(self, number: int) -> int:
         return f"not {number}"  # type: ignore[return-value]  # that is the lie
 
+    @kapelle.method
+    def transpose(self, number: int, *, by: int, octaves: int = 0) -> int:
+        return number + by + 12 * octaves
+
+    @kapelle.method
+    async def transpose_later(self, number: int = 0, *, by: int) -> int:
+        return number + by
+
+    @kapelle.method
+    async def scale(self, number: int, *, up_to: int, step: int = 1) -> AsyncIterator[int]:
+        for note in range(number, up_to, step):
+            yield note
+
     @kapelle.method(timeout=0.03)
     async def linger(self, number: int) -> int:
         await rest()
@@ -142,6 +155,11 @@ class Choir:
         return [10 * row for row in rows]
 
     @kapelle.batched(max_size=8)
+    def sing_in_place(self, rows: list[int]) -> list[int | Exception]:
+        book.batches.append(rows)
+        return [kapelle.InvalidInput("thirteen!") if row == 13 else 10 * row for row in rows]
+
+    @kapelle.batched(max_size=8)
     def lose_one(self, rows: list[int]) -> list[int]:
         return rows[1:]
 
@@ -164,6 +182,14 @@ class Band:
         services: Any = {"play": self.player, "wait": self.player, "once": self.player, "lie": self.player}
         handle = getattr(services.get(method, self.choir), method)
         return Answer(await handle(number))
+
+    @kapelle.post("/player/transpose")
+    async def transpose(self, number: int, *, by: int, octaves: int = 0) -> Answer:
+        return Answer(await self.player.transpose(number, by=by, octaves=octaves))
+
+    @kapelle.get("/player/transpose/{number}")
+    async def transpose_in_url(self, number: int, *, by: int, octaves: int = 0) -> Answer:
+        return Answer(await self.player.transpose(number, octaves=octaves, by=by))
 
     @kapelle.post("/player/fail")
     async def fail(self, text: str) -> Answer:

@@ -52,6 +52,16 @@ async def test_a_bad_row_that_is_named_costs_one_more_run(system: MemorySystem, 
     assert [len(batch) for batch in book.batches] == [4, 3]
 
 
+async def test_a_bad_row_whose_place_holds_an_exception_costs_no_other_run(system: MemorySystem, book: Book) -> None:
+    answers = await together(system, book, "sing_in_place", [11, 12, 13, 14])
+    assert [answer.status_code for answer in answers] == [200, 200, 422, 200]
+    assert [answer.json().get("value") for answer in answers] == [110, 120, None, 140]
+    assert [len(batch) for batch in book.batches] == [4]
+    assert await system.app.choir.sing_in_place.many([1, 2]) == [10, 20]
+    with pytest.raises(kapelle.InvalidInput, match="thirteen!"):
+        await system.app.choir.sing_in_place.many([12, 13])
+
+
 async def test_a_lost_row_is_nobodys_answer(system: MemorySystem, book: Book) -> None:
     answers = await together(system, book, "lose_one", [1, 2, 3])
     assert [answer.status_code for answer in answers] == [500, 500, 500]

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from kapelle.config.settings import Loaded, Settings, load
+from kapelle.config.settings import Loaded, Settings, checked, load
 from kapelle.errors import ConfigError
 
 
@@ -165,3 +165,11 @@ def test_settings_do_not_change() -> None:
 def test_settings_reach_other_processes_unchanged() -> None:
     settings = Settings(port=1, request_timeout=0.25, access_log=False)
     assert msgspec.json.decode(msgspec.json.encode(settings), type=Settings) == settings
+
+
+def test_settings_that_a_caller_gives() -> None:
+    assert checked({"max_body": 5, "drain_timeout": "2s"}, "here") == Settings(max_body=5, drain_timeout=2.0)
+    with pytest.raises(ConfigError, match="here: unknown setting 'max_bdy'"):
+        checked({"max_bdy": 5}, "here")
+    with pytest.raises(ConfigError, match=r"here: max_body = 0: Expected `int` >= 1"):
+        checked({"max_body": 0}, "here")

@@ -89,7 +89,7 @@ def test_a_package_may_declare_its_app_in_its_init(write: Write) -> None:
     assert Target(name).load().name == "Band"
 
 
-def test_one_of_several_is_named(write: Write) -> None:
+def test_one_of_several_is_named(write: Write, tmp_path: Path) -> None:
     name = unique()
     write(f"{name}.py", APP.format(name="First") + APP.format(name="Second"))
     target = Target(f"{name}.py:Second")
@@ -99,8 +99,10 @@ def test_one_of_several_is_named(write: Write) -> None:
         Target(f"{name}.py").load()
     found = f"found several: First, Second; name one, as in '{name}.py:First'"
     assert str(several.value) == f"{name}.py: expected one class with @kapelle.app, {found}"
-    with pytest.raises(DeclarationError, match=rf"{name}.py:Third: no app 'Third'; there is First, Second"):
+    with pytest.raises(DeclarationError) as none:
         Target(f"{name}.py:Third").load()
+    found = f"has no 'Third'; the apps there are First, Second: write '{name}.py:First'"
+    assert str(none.value) == f"{name}.py:Third: {tmp_path / name}.py {found}"
 
 
 def test_an_app_that_is_only_imported_is_not_meant(write: Write) -> None:
@@ -112,23 +114,65 @@ def test_an_app_that_is_only_imported_is_not_meant(write: Write) -> None:
 
 def test_a_file_without_an_app(write: Write) -> None:
     name = unique()
-    write(f"{name}.py", "x = 1")
-    with pytest.raises(DeclarationError, match=rf"{name}.py: expected one class with @kapelle.app, found none"):
+    write(f"{name}.py", "class Plain: ...")
+    with pytest.raises(
+        DeclarationError,
+        match=rf"{name}.py: expected one class with @kapelle.app, found none; decorate the class whose endpoints",
+    ):
         Target(f"{name}.py").load()
-    with pytest.raises(DeclarationError, match="no app 'App'; there is none"):
+    with pytest.raises(DeclarationError, match="has no 'App'; it declares no app"):
         Target(f"{name}.py:App").load()
+    with pytest.raises(DeclarationError, match=r"'Plain' is not decorated with @kapelle\.app; it declares no app"):
+        Target(f"{name}.py:Plain").load()
+
+
+def test_a_file_that_only_imports_an_app_says_where_it_is(write: Write) -> None:
+    first, second = unique(), unique()
+    write(f"{first}.py", APP.format(name="First"))
+    write(f"{second}.py", f"from {first} import First")
+    with pytest.raises(DeclarationError, match=rf"found none; it only imports First: write '{first}:First'"):
+        Target(second).load()
+    with pytest.raises(DeclarationError, match=rf"only imports 'First'; write '{first}:First'"):
+        Target(f"{second}:First").load()
+    with pytest.raises(DeclarationError, match=rf"has no 'Frist'; it only imports First: write '{first}:First'"):
+        Target(f"{second}:Frist").load()
+    assert Target(f"{first}:First").load().name == "First"
 
 
 def test_places_that_do_not_exist(write: Write, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(
-        DeclarationError, match=r"empty: the folder has no app\.py; name the file that declares the app"
+        DeclarationError, match=r"empty: the folder has no app\.py; name the file that declares the app$"
     ):
         Target("empty")
-    with pytest.raises(DeclarationError, match=r"nowhere/app.py: no such file"):
+    with pytest.raises(
+        DeclarationError, match=rf"nowhere/app.py: no such file in {tmp_path}; name the one that .* app$"
+    ):
         Target("nowhere/app.py")
-    with pytest.raises(DeclarationError, match=rf"no.where: there is no module 'no' below {tmp_path}"):
+    with pytest.raises(
+        DeclarationError,
+        match=rf"no.where: there is no module 'no', in {tmp_path} or among what is installed, and no such file or folder",
+    ):
         Target("no.where").load()
+
+
+def test_files_that_might_have_been_meant_are_named(write: Write) -> None:
+    write("band.py", APP.format(name="Band"))
+    write("apps/choir/songs.py", APP.format(name="Choir"))
+    write("notes.py", "# an @app stands here")
+    with pytest.raises(DeclarationError, match=r"or its module, as in 'apps/choir/songs\.py' or 'band\.py'$"):
+        Target("bnad").load()
+    with pytest.raises(DeclarationError, match=r"bnad\.py: no such file .*, as in .*'band\.py'$"):
+        Target("bnad.py")
+    with pytest.raises(DeclarationError, match=r"choir: the folder has no app\.py; .*, as in 'apps/choir/songs\.py'$"):
+        Target("apps/choir")
+
+
+def test_a_module_of_a_package_that_lacks_it(write: Write) -> None:
+    name = unique()
+    write(f"{name}/__init__.py", "")
+    with pytest.raises(DeclarationError, match=rf"there is no module '{name}.app', in"):
+        Target(f"{name}.app").load()
 
 
 def test_a_module_that_the_app_itself_lacks_is_an_error_of_its_own(write: Write) -> None:

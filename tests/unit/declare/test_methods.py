@@ -54,6 +54,27 @@ class Encoder:
         self.batches.append(len(sentences))
         return np.array([[len(sentence) * self.factor] for sentence in sentences], np.float32)
 
+    @method
+    def clipped(self, text: str, *, start: int = 0, end: int) -> str:
+        return text[start:end]
+
+    @method
+    async def later_clipped(self, text: str, *, end: int) -> str:
+        return text[:end]
+
+    @method
+    async def clipped_words(self, text: str, *, end: int) -> AsyncIterator[str]:
+        for word in text.split():
+            yield word[:end]
+
+    @batched()
+    def roots(self, numbers: list[float]) -> list[float | Exception | None]:
+        return [number**0.5 if number >= 0 else ValueError(f"{number:g} is negative") for number in numbers]
+
+    @batched()
+    async def later_roots(self, numbers: NDArray[np.float64]) -> list[float | Exception | None]:
+        return [None if number < 0 else float(number**0.5) for number in numbers]
+
     @batched()
     async def reverse(self, texts: list[str]) -> list[str]:
         await asyncio.sleep(0)
@@ -73,6 +94,10 @@ class Encoder:
 
     @batched()
     def in_place(self, numbers: list[int]) -> list[Any]:
+        return [ValueError(f"{number} is odd") if number % 2 else number for number in numbers]
+
+    @batched()
+    def declared_in_place(self, numbers: list[int]) -> list[int | Exception]:
         return [ValueError(f"{number} is odd") if number % 2 else number for number in numbers]
 
     @batched()
@@ -109,6 +134,15 @@ async def test_a_batched_method_takes_one_row_or_many() -> None:
     assert (await encoder.norms.many([np.array([3.0, 4.0]), np.array([0.0, 1.0])])).tolist() == [5.0, 1.0]
 
 
+async def test_keyword_only_arguments_of_a_plain_instance() -> None:
+    encoder = Encoder()
+    assert await encoder.clipped("abc", end=2) == "ab"
+    assert await encoder.later_clipped(text="abc", end=1) == "a"
+    assert [word async for word in encoder.clipped_words("one two", end=2)] == ["on", "tw"]
+    with pytest.raises(TypeError, match="positional"):
+        await encoder.clipped("abc", 0, 2)  # type: ignore[call-arg]  # this is what is tested
+
+
 async def test_no_rows_give_no_results_and_do_not_run_the_method() -> None:
     encoder = Encoder()
     assert await encoder.reverse.many([]) == []
@@ -116,10 +150,11 @@ async def test_no_rows_give_no_results_and_do_not_run_the_method() -> None:
     assert encoder.batches == []
 
 
-@pytest.mark.parametrize("name", ["checked", "in_place"])
+@pytest.mark.parametrize("name", ["checked", "in_place", "declared_in_place"])
 async def test_a_bad_row_raises_for_its_caller(name: str) -> None:
     call: BatchedCall[int, int, list[int]] = getattr(Encoder(), name)
     assert await call(4) == 4
+    assert await call.many([4, 2]) == [4, 2]
     with pytest.raises(ValueError, match="3 is odd"):
         await call(3)
     with pytest.raises(ValueError, match="5 is odd"):
@@ -161,6 +196,19 @@ def test_a_method_as_data() -> None:
     assert Encoder.size.spec() is spec, "it is read once"
 
 
+def test_keyword_only_arguments_travel_in_their_order() -> None:
+    spec = Encoder.clipped.spec()
+    assert spec.signature.names == ("text", "start", "end")
+    assert spec.function(Encoder(), "abcdef", 1, 3) == spec.function(Encoder(), "abcdef", end=3, start=1) == "bc"
+    assert Encoder.later_clipped.spec().is_async
+    assert Encoder.clipped_words.spec().kind == "stream"
+
+
+@pytest.mark.parametrize("declared", [Encoder.roots, Encoder.later_roots])
+def test_exceptions_in_the_places_of_rows_are_no_part_of_the_result(declared: BaseMethod) -> None:
+    assert declared.spec().signature.returns == list[float | None]
+
+
 def test_policies_are_in_seconds() -> None:
     assert Encoder.later.spec().policy == CallPolicy(timeout=0.5, idempotent=False)
     assert Encoder.hedged.spec().policy == CallPolicy(hedge=0.25)
@@ -200,8 +248,17 @@ class Wrong:
     def returns_a_stream(self) -> AsyncIterator[int]:
         return Encoder().words("")  # type: ignore[return-value]  # never run
 
-    @method
-    def keyword_only(self, text: str, *, count: int = 1) -> None: ...
+    @batched()  # type: ignore[arg-type]  # refused by type checkers too
+    def rows_by_name(self, *, rows: list[str]) -> list[str]:
+        return rows
+
+    @batched()
+    def other_failures(self, rows: list[str]) -> list[str | ValueError]:
+        return [*rows]
+
+    @batched()
+    def failures_only(self, rows: list[str]) -> list[Exception]:
+        return []
 
     @method
     def strange_result(self) -> complex: ...  # type: ignore[empty-body]  # never run
@@ -232,7 +289,9 @@ class Wrong:
         (Wrong.generator, "Wrong.generator is a plain generator; expected `async def` with `yield`"),
         (Wrong.batched_generator, "Wrong.batched_generator is a generator; a batched method returns"),
         (Wrong.returns_a_stream, r"Wrong.returns_a_stream returns .*AsyncIterator\[int\] but is no async generator"),
-        (Wrong.keyword_only, "parameter 'count' is keyword-only; arguments of a method travel in their order"),
+        (Wrong.rows_by_name, r"Wrong.rows_by_name: 'rows' is keyword-only; rows come by position, so declare no `\*`"),
+        (Wrong.other_failures, r"Wrong.other_failures returns list\[str \| ValueError\]; .* or list\[R\], and raise RowErr"),
+        (Wrong.failures_only, r"Wrong.failures_only returns list\[Exception\]; .* expected list\[R \| Exception\]"),
         (Wrong.strange_result, "Wrong.strange_result: its result: values of type <class 'complex'> cannot travel"),
         (Wrong.strange_items, "Wrong.strange_items: its result: values of type <class 'complex'> cannot travel"),
         (Wrong.unannotated, "Wrong.unannotated: parameter 'text' has no annotation"),

@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from kapelle.declare.parameters import Parameter, Query, Upload, record_type, refuse_kind, signature_of
+from kapelle.declare.parameters import (
+    Parameter,
+    Query,
+    Upload,
+    by_position,
+    record_type,
+    refuse_positional_only,
+    signature_of,
+)
 from kapelle.errors import DeclarationError
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -24,6 +32,9 @@ class Methods:
     def constrained(self, count: Positive) -> None: ...
     def by_name(self, text: str, *, count: int = 3) -> None: ...
     def by_position(self, text: str, /) -> None: ...
+    def scaled(self, value: int, shift: int = 0, *, low: int, high: int = 10) -> tuple[int, int, int, int]:
+        return value, shift, low, high
+
     def late(self, one: "Later") -> None: ...
     def unknown(self, one: "NoSuchType") -> None: ...  # type: ignore[name-defined]  # noqa: F821 - this is what is tested
     def wrong(self, one: "np.no_such_type") -> None: ...  # type: ignore[name-defined]  # this is what is tested
@@ -83,19 +94,24 @@ def test_signatures_that_cannot_be_served(function: Callable[..., Any], message:
         signature_of(function)
 
 
-@pytest.mark.parametrize(
-    ("function", "kind", "message"),
-    [
-        (Methods.by_name, inspect.Parameter.KEYWORD_ONLY,
-         r"Methods.by_name: parameter 'count' is keyword-only; why, so declare it without `\*` or `/`"),
-        (Methods.by_position, inspect.Parameter.POSITIONAL_ONLY,
-         "Methods.by_position: parameter 'text' is positional-only; why"),
-    ],
-)  # fmt: skip
-def test_a_kind_of_parameter_is_refused(function: Callable[..., Any], kind: Any, message: str) -> None:
-    refuse_kind(Methods.plain, kind, "why")
-    with pytest.raises(DeclarationError, match=message):
-        refuse_kind(function, kind, "why")
+def test_parameters_that_have_no_name_to_callers_are_refused() -> None:
+    refuse_positional_only(Methods.plain)
+    refuse_positional_only(Methods.by_name)
+    with pytest.raises(DeclarationError, match=r"Methods\.by_position: parameter 'text' is positional-only; arguments"):
+        refuse_positional_only(Methods.by_position)
+
+
+def test_keyword_only_parameters_are_known_as_such_and_may_be_given_in_their_order() -> None:
+    signature = signature_of(Methods.scaled)
+    assert [one.keyword_only for one in signature.parameters] == [False, False, True, True]
+    ordered = by_position(Methods.scaled, signature)
+    assert ordered(Methods(), 1, 2, 3, 4) == (1, 2, 3, 4)
+    assert ordered(Methods(), 1, 2, 3) == (1, 2, 3, 10)
+    assert ordered(Methods(), 1, high=4, low=3) == (1, 0, 3, 4)
+    with pytest.raises(TypeError, match="multiple values for keyword argument 'low'"):
+        ordered(Methods(), 1, 2, 3, low=3)
+    assert inspect.signature(ordered) == inspect.signature(Methods.scaled)
+    assert by_position(Methods.plain, signature_of(Methods.plain)) is Methods.plain
 
 
 class Options(msgspec.Struct):

@@ -122,6 +122,15 @@ async def test_everything_is_there_before_the_app_needs_it(log: list[str]) -> No
     ]
 
 
+async def test_draining_is_the_gateways() -> None:
+    built = assembly()
+    await built.drain()
+    await built.start("r1", Anywhere())
+    await built.drain()
+    assert built.gateway.draining
+    await built.close()
+
+
 async def test_it_knows_its_endpoints() -> None:
     built = assembly()
     await built.start("r1", Anywhere())

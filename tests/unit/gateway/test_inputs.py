@@ -154,6 +154,74 @@ def test_all_sources_together() -> None:
     assert read == {"name": "a b", "share": 0.25, "numbers": [1, 2], "note": None}
 
 
+async def scalars(
+    self: Any,
+    place: np.int64,
+    share: kapelle.Query[np.float32],
+    sizes: kapelle.Query[list[np.uint8]],
+    level: np.int8,
+    loud: np.bool_,
+) -> None: ...
+
+
+async def scalars_of_a_form(self: Any, file: kapelle.Upload, level: np.int8) -> None: ...
+
+
+def read_scalars(*, place: str = "1", query: bytes = b"share=1&sizes=1", body: bytes = b"{}") -> dict[str, Any]:
+    request = make_request("POST", b"/", body)
+    request.query = query
+    return inputs(scalars, path="/{place}").read(request, {"place": place})
+
+
+def test_numpy_scalars_of_all_sources() -> None:
+    read = read_scalars(place="-7", query=b"share=0.5&sizes=1&sizes=2", body=b'{"level": -3, "loud": true}')
+    expected = {
+        "place": np.int64(-7),
+        "share": np.float32(0.5),
+        "sizes": [np.uint8(1), np.uint8(2)],
+        "level": np.int8(-3),
+        "loud": np.bool_(True),
+    }
+    assert read == expected
+    assert [type(value) for value in read.values()] == [type(value) for value in expected.values()]
+
+
+@pytest.mark.parametrize(
+    ("given", "path", "message"),
+    [
+        ({"place": "9223372036854775808"}, "path.place", "got 9223372036854775808"),
+        ({"query": b"share=much&sizes=1"}, "query.share", "expected a number that float32 can hold, got 'much'"),
+        ({"query": b"share=nan&sizes=1"}, "query.share", "expected a finite number, got nan"),
+        ({"query": b"share=1e39&sizes=1"}, "query.share", "float32 can hold, got 1e+39"),
+        ({"query": b"share=1&sizes=1&sizes=256"}, "query.sizes[1]", "from 0 to 255, got 256"),
+        ({"body": b'{"level": 300, "loud": true}'}, "$.level", "expected a whole number from -128 to 127, got 300"),
+        ({"body": b'{"level": "3", "loud": true}'}, "$.level", "got str"),
+        ({"body": b'{"level": 3, "loud": 1}'}, "$.loud", "expected true or false, got int"),
+    ],
+)
+def test_numpy_scalars_that_do_not_fit(given: dict[str, Any], path: str, message: str) -> None:
+    with pytest.raises(kapelle.InvalidInput) as error:
+        read_scalars(**given)
+    assert error.value.path == path
+    assert message in error.value.detail
+
+
+def test_numpy_scalars_of_a_form() -> None:
+    def read(level: bytes) -> dict[str, Any]:
+        parts = (
+            b'--b\r\ncontent-disposition: form-data; name="file"; filename="f"\r\n\r\nx\r\n'
+            b'--b\r\ncontent-disposition: form-data; name="level"\r\n\r\n' + level + b"\r\n--b--\r\n"
+        )
+        request = make_request("POST", b"/", parts)
+        request.headers.append((b"content-type", b"multipart/form-data; boundary=b"))
+        return inputs(scalars_of_a_form).read(request, {})
+
+    assert read(b"-5")["level"] == np.int8(-5)
+    with pytest.raises(kapelle.InvalidInput, match="from -128 to 127, got 300") as error:
+        read(b"300")
+    assert error.value.path == "form.level"
+
+
 @given(numbers=st.lists(st.integers(-(2**63), 2**64 - 1)), texts=st.lists(st.text()))
 def test_what_json_says_is_what_arrives(numbers: list[int], texts: list[str]) -> None:
     async def function(self: Any, numbers: list[int], texts: list[str]) -> None: ...

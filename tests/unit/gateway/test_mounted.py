@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from kapelle.config.settings import Settings
 from kapelle.declare.apps import app_spec
 from kapelle.gateway.assembly import Assembly
 from kapelle.gateway.fleet import Fleet
+from kapelle.gateway.front import Gateway
 from kapelle.gateway.mounted import Mounted
 from kapelle.observe.metrics import Family, Registry
 from kapelle.transport.connection import Connection
@@ -66,7 +68,7 @@ class Site:
     """The server around it: starts the app when asked, and keeps what it made."""
 
     def __init__(self) -> None:
-        self.mounted = Mounted(self.start)
+        self.mounted = Mounted(self.system)
         self.made: Assembly | None = None
 
     @property
@@ -75,13 +77,16 @@ class Site:
         assert isinstance(self.made.app, App)
         return self.made.app
 
-    async def start(self) -> Assembly:
+    @asynccontextmanager
+    async def system(self) -> AsyncIterator[Gateway]:
         spec, registry = app_spec(App), Registry()
         assert spec is not None
         settings = Settings(access_log=False, max_body=100)
         self.made = Assembly(spec, Fleet(spec, "mounted", _no_replicas, registry), settings, registry, _collect)
         await self.made.start("r1", Anywhere())
-        return self.made
+        yield self.made.gateway
+        await self.made.drain()
+        await self.made.close()
 
     async def ask(self, method: str, path: str, *body: bytes, **scope: Any) -> list[Any]:
         """The messages that answer a request whose body comes in these parts."""
@@ -137,6 +142,8 @@ async def test_an_answer() -> None:
         ("/b c", "/b c/count/2", None),
         ("/b/c", "/b/c/count/2", b""),
         ("/b", "/count/2", b"/count/2"),
+        ("/b/", "/b/count/2", b"/b/count/2"),
+        ("/co", "/count/2", b"/count/2"),
     ],
 )
 async def test_paths_below_others(root: str, path: str, raw: bytes | None) -> None:
@@ -211,7 +218,7 @@ async def test_a_client_that_leaves_cancels_the_work(path: str, how: str) -> Non
 
 async def test_it_lives_by_lifespan_events() -> None:
     site = Site()
-    with pytest.raises(RuntimeError, match="not started"):
+    with pytest.raises(RuntimeError, match=r"not started: give its \.lifespan to the application that mounts it"):
         await site.mounted({"type": "http"}, _never, _never)
     told: asyncio.Queue[Any] = asyncio.Queue()
     answers: asyncio.Queue[Any] = asyncio.Queue()
@@ -225,8 +232,23 @@ async def test_it_lives_by_lifespan_events() -> None:
     assert site.app.events == ["start", "stop"]
 
 
+async def test_a_host_lends_its_lifespan() -> None:
+    site = Site()
+    for _ in range(2):
+        async with site.mounted.lifespan(object()):
+            assert site.app.events == ["start"]
+            with pytest.raises(RuntimeError, match="the app runs already"):
+                async with site.mounted.running():
+                    pytest.fail("twice")
+            start, _ = await site.ask("POST", "/echo", b"still there")
+            assert start["status"] == 200
+        assert site.app.events == ["start", "stop"]
+    with pytest.raises(RuntimeError, match="not started"):
+        await site.ask("POST", "/echo")
+
+
 async def test_a_failed_start_is_told() -> None:
-    async def fail() -> Assembly:
+    def fail() -> AbstractAsyncContextManager[Gateway]:
         raise ValueError("no model")
 
     told: asyncio.Queue[Any] = asyncio.Queue()

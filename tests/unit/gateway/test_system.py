@@ -79,6 +79,14 @@ class System:
             return await client.request(method, root + path, headers={"x-request-id": "id-1"})
 
 
+async def test_the_description_says_where_the_app_is_mounted() -> None:
+    system = System()
+    plain = (await system.ask("GET", "/openapi.json")).json()
+    assert "servers" not in plain
+    below = (await system.ask("GET", "/openapi.json", root="/models/v1")).json()
+    assert below == {**plain, "servers": [{"url": "/models/v1"}]}
+
+
 def problem_of(response: httpx.Response) -> dict[str, Any]:
     assert response.headers["content-type"] == "application/problem+json"
     problem: dict[str, Any] = response.json()

@@ -1,0 +1,3 @@
+"""The version of the package, for rooms that must not know the package as a whole."""
+
+VERSION = "0.1.0"
