@@ -154,6 +154,7 @@ messages = st.sampled_from([GET, POST, CHUNKED, UPGRADE, UPGRADE_POST, CLOSE, OL
 streams = st.lists(st.one_of(messages, st.binary(max_size=30)), min_size=1, max_size=4).map(b"".join)
 
 
+@pytest.mark.filterwarnings("ignore:Generating overly large repr")  # a head may be that large
 @given(data=streams, cuts=st.lists(st.integers(0, 2**16), max_size=12))
 @example(data=UPGRADE_POST + GET, cuts=[80])
 @example(data=FAT + GET, cuts=list(range(0, 40_000, 1000)))
