@@ -97,7 +97,7 @@ class Child:
                 message = _decode(frame.head)
             except WireError as error:
                 log.warning("a process sent garbage", pid=self.pid, reason=str(error))
-                return
+                continue
             match message:
                 case messages.Health():
                     self.health = message

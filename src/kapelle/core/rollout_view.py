@@ -1,0 +1,181 @@
+"""Questions about the fleet on which decisions rest, and the orders that bring it to what is wanted.
+
+Whoever is counted on has been heard in the epoch of the pointer: no order of an earlier one can change it any more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kapelle.core.rollout_fleet import NOTHING, Fleet, Member
+from kapelle.core.rollout_messages import WHOLE, Pointer, Prepare, Retire, Route, Shards
+from kapelle.core.rollout_targets import Targets
+
+Want = tuple[type[Prepare] | type[Retire] | type[Route], Member, str, Shards]
+"""An order before it is stamped."""
+
+
+@dataclass(slots=True)
+class View:
+    """The fleet at one moment. ``wanted`` are the releases to be held, the current one first."""
+
+    fleet: Fleet
+    targets: Targets
+    pointer: Pointer
+    wanted: list[str]
+    now: float
+    may_drop: bool
+    """Whether the pointer has been where it is for long enough to drop what it no longer names."""
+
+    def orders(self) -> list[Want]:
+        """All that has to change, as far as it can now."""
+        if not all(self.targets.knows(release) for release in self.wanted):
+            return []
+        reported = [member for member in self.fleet.alive() if member.report is not None]
+        orders: list[Want] = []
+        for member in reported:
+            orders += self._prepare(member)
+        orders += self._route()
+        for member in reported:
+            orders += self._retire_unwanted(member)
+            orders += self._retire_excess(member)
+        return orders
+
+    def missing(self, release: str) -> list[str]:
+        """Who is not ready for traffic on ``release``: what keeps it from being committed."""
+        waiting = []
+        for service in self.targets.shapes[release].services:
+            assignment = self._assignment(release, service)
+            if not assignment:
+                waiting.append(f"a replica of {service}")
+            for member in self.fleet.replicas.get(service, []):
+                target = assignment.get(member.process.name)
+                if target is not None and not self._ready(member, release, target):
+                    waiting.append(member.process.name)
+        gateways = self.fleet.living_gateways()
+        waiting += [member.process.name for member in gateways if not self._ready(member, release, WHOLE)]
+        return waiting if gateways else [*waiting, "a gateway"]
+
+    def whole(self, release: str) -> bool:
+        """Whether every shard of every service is ready somewhere."""
+        if not self.targets.knows(release):
+            return False
+        for service, sizes in self.targets.shapes[release].services.items():
+            found: set[int] = set()
+            for member in self.fleet.replicas.get(service, []):
+                if member.obeys(self.pointer.epoch):
+                    found |= member.keeps(release)
+            if not found.issuperset(range(len(sizes) or 1)):
+                return False
+        return True
+
+    def well(self, member: Member) -> bool:
+        """Whether it holds what it should of the current release."""
+        release = self.pointer.release
+        if release is None:
+            return member.report is not None
+        return self.targets.knows(release) and self._ready(member, release, self._target(release, member))
+
+    def all_routed(self) -> bool:
+        """Whether every gateway sends new requests to the current release."""
+        return all(self._is_routed(member) for member in self.fleet.living_gateways())
+
+    def failure(self, release: str, epoch: int) -> str | None:
+        """Why ``release`` did not load somewhere, at an attempt of ``epoch``."""
+        for member in self.fleet.alive():
+            report = member.report
+            if report is not None and report.epoch >= epoch and release in report.failed:
+                return f"{member.process.name} could not load it: {report.failed[release]}"
+        return None
+
+    def _prepare(self, member: Member) -> list[Want]:
+        orders: list[Want] = []
+        for release in self.wanted:
+            target = self._target(release, member)
+            if not target <= member.keeps(release):
+                orders.append((Prepare, member, release, target))
+                if release == self.pointer.release:
+                    # First that which has traffic; whether the process dies of another release shows only then.
+                    return orders
+        if not orders and not member.obeys(self.pointer.epoch):
+            orders += self._greet(member)
+        return orders
+
+    def _greet(self, member: Member) -> list[Want]:
+        """Tell the epoch to a process that has all it should have: by an order to have it, or to have nothing."""
+        if self.wanted:
+            return [(Prepare, member, self.wanted[0], self._target(self.wanted[0], member))]
+        reports = [each.report for each in self.fleet.alive() if each.report is not None]
+        held = sorted({release for report in reports for release in report.holds.keys() | report.building})
+        return [(Prepare, member, release, NOTHING) for release in held[:1]]
+
+    def _route(self) -> list[Want]:
+        release = self.pointer.release
+        if release is None or not self.whole(release):
+            return []
+        return [
+            (Route, member, release, WHOLE)
+            for member in self.fleet.living_gateways()
+            if self._ready(member, release, WHOLE) and not self._is_routed(member)
+        ]
+
+    def _is_routed(self, member: Member) -> bool:
+        report = member.report
+        return report is not None and report.routed is not None and report.routed[1] == self.pointer.release
+
+    def _retire_unwanted(self, member: Member) -> list[Want]:
+        report = member.report
+        if report is None or not member.obeys(self.pointer.epoch):
+            return []
+        unwanted = sorted((report.holds.keys() | report.building) - set(self.wanted))
+        if member.process.role == "gateway":
+            return [
+                (Retire, member, release, WHOLE)
+                for release in unwanted
+                if not report.busy.get(release) and (report.routed is None or report.routed[1] != release)
+            ]
+        return [
+            (Retire, member, release, member.holds(release))
+            for release in unwanted
+            if self.may_drop and not self._in_use(release)
+        ]
+
+    def _in_use(self, release: str) -> bool:
+        """Whether a gateway has, or may have, requests on ``release``."""
+        for member in self.fleet.living_gateways():
+            report = member.report
+            if report is None or not member.obeys(self.pointer.epoch) or release in report.holds:
+                return True
+            if report.busy.get(release) or (report.routed is not None and report.routed[1] == release):
+                return True
+        return False
+
+    def _retire_excess(self, member: Member) -> list[Want]:
+        """Shards of a wanted release that were given to others, once all of those have them ready."""
+        service = member.process.service
+        if member.process.role == "gateway" or not member.obeys(self.pointer.epoch):
+            return []
+        orders: list[Want] = []
+        for release in self.wanted:
+            excess = member.holds(release) - self._target(release, member)
+            assignment = self._assignment(release, service) if excess else {}
+            if not assignment:
+                continue
+            unready = [
+                assignment[other.process.name]
+                for other in self.fleet.replicas[service]
+                if other.process.name in assignment and not self._ready(other, release, assignment[other.process.name])
+            ]
+            dropped = excess.difference(*unready)
+            if dropped:
+                orders.append((Retire, member, release, dropped))
+        return orders
+
+    def _ready(self, member: Member, release: str, target: Shards) -> bool:
+        return member.obeys(self.pointer.epoch) and target <= member.keeps(release)
+
+    def _target(self, release: str, member: Member) -> Shards:
+        return self.targets.of(release, member, self.now, self.pointer.release)
+
+    def _assignment(self, release: str, service: str) -> dict[str, Shards]:
+        return self.targets.assignment(release, service, self.now, self.pointer.release)

@@ -1,0 +1,158 @@
+"""What must never happen, and what must have happened in the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from kapelle.core.rollout_messages import WHOLE, Ended, Outcome, Pointer
+from kapelle.simulate.processes import Simulated, SimulatedGateway
+from kapelle.simulate.releases import Release
+from kapelle.simulate.world import World
+
+Key = tuple[str, str, int]
+"""A release, a service, a shard."""
+
+RECENT = 2.0
+"""Seconds in which what was decided in ignorance of a death may still come to pass."""
+YOUNG = 4.0
+"""Seconds in which a process may not be known yet where it is decided."""
+
+
+class Checks:
+    """Looks at the processes themselves, not at what they report."""
+
+    def __init__(
+        self, world: World, releases: dict[str, Release], copies: dict[str, int], processes: dict[str, Simulated]
+    ) -> None:
+        self._world = world
+        self._releases = releases
+        self._wanted_copies = copies
+        self._processes = processes
+        self._killed_at: dict[Key, float] = {}
+        self._excused: set[Key] = set()
+
+    def killed(self, process: Simulated) -> None:
+        """Copies are lost with a process, and nobody is to blame."""
+        service = process.process.service
+        for release, shards in process.holds.items():
+            for shard in shards:
+                self._killed_at[release, service, shard] = self._world.now
+        self.coverage()
+
+    def coverage(self) -> None:
+        """Every shard of every release with traffic is ready somewhere, unless its copies were killed."""
+        for release in self._in_use():
+            for key in self._keys(release):
+                self.can_answer(key)
+
+    def can_answer(self, key: Key) -> bool:
+        """Whether a call to the shard finds a replica. Raises when that is the rollout's fault."""
+        if any(True for _ in self._holders(key)):
+            self._excused.discard(key)
+            return True
+        if self._world.now - self._killed_at.get(key, -RECENT) < RECENT:
+            self._excused.add(key)
+        if key not in self._excused:
+            raise self._world.violated(f"nobody holds shard {key[2]} of {key[1]} in {key[0]}, which has traffic")
+        return False
+
+    def entry(self, entry: Pointer, before: Pointer) -> None:
+        """A new entry of the log may name another release only when that is ready for traffic."""
+        if entry.release is None or entry.release == before.release:
+            return
+        forward = entry.previous == before.release
+        release = self._releases[entry.release]
+        if forward and release.must_not_be_committed:
+            raise self._world.violated(f"{release.name} was committed though {release.flaw.value}")
+        for key in self._keys(release.name):
+            wanted = self._fair_copies(key[1], before.release) if forward else 1
+            lost = self._world.now - self._killed_at.get(key, -RECENT) < RECENT
+            copies = sum(1 for _ in self._holders(key)) + 2 * lost
+            if copies < wanted:
+                raise self._world.violated(f"{release.name} was committed with {copies} of {wanted} copies of {key}")
+        for gateway in self.gateways():
+            if forward and release.name not in gateway.holds and self._is_old(gateway):
+                raise self._world.violated(f"{release.name} was committed without {gateway.process.name}")
+
+    def ended(self, ended: Ended, author: str, since: int) -> None:
+        """What somebody was told is true. ``since`` is the entry there was when the publish began."""
+        made = any(entry.release == ended.release and entry.epoch > since for entry in self._world.log)
+        if ended.outcome is Outcome.COMMITTED and not made:
+            raise self._world.violated(f"{ended} without an entry")
+        by_itself = any(
+            (entry.release, entry.author) == (ended.release, author) and entry.epoch > since
+            for entry in self._world.log
+        )
+        if ended.outcome is Outcome.REFUSED and by_itself:
+            raise self._world.violated(f"{ended} with an entry")
+
+    def unconverged(self) -> str | None:
+        """What is not yet as the pointer says; None when everything is."""
+        release = self._world.head.release
+        if release is None:
+            held = [each.process.name for each in self._processes.values() if each.alive and each.holds]
+            return f"{held} hold a release though there is none" if held else None
+        for process in self._processes.values():
+            if not process.alive:
+                return f"{process.process.name} is dead"
+            if process.holds.keys() - {release} or process.building:
+                return f"{process.process.name} holds {process.holds} and builds {process.building}"
+            if isinstance(process, SimulatedGateway) and (process.routed is None or process.routed[1] != release):
+                return f"{process.process.name} is routed to {process.routed}"
+        for key in self._keys(release):
+            copies = sum(1 for _ in self._holders(key))
+            if copies != self._copies(key[1]):
+                return f"{key} has {copies} copies; expected {self._copies(key[1])}"
+        return None
+
+    def gateways(self) -> list[SimulatedGateway]:
+        """Those that live."""
+        return [each for each in self._processes.values() if isinstance(each, SimulatedGateway) and each.alive]
+
+    def _in_use(self) -> set[str]:
+        used: set[str] = set()
+        for gateway in self.gateways():
+            used.update(gateway.busy)
+            if gateway.routed is not None:
+                used.add(gateway.routed[1])
+        return used
+
+    def _keys(self, release: str) -> Iterable[Key]:
+        for service, sizes in self._releases[release].shape.services.items():
+            for shard in range(len(sizes) or 1):
+                yield release, service, shard
+
+    def _holders(self, key: Key) -> Iterable[Simulated]:
+        release, service, shard = key
+        for process in self._processes.values():
+            if process.process.service == service and process.alive and shard in process.holds.get(release, ()):
+                yield process
+
+    def _replicas(self, service: str) -> list[Simulated]:
+        return [each for each in self._processes.values() if each.process.service == service]
+
+    def _copies(self, service: str) -> int:
+        replicas = self._replicas(service)
+        if not any(self._releases[name].shape.services[service] for name in self._releases):
+            return len(replicas)
+        return min(self._wanted_copies[service], len(replicas))
+
+    def _fair_copies(self, service: str, current: str | None) -> int:
+        """How many copies there have to be, at the least: young replicas and restless ones may not count yet."""
+        steady = [
+            each
+            for each in self._replicas(service)
+            if each.alive and self._is_old(each) and (current is None or self._has_long_held(each, current))
+        ]
+        return max(1, min(self._wanted_copies[service], len(steady)))
+
+    def _is_old(self, process: Simulated) -> bool:
+        return self._world.now - process.born_at > YOUNG
+
+    def _has_long_held(self, process: Simulated, release: str) -> bool:
+        return release in process.holds and self._world.now - process.held_since.get(release, 0.0) > RECENT
+
+    def gateway_has(self, gateway: SimulatedGateway, release: str) -> None:
+        """A request sees its release to the end: the gateway has not dropped it."""
+        if gateway.holds.get(release) != WHOLE:
+            raise self._world.violated(f"{gateway.process.name} dropped {release} under a request")
