@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
-from kapelle.gateway.entrance import let_in, tls_context
 
 from kapelle.config.settings import Settings
 from kapelle.declare.apps import app_spec
 from kapelle.gateway.assembly import Assembly
+from kapelle.gateway.entrance import let_in, tls_context
 from kapelle.gateway.fleet import Fleet
 from kapelle.gateway.front import Gateway
 from kapelle.observe.metrics import Family, Registry

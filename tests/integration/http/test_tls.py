@@ -173,5 +173,7 @@ async def test_draining_answers_what_runs_and_ends_every_connection_in_order(saf
 
 async def test_a_system_whose_key_is_missing_says_so_and_does_not_start(certificate: Certificate) -> None:
     with pytest.raises(StartError, match=r"gateway-0: tls_key = '.*/no-key\.pem': No such file .*; give the path"):
-        async with running_processes(Echo, **{**certificate.settings, "tls_key": f"{certificate.key.parent}/no-key.pem"}):
+        async with running_processes(
+            Echo, **{**certificate.settings, "tls_key": f"{certificate.key.parent}/no-key.pem"}
+        ):
             pass

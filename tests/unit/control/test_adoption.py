@@ -44,7 +44,7 @@ class Remains:
     def puppet(self, play: str, name: str = "Puppet-0") -> subprocess.Popen[bytes]:
         """A replica that plays."""
         control, data = (Address.parse(address) for address in (self.run.control(name), self.run.data(name)))
-        self._started.append(spawn(recipe(play), name, control, data, None).popen)
+        self._started.append(spawn(recipe(play), name, recipe(play).holding, control, data, None).popen)
         return self._started[-1]
 
     def hung_gateway(self, door: socket.socket, name: str = "gateway-0") -> Record:
@@ -113,9 +113,7 @@ async def test_the_door_of_a_gateway_that_runs_is_kept(remains: Remains) -> None
 async def test_a_door_elsewhere_is_let_go(remains: Remains) -> None:
     with open_door("127.0.0.1", 0) as door, open_door("127.0.0.1", 0) as other:
         wanted = other.getsockname()[1]
-        lenders = [
-            Lender(remains.run.door(name), each) for name, each in (("gateway-0", door), ("gateway-1", other))
-        ]
+        lenders = [Lender(remains.run.door(name), each) for name, each in (("gateway-0", door), ("gateway-1", other))]
         gateways = [record("gateway-0", "gateway"), record("gateway-1", "gateway")]
         before = handles()
         with await get_door(remains.run, settings(port=wanted), gateways, PATIENCE) as found:

@@ -107,7 +107,7 @@ async def test_whoever_asks_nonsense_is_cut_off_and_he_alone(office: Office, non
 
 async def test_a_closed_desk_takes_no_more_questions(office: Office) -> None:
     office.desk.close()
-    with pytest.raises(OSError, match="refused|No such file"):
+    with pytest.raises(OSError, match=r"refused|No such file"):
         await office.come()
 
 

@@ -27,7 +27,7 @@ from kapelle.transport.memory import MemoryNetwork
 from kapelle.transport.sockets import Address
 from kapelle.wire import messages
 from kapelle.wire.messages import Member, Members
-from tests.unit.gateway.puppets import Puppet
+from tests.unit.gateway.puppets import RELEASE, Puppet
 from tests.unit.transport.ends import End
 
 # What a process that never served leaves open, the system closes at its end.
@@ -111,7 +111,7 @@ class Process:
         self._control = Address("unix", str(folder / "control"))
         self.lent_at = folder / "door"
         door = open_door("127.0.0.1", 0)
-        self.url = "http://127.0.0.1:{}".format(door.getsockname()[1])
+        self.url = f"http://127.0.0.1:{door.getsockname()[1]}"
         given = orders("", sockets.bind(self._control).detach(), door.detach(), str(self.lent_at), **settings)
         self.running = asyncio.create_task(main.serve(spec, given))
 
@@ -126,8 +126,8 @@ def orders(target: str, control: int, http: int, door: str, **settings: Any) -> 
     return GatewayOrders(
         target=target,
         name="gateway-0",
-        artifact=None,
-        shard_counts={},
+        release="r1",
+        artifacts="",
         http=http,
         control=control,
         door=door,
@@ -232,7 +232,11 @@ async def test_one_that_has_not_begun_to_serve_ends_at_once(tmp_path: Path, sett
     ("app", "settings", "words"),
     [
         (Broken, {}, "ValueError: no strings"),
-        (Alone, {"tls_certificate": "nowhere.pem", "tls_key": "nowhere.pem"}, "tls_certificate = 'nowhere.pem': No such"),
+        (
+            Alone,
+            {"tls_certificate": "nowhere.pem", "tls_key": "nowhere.pem"},
+            "tls_certificate = 'nowhere.pem': No such",
+        ),
     ],
 )
 async def test_a_start_that_fails_is_the_last_word(
@@ -272,7 +276,9 @@ class Prelude:
         spec = app_spec(Played)
         assert spec is not None
         self.network = MemoryNetwork()
-        self.fleet = Fleet(spec, {}, "gateway-0", self.network.connect, Registry())
+        self.fleet = Fleet(spec, "gateway-0", self.network.connect, Registry())
+        self.fleet.open(RELEASE, {})
+        self.fleet.route(RELEASE)
         self.state = main.State(self.fleet)
         self.states: list[str] = []
         self.told: list[int] = []

@@ -38,7 +38,7 @@ class System:
         self.dialled: list[str] = []
         self.lost: asyncio.Queue[str] = asyncio.Queue()
         registry = self.registry("gateway-0")
-        fleet = Fleet(spec, {}, "gateway-0", self.network.connect, registry)
+        fleet = Fleet(spec, "gateway-0", self.network.connect, registry)
         fleet.update(Members(1, [member(name) for name in ("gateway-0", *others)]))
         self.collector = Collector("gateway-0", registry, fleet, self._dial, controller)
 
@@ -50,9 +50,7 @@ class System:
     def runs(self, name: str, count: int) -> None:
         """A process that really answers."""
         registry = self.registry(name, count)
-        supervised = Supervised(
-            health=lambda: ("ready", "", 0, 0), collect=registry.collect, on_drain=lambda _: None
-        )
+        supervised = Supervised(health=lambda: ("ready", "", 0, 0), collect=registry.collect, on_drain=lambda _: None)
         self.network.listen(f"{name}.control", supervised.accept)
 
     def answers(self, name: str, answer: Callable[[Connection], None]) -> None:
