@@ -6,6 +6,7 @@ import ssl
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,7 @@ class Certificate:
     key: Path
 
     @property
-    def settings(self) -> dict[str, str]:
+    def settings(self) -> dict[str, Any]:
         """What a system must be told to use it."""
         return {"tls_certificate": str(self.chain), "tls_key": str(self.key)}
 

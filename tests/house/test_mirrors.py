@@ -17,12 +17,6 @@ WITHOUT_A_UNIT_TEST: dict[str, str] = {
     "src/kapelle/control/main.py": "tests/integration/processes/test_shutdown.py sends it every signal",
     "src/kapelle/control/plan.py": "tests/unit/core/test_placement.py has its decisions, tests/integration/processes the plans",
     "src/kapelle/control/status.py": "two structs; tests/unit/cli/test_status.py reads them",
-    "src/kapelle/gateway/main.py": "tests/integration/processes runs it as a process",
-    "src/kapelle/gateway/scrape.py": "tests/docs compares the metrics of a running system with the documents",
-    "src/kapelle/testing/processes.py": "tests/integration/processes and tests/apps run on it",
-    "src/kapelle/transport/door.py": "tests/integration/processes borrows the door of a gateway",
-    "src/kapelle/transport/supervision.py": "tests/integration/processes supervises real processes",
-    "src/kapelle/worker/main.py": "tests/integration/processes runs it as a process",
 }
 
 

@@ -178,15 +178,16 @@ class Controller:
         new = [self._add(recipe, recipe.slot) for recipe in self._recipes if recipe.slot not in places]
         kept = [(recipe, self._adopt(recipe, places[recipe.slot])) for recipe in self._recipes if recipe.slot in places]
         outdated = [process for recipe, process in kept if places[recipe.slot].digest != recipe.digest]
+        leaving = [self._adopt(_last_recipe(record), record) for record in left_over]
         for process in new:
             process.start()
         for process in outdated:
             process.life.reason = "it was started from another version of the app or of the settings"
             self._replace(process)
         # Those that have no place any more serve until all others do.
-        staying = [process for process in self.processes.values() if process not in outdated]
-        for record in left_over:
-            self._handover.plan(self._adopt(_last_recipe(record), record), staying)
+        staying = [process for process in self.processes.values() if process not in (*outdated, *leaving)]
+        for process in leaving:
+            self._handover.plan(process, staying)
 
     def _adopt(self, recipe: Recipe, record: Record) -> Process:
         self._on_progress(f"adopting {record.name}, which runs as process {record.pid}")
@@ -218,7 +219,11 @@ class Controller:
     def _replace(self, old: Process) -> None:
         """Start a successor; the old one is drained once the new one serves."""
         log.warning("replacing a process", process=old.name, reason=old.life.reason)
-        successor = self._add(old.recipe, successor_name(old.name))
+        name = successor_name(old.name)
+        while name in self.processes:
+            # One that an earlier controller had begun to start.
+            name = successor_name(name)
+        successor = self._add(old.recipe, name)
         self._handover.plan(old, [successor])
         successor.life.restarts, successor.life.reason = old.life.restarts + 1, old.life.reason
         successor.start()

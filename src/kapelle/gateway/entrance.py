@@ -16,16 +16,13 @@ async def let_in(
     door: socket.socket, connection: Callable[[], asyncio.Protocol], settings: Settings, tls: ssl.SSLContext | None
 ) -> asyncio.Server:
     """Accept clients at ``door``; with ``tls``, each is a ``connection`` once its handshake is over."""
-    loop = asyncio.get_running_loop()
-    if tls is None:
-        return await loop.create_server(connection, sock=door)
-    return await loop.create_server(
+    return await asyncio.get_running_loop().create_server(
         connection,
         sock=door,
         ssl=tls,
-        ssl_handshake_timeout=settings.header_timeout,
-        # It runs while an answer is still being read, too.
-        ssl_shutdown_timeout=settings.body_timeout,
+        ssl_handshake_timeout=settings.header_timeout if tls else None,
+        # It runs while the last answer is still being read, too.
+        ssl_shutdown_timeout=settings.body_timeout if tls else None,
     )
 
 

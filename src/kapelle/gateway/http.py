@@ -355,7 +355,7 @@ class HttpConnection(asyncio.Protocol):
 def _is_under_way(transport: asyncio.Transport | None) -> bool:
     """Whether a client that speaks TLS has still to receive what was written.
 
-    The size of the buffer does not tell: it leaves out what is encrypted already.
+    The size of the transport's buffer does not tell: it leaves out what is encrypted already.
     """
     sock = None if transport is None or transport.can_write_eof() else transport.get_extra_info("socket")
     try:

@@ -11,7 +11,7 @@ import socket
 import ssl
 import sys
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import structlog
@@ -119,37 +119,39 @@ async def serve(spec: AppSpec, orders: GatewayOrders) -> int:
     state.on_acquainted = lambda version: supervised.tell_controller(Acquainted(version))
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, drain, settings.drain_timeout)
-    control = await sockets.serve(socket.socket(fileno=orders.control), supervised.accept)
-    door = socket.socket(fileno=orders.http)
-    lender = Lender(Path(orders.door), door)
-    starting = asyncio.create_task(_start(assembly, state, orders))
-    await asyncio.wait((starting, asked), return_when=asyncio.FIRST_COMPLETED)
-    if not starting.done():
-        # It never took a request; a constructor cannot be stopped, and need not be waited for.
-        starting.cancel()
-        log.info("ended before it was ready")
-        return 0
-    try:
-        context = starting.result()
-    except Exception as error:  # user code is loaded here, and may raise anything
-        log.exception(_FAILED)
-        await supervised.fail(error)
-        return 1
-    server = await let_in(door, assembly.gateway.connection, settings, context)
-    state.opened()
-    settle()
-    timeout = await asked
-    assembly.gateway.draining = True
-    state.drained()
-    await asyncio.sleep(_SETTLE)
-    lender.close()
-    server.close()
-    clean = await assembly.gateway.drain(timeout)
-    await assembly.close()
-    control.close()
-    await supervised.close()
-    log.info("drained" if clean else "gave up on requests that did not finish in time")
-    return 0 if clean else 1
+    with (
+        closing(await sockets.serve(socket.socket(fileno=orders.control), supervised.accept)) as control,
+        socket.socket(fileno=orders.http) as door,
+        closing(Lender(Path(orders.door), door)) as lender,
+    ):
+        starting = asyncio.create_task(_start(assembly, state, orders))
+        await asyncio.wait((starting, asked), return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():
+            # It never took a request; a constructor cannot be stopped, and need not be waited for.
+            starting.cancel()
+            log.info("ended before it was ready")
+            return 0
+        try:
+            context = starting.result()
+        except Exception as error:  # user code is loaded here, and may raise anything
+            log.exception(_FAILED)
+            await supervised.fail(error)
+            return 1
+        server = await let_in(door, assembly.gateway.connection, settings, context)
+        state.opened()
+        settle()
+        timeout = await asked
+        assembly.gateway.draining = True
+        state.drained()
+        await asyncio.sleep(_SETTLE)
+        lender.close()
+        server.close()
+        clean = await assembly.gateway.drain(timeout)
+        await assembly.close()
+        control.close()
+        await supervised.close()
+        log.info("drained" if clean else "gave up on requests that did not finish in time")
+        return 0 if clean else 1
 
 
 async def _start(assembly: Assembly, state: State, orders: GatewayOrders) -> ssl.SSLContext | None:

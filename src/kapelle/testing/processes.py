@@ -23,9 +23,10 @@ class ProcessSystem:
     """A running system. ``controller`` may be looked into; the processes are real."""
 
     def __init__(self, target: str, spec: AppSpec, settings: Settings, artifacts: Path) -> None:
+        plan = make_plan(target, spec, settings, artifacts)
         self._folder = tempfile.TemporaryDirectory(prefix="kapelle-")
         self.run = RunDir(Path(self._folder.name) / "run")
-        self.controller = Controller(make_plan(target, spec, settings, artifacts), self.run, self._note)
+        self.controller = Controller(plan, self.run, self._note)
         self.progress: list[str] = []
         self.outcomes: list[str] = []
         """After ``stop``: what did not end well."""

@@ -61,9 +61,10 @@ class Lender:
                 socket.send_fds(channel, [b"door"], [self._door.fileno()])
 
     def close(self) -> None:
-        """Lend no more."""
-        asyncio.get_running_loop().remove_reader(self._listener)
-        self._listener.close()
+        """Lend no more. May be called again."""
+        if self._listener.fileno() >= 0:
+            asyncio.get_running_loop().remove_reader(self._listener)
+            self._listener.close()
 
 
 async def borrow_door(path: Path, timeout: float) -> socket.socket | None:  # noqa: ASYNC109 - handed to a thread, which has no other bound

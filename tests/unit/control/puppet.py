@@ -17,6 +17,7 @@ from kapelle.transport import sockets
 from kapelle.transport.connection import Connection
 from kapelle.transport.supervision import Supervised
 from kapelle.wire.frames import Frame
+from kapelle.wire.messages import Acquainted
 
 
 async def main() -> int:
@@ -33,7 +34,13 @@ async def main() -> int:
         await sockets.serve(control, _talk_nonsense)
         await asyncio.Event().wait()
     state = "starting" if play == "start forever" else "ready"
-    supervised = Supervised(health=lambda: (state, "as told", 2, 5), collect=list, on_drain=lambda _: asked.set())
+    supervised = Supervised(
+        health=lambda: (state, "as told", 2, 5),
+        collect=list,
+        on_drain=lambda _: asked.set(),
+        # Only gateways are told of the others.
+        on_members=lambda members: supervised.tell_controller(Acquainted(members.version)),
+    )
     await sockets.serve(control, supervised.accept)
     if play == "fail":
         await supervised.fail(ValueError("no such\nmodel"))

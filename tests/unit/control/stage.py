@@ -1,15 +1,22 @@
-"""Where puppets play: recipes for them, and what a process is started in."""
+"""Where puppets play: recipes for them, what a process is started in, and the plan of a whole system of theirs."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import msgspec
+
+import kapelle
 from kapelle.config.orders import Holding
+from kapelle.config.settings import Settings
+from kapelle.control.plan import Plan, make_plan
 from kapelle.control.process import Process, Surroundings
 from kapelle.control.recipes import Recipe, Role
 from kapelle.core.life import Terms
+from kapelle.declare.apps import app_spec
 from kapelle.transport.sockets import Address
 from tests.house.sources import ROOT
 
@@ -33,6 +40,29 @@ def recipe(play: str, slot: str = "Puppet-0", role: Role = "replica", memory_lim
         memory_limit,
         "digest",
     )
+
+
+@kapelle.service
+class Puppet:
+    @kapelle.method
+    def same(self, x: int) -> int:
+        return x
+
+
+@kapelle.app
+class Theatre:
+    puppet: Puppet
+
+    @kapelle.get("/same")
+    async def same(self, x: int) -> int:
+        return await self.puppet.same(x)
+
+
+def plan(folder: Path, **settings: Any) -> Plan:
+    """The plan of a system at any port; whose ``recipes`` may be replaced by those of puppets."""
+    app = app_spec(Theatre)
+    assert app is not None
+    return make_plan("theatre.py", app, msgspec.convert({"port": 0, **settings}, Settings), folder)
 
 
 class Stage:

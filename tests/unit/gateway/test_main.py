@@ -22,6 +22,7 @@ from kapelle.gateway import main
 from kapelle.gateway.fleet import Fleet
 from kapelle.observe.metrics import Registry
 from kapelle.transport import sockets
+from kapelle.transport.connection import Connection
 from kapelle.transport.door import borrow_door, open_door
 from kapelle.transport.memory import MemoryNetwork
 from kapelle.transport.sockets import Address
@@ -31,7 +32,7 @@ from tests.unit.gateway.puppets import RELEASE, Puppet
 from tests.unit.transport.ends import End
 
 # What a process that never served leaves open, the system closes at its end.
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed resource:ResourceWarning")
 
 PATIENCE = 10.0
 held = threading.Event()
@@ -57,9 +58,6 @@ class Played:
 
 @kapelle.app
 class Alone:
-    def __init__(self) -> None:
-        self.entered = asyncio.Event()
-
     @kapelle.get("/hello")
     async def hello(self) -> str:
         return "hello"
@@ -90,6 +88,10 @@ class Broken:
 class Supervisor(End):
     """The controller's end."""
 
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
+        self.start()
+
     def say(self, message: messages.Message) -> None:
         self.connection.send(messages.encode(message))
 
@@ -116,7 +118,7 @@ class Process:
         self.running = asyncio.create_task(main.serve(spec, given))
 
     async def supervisor(self) -> Supervisor:
-        return Supervisor(await sockets.connect(self._control)).start()
+        return Supervisor(await sockets.connect(self._control))
 
     def client(self) -> httpx.AsyncClient:
         return httpx.AsyncClient(base_url=self.url, timeout=PATIENCE, trust_env=False)
@@ -258,7 +260,7 @@ async def test_an_app_that_cannot_be_imported_is_told_to_the_supervisor(tmp_path
         )  # fmt: skip
         given = orders("app.py", control.fileno(), 0, "")
         talking = asyncio.create_task(process.communicate(encode(given)))
-        supervisor = Supervisor(await sockets.connect(address)).start()
+        supervisor = Supervisor(await sockets.connect(address))
         failed = await supervisor.state("failed")
     assert (failed.detail, failed.pid) == ("ModuleNotFoundError: No module named 'no_such_library'", process.pid)
     _, log = await talking

@@ -185,7 +185,7 @@ async def test_its_metrics_say_whose_they_are(tmp_path: Path) -> None:
 
 async def test_each_shard_is_built_from_its_folder(tmp_path: Path) -> None:
     for number in range(5):
-        (tmp_path / "index" / "shards" / f"{number:03}").mkdir(parents=True)
+        (tmp_path / "scores" / "shards" / f"{number:03}").mkdir(parents=True)
     process = Process(tmp_path, Reader, [3, 4])
     supervisor = await process.supervisor()
     await supervisor.state("ready")
