@@ -37,6 +37,8 @@ SCENARIOS = {
     "echo": Scenario("the least that a Python handler behind HTTP costs", rate=2000),
     "fused": Scenario("the model inside the front, no hop, against an echo", rate=2000),
     "tiny": Scenario("a 4x3 product in a process of its own, no batching", rate=400),
+    "question-search": Scenario("question search end to end, at a load that all can take", rate=60),
+    "question-search-busy": Scenario("question search end to end, at a load beyond the plain servers", rate=250),
     "tiny-batched": Scenario("a 4x3 product in a process of its own, with batching", rate=400),
 }
 

@@ -13,6 +13,7 @@ from targets.litserve import LitServe
 from targets.mlserver import MlServer
 from targets.mosec import Mosec
 from targets.ray_serve import RayServe
+from targets.search import KapelleSearch, PlainSearch
 
 TARGETS: Sequence[Target] = (
     Kapelle(),
@@ -24,4 +25,7 @@ TARGETS: Sequence[Target] = (
     BentoMl(),
     RayServe(),
     MlServer(),
+    KapelleSearch(),
+    PlainSearch("fp32"),
+    PlainSearch("int8"),
 )

@@ -43,6 +43,25 @@ class ArtifactFolder:
             raise ArtifactError(f"artifact {name!r}: shards are numbered {numbers}; expected 0 to {len(shards) - 1}")
         return shards
 
+    def shard_count(self, name: str) -> int:
+        """How many shards an artifact has.
+
+        Raises:
+            ArtifactError: as for ``shards``.
+        """
+        return len(self.shards(name))
+
+    def shard(self, name: str, number: int) -> Path:
+        """The folder of one shard.
+
+        Raises:
+            ArtifactError: as for ``shards``, or there is no such shard.
+        """
+        shards = self.shards(name)
+        if not 0 <= number < len(shards):
+            raise ArtifactError(f"artifact {name!r} has no shard {number}; it has 0 to {len(shards) - 1}")
+        return shards[number]
+
 
 def _folders(parent: Path) -> list[Path]:
     return [entry for entry in parent.iterdir() if entry.is_dir()] if parent.is_dir() else []

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import inspect
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import structlog
 
+from kapelle.artifacts.source import Source
 from kapelle.declare.lifecycle import HookSpec
 from kapelle.declare.services import ServiceSpec
 
@@ -73,15 +74,15 @@ class Instance:
             log.exception("background hook failed", hook=hook.name)
 
 
-async def build(spec: ServiceSpec, paths: dict[int, Path | None], in_thread: InThread) -> dict[int, Instance]:
-    """One instance per shard of ``paths``, each with its start-up hooks run.
+async def build(spec: ServiceSpec, shards: Iterable[int], source: Source, in_thread: InThread) -> dict[int, Instance]:
+    """One instance per shard (0 for a service without any), each with its start-up hooks run.
 
     When one of them fails, those that were built before it are shut down again.
     """
     instances: dict[int, Instance] = {}
     try:
-        for shard, path in paths.items():
-            value = await in_thread(partial(spec.cls, **dict.fromkeys(spec.injected, path)))
+        for shard in shards:
+            value = await in_thread(partial(_construct, spec, shard, source))
             instance = Instance(value, spec.hooks, in_thread)
             await instance.startup()
             instances[shard] = instance
@@ -90,6 +91,13 @@ async def build(spec: ServiceSpec, paths: dict[int, Path | None], in_thread: InT
             await built.shutdown()
         raise
     return instances
+
+
+def _construct(spec: ServiceSpec, shard: int, source: Source) -> Any:
+    path: Path | None = None
+    if spec.artifact is not None:
+        path = source.shard(spec.artifact, shard) if spec.sharded else source.path(spec.artifact)
+    return spec.cls(**dict.fromkeys(spec.injected, path))
 
 
 async def _in_own_thread(function: Callable[[], Any], name: str) -> None:

@@ -100,18 +100,19 @@ async def _call(
     pool: Pool
 
     def changed() -> None:
-        if pool.serves(shard):
+        if pool.ready(release):
             ready.set()
 
-    shards = 1 + max(max(one.shards) for one in records)
-    pool = Pool(service, shards, f"call-{random_id(8)}", Registry(), changed)
+    release = records[0].release
+    pool = Pool(service, f"call-{random_id(8)}", Registry(), changed)
+    pool.open(release, [shard])
     for record in records:
         pool.add(record.name, partial(sockets.connect, sockets.Address.parse(record.data)))
-    enter_request(RequestContext(f"call-{random_id(8)}", "", monotonic() + within))
+    enter_request(RequestContext(f"call-{random_id(8)}", "", monotonic() + within, release))
     try:
         async with asyncio.timeout(within):
             await ready.wait()
-            function = getattr(remote_handle(service, pool, shard), method.name)
+            function = getattr(remote_handle(service, pool, release, shard), method.name)
             if method.kind == "stream":
                 async for item in function(*arguments):
                     _print(item)

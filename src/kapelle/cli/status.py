@@ -68,7 +68,8 @@ async def _ask_process(record: Record) -> status.ProcessStatus:
     except (OSError, TimeoutError):
         pass
     return status.ProcessStatus(
-        name=record.name, role=record.role, service=record.service, shards=record.shards, pid=record.pid, phase=state,
+        name=record.name, role=record.role, service=record.service, release=record.release,
+        shards=record.shards, pid=record.pid, phase=state,
         restarts=record.restarts, last_end=record.last_end, uptime=wall() - record.started,
         memory=resident_bytes(record.pid) or 0, in_flight=in_flight, queued=queued,
     )  # fmt: skip

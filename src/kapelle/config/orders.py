@@ -9,9 +9,19 @@ import msgspec
 
 from kapelle.config.settings import Settings
 
+LOCAL = "local"
+"""The name of what lies in the folder of artifacts as it is: no release of a store, and nothing to go back to."""
+
+
+class Holding(msgspec.Struct, frozen=True):
+    """What a process holds at its start: a release, and these of its shards (0 for a service without any)."""
+
+    release: str
+    shards: list[int]
+
 
 class WorkerOrders(msgspec.Struct, frozen=True, kw_only=True):
-    """Run ``shards`` (number to folder; ``{"0": None}`` for a service without an artifact) of ``service``.
+    """Run what is to be held of ``service``. ``artifacts`` is the folder of the local ones.
 
     ``data`` and ``control`` are the numbers of inherited, listening sockets.
     """
@@ -19,14 +29,15 @@ class WorkerOrders(msgspec.Struct, frozen=True, kw_only=True):
     target: str
     service: str
     replica: str
-    shards: dict[int, str | None]
+    holding: Holding
+    artifacts: str
     data: int
     control: int
     settings: Settings
 
 
 class GatewayOrders(msgspec.Struct, frozen=True, kw_only=True):
-    """Run the app. ``shard_counts`` has the number of shards of each sharded service.
+    """Run the app of ``release``. ``artifacts`` is the folder of the local ones.
 
     ``http`` and ``control`` are the numbers of inherited, listening sockets; ``door`` is the path at which the former
     is lent to a later controller.
@@ -34,8 +45,8 @@ class GatewayOrders(msgspec.Struct, frozen=True, kw_only=True):
 
     target: str
     name: str
-    artifact: str | None
-    shard_counts: dict[str, int]
+    release: str
+    artifacts: str
     http: int
     control: int
     door: str

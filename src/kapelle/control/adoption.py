@@ -128,7 +128,8 @@ async def _meet(run: RunDir, address: str, drain_timeout: float) -> Record | Non
     name = Path(address).stem
     data = run.data(name)
     return Record(
-        name=name, slot=slot_of(name), role="gateway" if run.door(name).exists() else "replica", service="", shards=[],
+        name=name, slot=slot_of(name), role="gateway" if run.door(name).exists() else "replica", service="",
+        release="", shards=[],
         pid=health.pid, born=birth(health.pid), data=data if Path(data.removeprefix("unix:")).exists() else "",  # noqa: ASYNC240 - a look at a local file takes microseconds
         control=address, ready=health.state == "ready",
     )  # fmt: skip

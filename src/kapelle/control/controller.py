@@ -11,6 +11,7 @@ from functools import partial
 import structlog
 
 from kapelle.clock import wall
+from kapelle.config.orders import Holding
 from kapelle.control import status
 from kapelle.control.adoption import assign, find_strangers, get_door, lives
 from kapelle.control.desk import Desk
@@ -301,9 +302,10 @@ class Controller:
 def _last_recipe(record: Record) -> Recipe:
     """Of a process that the plan has no place for: it is never started again."""
 
-    def never(_: str, __: int, ___: int) -> bytes:
+    def never(*_: object) -> bytes:
         raise AssertionError(f"{record.name} has no place in the plan")
 
     return Recipe(
-        record.slot, record.role, record.service, record.shards, "", never, {}, None, record.digest
+        record.slot, record.role, record.service, Holding(record.release, record.shards), "", never, {}, None,
+        record.digest,
     )  # fmt: skip

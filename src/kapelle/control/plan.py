@@ -8,7 +8,7 @@ from pathlib import Path
 
 from kapelle.artifacts.folder import ArtifactFolder
 from kapelle.config.settings import Settings
-from kapelle.core.placement import Demand, Place, place
+from kapelle.core.placement import Demand, place
 from kapelle.declare.apps import AppSpec
 from kapelle.declare.services import ServiceSpec
 from kapelle.errors import DeclarationError
@@ -18,11 +18,11 @@ _GATEWAY = "gateway"
 
 @dataclass(frozen=True, slots=True)
 class ReplicaPlan:
-    """One replica process: ``folders`` has the artifact folder (or None) of each shard it holds."""
+    """One replica process and the shards it holds (0 for a service without any)."""
 
     name: str
     service: ServiceSpec
-    folders: dict[int, str | None]
+    shards: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,32 +77,21 @@ def make_plan(target: str, app: AppSpec, settings: Settings, artifacts: Path) ->
     if _GATEWAY in app.services:
         raise DeclarationError(f"a service cannot be called {_GATEWAY!r}: its processes would have the gateways' names")
     folder = ArtifactFolder(artifacts)
-    shards: dict[str, list[Path]] = {}
+    counts: dict[str, int] = {}
     demands: list[Demand] = []
     for service in app.services.values():
         if service.sharded and service.artifact is not None:
-            shards[service.name] = folder.shards(service.artifact)
+            counts[service.name] = folder.shard_count(service.artifact)
         elif service.artifact is not None:
             folder.path(service.artifact)
         if not service.inline:
-            demands.append(Demand(service.name, service.replicas, len(shards.get(service.name, ()))))
+            demands.append(Demand(service.name, service.replicas, counts.get(service.name, 0)))
     if app.artifact is not None:
         folder.path(app.artifact)
     places = place(demands, cores(), shard_processes_per_copy=settings.shard_processes or None)
-    replicas = tuple(_replica(one, app.services[one.service], folder, shards) for one in places)
+    replicas = tuple(ReplicaPlan(one.name, app.services[one.service], one.shards) for one in places)
     gateways = tuple(f"{_GATEWAY}-{number}" for number in range(settings.gateways))
-    counts = {name: len(paths) for name, paths in shards.items()}
     return Plan(target, app, settings, artifacts, replicas, gateways, counts)
-
-
-def _replica(one: Place, service: ServiceSpec, folder: ArtifactFolder, shards: dict[str, list[Path]]) -> ReplicaPlan:
-    folders: dict[int, str | None] = {}
-    for shard in one.shards:
-        if service.sharded:
-            folders[shard] = str(shards[service.name][shard])
-        else:
-            folders[shard] = str(folder.path(service.artifact)) if service.artifact else None
-    return ReplicaPlan(one.name, service, folders)
 
 
 def thread_environment(processes: int) -> dict[str, str]:

@@ -54,6 +54,8 @@ class Process:
     def __init__(self, name: str, recipe: Recipe, terms: Terms, around: Surroundings) -> None:
         self.name = name
         self.recipe = recipe
+        self.holding = recipe.holding
+        """What it holds, and will hold when it is started again."""
         self.life = Life(terms)
         self.ended = asyncio.Event()
         self.outcome = ""
@@ -85,7 +87,7 @@ class Process:
     def member(self) -> Member:
         """What gateways are told of it."""
         one = self.recipe
-        return Member(self.name, one.role, one.service, one.shards, self.data, self.control, self.life.usable)
+        return Member(self.name, one.role, one.service, self.holding.shards, self.data, self.control, self.life.usable)
 
     @property
     def record(self) -> Record:
@@ -93,7 +95,8 @@ class Process:
         one, life = self.recipe, self.life
         born = self._child.born if self._child is not None else ""
         return Record(
-            name=self.name, slot=one.slot, role=one.role, service=one.service, shards=one.shards, pid=self.pid,
+            name=self.name, slot=one.slot, role=one.role, service=one.service, release=self.holding.release,
+            shards=self.holding.shards, pid=self.pid,
             born=born, data=self.data, control=self.control, digest=one.digest, ready=life.usable,
             started=self.started, restarts=life.restarts, last_end=life.reason,
         )  # fmt: skip
@@ -104,7 +107,8 @@ class Process:
         one, life = self.recipe, self.life
         health = self._child.health if self._child is not None else None
         return status.ProcessStatus(
-            name=self.name, role=one.role, service=one.service, shards=one.shards, pid=self.pid, phase=life.phase.value,
+            name=self.name, role=one.role, service=one.service, release=self.holding.release,
+            shards=self.holding.shards, pid=self.pid, phase=life.phase.value,
             restarts=life.restarts, last_end=life.reason, uptime=wall() - self.started if self._child else 0.0,
             memory=self._resident, in_flight=health.in_flight if health else 0, queued=health.queued if health else 0,
         )  # fmt: skip
@@ -193,7 +197,7 @@ class Process:
         self.started = wall()
         try:
             spawned = spawn(
-                recipe, self.name, around.control(self.name),
+                recipe, self.name, self.holding, around.control(self.name),
                 data=None if is_gateway else around.data(self.name), door=around.door() if is_gateway else None,
             )  # fmt: skip
         except OSError as error:

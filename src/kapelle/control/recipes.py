@@ -12,6 +12,7 @@ from typing import Literal
 from msgspec.structs import replace
 
 from kapelle.config import orders
+from kapelle.config.orders import LOCAL, Holding
 from kapelle.config.settings import Settings
 from kapelle.control.plan import Plan, ReplicaPlan, thread_environment
 from kapelle.control.rundir import RunDir
@@ -24,16 +25,17 @@ class Recipe:
     """A place in the plan, and how to start a process for it.
 
     ``slot`` is the place's name; the process there has the same, or ``slot~2`` when it took over from another.
-    ``orders`` makes what it is told from its name and the numbers of its sockets (data or door, and control).
+    ``holding`` is what it holds as planned. ``orders`` makes what it is told from its name, what it shall hold, and the
+    numbers of its sockets (data or door, and control).
     ``digest`` tells whether a process that runs was started by the same recipe.
     """
 
     slot: str
     role: Role
     service: str
-    shards: list[int]
+    holding: Holding
     module: str
-    orders: Callable[[str, int, int], bytes]
+    orders: Callable[[str, Holding, int, int], bytes]
     environment: dict[str, str]
     memory_limit: int | None
     digest: str
@@ -60,24 +62,26 @@ def recipes(plan: Plan, run: RunDir) -> list[Recipe]:
 
 def _replica(plan: Plan, replica: ReplicaPlan, environment: dict[str, str], code: str) -> Recipe:
     service, settings = replica.service, plan.settings
+    holding = Holding(LOCAL, list(replica.shards))
     blank = orders.WorkerOrders(
         target=plan.target,
         service=service.name,
         replica="",
-        shards=replica.folders,
+        holding=holding,
+        artifacts=str(plan.artifacts),
         data=0,
         control=0,
         settings=settings,
     )
 
-    def make_orders(name: str, data: int, control: int) -> bytes:
-        return orders.encode(replace(blank, replica=name, data=data, control=control))
+    def make_orders(name: str, held: Holding, data: int, control: int) -> bytes:
+        return orders.encode(replace(blank, replica=name, holding=held, data=data, control=control))
 
     matters = Settings(
         log_format=settings.log_format, log_level=settings.log_level, drain_timeout=settings.drain_timeout
     )
     return Recipe(
-        replica.name, "replica", service.name, sorted(replica.folders), "kapelle.worker.main", make_orders, environment,
+        replica.name, "replica", service.name, holding, "kapelle.worker.main", make_orders, environment,
         service.memory_limit, _digest(replace(blank, settings=matters), code),
     )  # fmt: skip
 
@@ -85,20 +89,21 @@ def _replica(plan: Plan, replica: ReplicaPlan, environment: dict[str, str], code
 def _gateway(plan: Plan, run: RunDir, slot: str, code: str) -> Recipe:
     settings = plan.settings
     blank = orders.GatewayOrders(
-        target=plan.target, name="", artifact=str(plan.artifacts), shard_counts=plan.shard_counts,
-        http=0, control=0, door="", controller=run.controller, settings=settings,
+        target=plan.target, name="", release=LOCAL, artifacts=str(plan.artifacts), http=0,
+        control=0, door="", controller=run.controller, settings=settings,
     )  # fmt: skip
 
-    def make_orders(name: str, door: int, control: int) -> bytes:
-        return orders.encode(replace(blank, name=name, http=door, control=control, door=str(run.door(name))))
+    def make_orders(name: str, held: Holding, door: int, control: int) -> bytes:
+        told = replace(blank, name=name, release=held.release, http=door, control=control, door=str(run.door(name)))
+        return orders.encode(told)
 
     # How many others there are, and how the controller treats them, is nothing to a gateway.
     matters = replace(
         settings, gateways=1, shard_processes=0, transport="unix", run_dir="", start_timeout=0.0, hang_timeout=0.0
     )
     return Recipe(
-        slot, "gateway", "", [], "kapelle.gateway.main", make_orders, {}, None,
-        _digest(replace(blank, settings=matters), code),
+        slot, "gateway", "", Holding(LOCAL, []), "kapelle.gateway.main", make_orders, {}, None,
+        _digest(replace(blank, settings=matters), f"{code} {sorted(plan.shard_counts.items())}"),
     )  # fmt: skip
 
 

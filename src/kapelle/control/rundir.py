@@ -29,7 +29,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """A process that was started: enough to find it again. ``born`` tells it from a later one of the same number.
 
     ``slot`` is its place in the plan and ``digest`` tells by which recipe it was started; ``ready`` is whether it was
-    last seen to serve, ``started`` the wall-clock time of its start.
+    last seen to serve ``release``, ``started`` the wall-clock time of its start.
     """
 
     name: str
@@ -41,6 +41,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     data: str
     control: str
     slot: str = ""
+    release: str = ""
     digest: str = ""
     ready: bool = False
     started: float = 0.0

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import IO
 
+from kapelle.config.orders import Holding
 from kapelle.control.recipes import Recipe
 from kapelle.transport import sockets
 from kapelle.transport.sockets import Address
@@ -23,8 +24,12 @@ class Spawned:
     data: str
 
 
-def spawn(recipe: Recipe, name: str, control: Address, data: Address | None, door: int | None) -> Spawned:
-    """Start a process that serves ``control`` and ``data`` (port 0 takes a free one), or accepts at the ``door``.
+def spawn(
+    recipe: Recipe, name: str, holding: Holding, control: Address, data: Address | None, door: int | None
+) -> Spawned:
+    """Start a process that holds ``holding``.
+
+    It serves ``control`` and ``data`` (port 0 takes a free one), or accepts at the ``door``.
 
     Raises:
         OSError: the machine has no room for it: a socket, a process number, memory.
@@ -36,7 +41,7 @@ def spawn(recipe: Recipe, name: str, control: Address, data: Address | None, doo
             bound = ours.enter_context(sockets.bind(data))
             work, address = bound.fileno(), str(_bound_address(data, bound.getsockname()))
         assert work is not None, "a process has a data socket or the door"
-        letter = ours.enter_context(_letter(recipe.orders(name, work, listening.fileno())))
+        letter = ours.enter_context(_letter(recipe.orders(name, holding, work, listening.fileno())))
         popen = subprocess.Popen(  # noqa: S603 - our own interpreter and module
             [sys.executable, "-m", recipe.module, name],
             stdin=letter,

@@ -11,6 +11,7 @@ class ProcessStatus(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     role: str
     service: str
+    release: str
     shards: list[int]
     pid: int
     phase: str

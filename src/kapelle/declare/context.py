@@ -11,11 +11,13 @@ class RequestContext(msgspec.Struct, frozen=True, gc=False):
     """What a request carries wherever it goes.
 
     ``deadline`` is in seconds of this process's monotonic clock. ``trace`` is the client's ``traceparent`` or "".
+    ``release`` is the one release that the request sees, in the gateway and in every service.
     """
 
     id: str
     trace: str
     deadline: float
+    release: str = ""
 
 
 _current: ContextVar[RequestContext | None] = ContextVar("kapelle_request", default=None)

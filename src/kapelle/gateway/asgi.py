@@ -16,7 +16,7 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 # What the front decides itself.
-_OWN_HEADERS = frozenset({b"transfer-encoding", b"connection", b"keep-alive", b"date", b"x-request-id"})
+_OWN_HEADERS = frozenset({b"transfer-encoding", b"connection", b"keep-alive", b"date", b"x-request-id", heads.RELEASE})
 
 
 async def run(application: Application, request: Request) -> int:

@@ -1,22 +1,20 @@
-"""A gateway put together: app and inline services built, handles attached, endpoints and system routes served."""
+"""A gateway put together: the app in the editions of one or more releases, its endpoints and the system's routes."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from kapelle.artifacts.instances import Instance, build
+from kapelle.artifacts.source import Source
 from kapelle.config.settings import Settings
 from kapelle.declare.apps import AppSpec
 from kapelle.gateway import asgi
+from kapelle.gateway.edition import Edition
 from kapelle.gateway.endpoint import Endpoint
 from kapelle.gateway.fleet import Fleet
 from kapelle.gateway.front import Gateway
-from kapelle.gateway.handles import attach, inline_handle
 from kapelle.gateway.lifespan import Living
 from kapelle.gateway.system import system_application
 from kapelle.observe.metrics import Family, Registry
@@ -37,9 +35,8 @@ class Assembly:
         self.fleet = fleet
         self.settings = settings
         self.registry = registry
-        self.app: Any = None
+        self.editions: dict[str, Edition] = {}
         self._collect = collect
-        self._instances: list[Instance] = []
         self._mounted = {path: Living(application) for path, application in spec.mounts.items()}
         self._gateway: Gateway | None = None
 
@@ -49,40 +46,60 @@ class Assembly:
         return self._gateway
 
     @property
+    def app(self) -> Any:
+        """The app's instance that new requests see."""
+        return self.gateway.edition.app
+
+    @property
     def in_flight(self) -> int:
         """Requests that are being answered."""
         return self._gateway.in_flight if self._gateway is not None else 0
 
-    async def start(self, artifact_of: Callable[[str], Path]) -> None:
-        """Build the inline services and the app, and run their start-up hooks; ``artifact_of`` finds artifacts."""
-        spec = self.spec
-        inline: dict[str, Any] = {}
-        for name, service in spec.services.items():
-            if service.inline:
-                path = artifact_of(service.artifact) if service.artifact else None
-                (instance,) = (await build(service, {0: path}, _in_default_thread)).values()
-                self._instances.append(instance)
-                inline[name] = inline_handle(service, instance.value)
-        cls: Any = spec.cls
-        self.app = app = cls.__new__(cls)
-        attach(app, spec, self.fleet.pools, inline)
-        path = artifact_of(spec.artifact) if spec.artifact else None
-        await _in_default_thread(partial(app.__init__, **dict.fromkeys(spec.injected, path)))
-        hooked = Instance(app, spec.hooks, _in_default_thread)
-        endpoints = [Endpoint(one, app, self.settings.request_timeout, self.registry) for one in spec.endpoints]
+    async def start(self, release: str, source: Source) -> None:
+        """Build the app of ``release``, which new requests see from now on, and run its start-up hooks."""
+        edition = self.editions[release] = Edition(self.spec, release)
+        await edition.build(self.fleet, source)
+        endpoints = [Endpoint(one, self.settings.request_timeout, self.registry) for one in self.spec.endpoints]
         system = system_application(
-            replace(spec, mounts=self._mounted),
+            replace(self.spec, mounts=self._mounted),
             self.fleet,
             collect=self._collect,
             draining=lambda: self.gateway.draining,
             allowed=self._allowed,
         )
-        self._gateway = Gateway(self.settings, endpoints, partial(asgi.run, system), self.registry)
+        self._gateway = Gateway(self.settings, edition, endpoints, partial(asgi.run, system), self.registry)
         self._gateway.every_second(self.fleet.check)
-        await hooked.startup()
-        self._instances.append(hooked)
+        self.fleet.route(release)
+        await edition.startup()
         for application in self._mounted.values():
             await application.startup()
+
+    async def prepare(self, release: str, source: Source) -> None:
+        """Build the app of another release beside, and run its start-up hooks; no request sees it yet.
+
+        What has been built when something fails is shut down again.
+        """
+        edition = Edition(self.spec, release)
+        try:
+            await edition.build(self.fleet, source)
+            await edition.startup()
+        except BaseException:
+            await edition.close()
+            self.fleet.forget(release)
+            raise
+        self.editions[release] = edition
+
+    def route(self, release: str) -> None:
+        """New requests see this release from now on; those under way end on theirs."""
+        self.gateway.edition = self.editions[release]
+        self.fleet.route(release)
+
+    async def retire(self, release: str) -> None:
+        """Give up a release that new requests do not see, once the last one that does has ended."""
+        edition = self.editions.pop(release)
+        await edition.deserted()
+        await edition.close()
+        self.fleet.forget(release)
 
     async def drain(self) -> None:
         """Answer what runs, for as long as the settings allow."""
@@ -93,15 +110,11 @@ class Assembly:
         """Run the shut-down hooks of what was started, and end all links."""
         for application in self._mounted.values():
             await application.shutdown()
-        for instance in reversed(self._instances):
-            await instance.shutdown()
+        for edition in self.editions.values():
+            await edition.close()
         if self._gateway is not None:
             self._gateway.close()
         await self.fleet.close()
 
     def _allowed(self, path: str) -> list[str]:
         return self.gateway.allowed(path)
-
-
-async def _in_default_thread(function: Callable[[], Any]) -> Any:
-    return await asyncio.to_thread(function)

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from kapelle.core.balance import Balancer
 from kapelle.core.ticket import Setback, Ticket
 from kapelle.declare.context import RequestContext
 from kapelle.declare.methods import CallPolicy
@@ -30,14 +31,28 @@ class SetbackError(Exception):
 
 
 class Site:
-    """One method of one shard, as a handle calls it: what all its calls have in common. ``name`` is for people."""
+    """One method of one shard of a release, as a handle calls it: what all its calls have in common.
+
+    ``name`` is for people; ``balancer`` has the replicas that hold the shard.
+    """
 
     def __init__(
-        self, *, name: str, method: str, shard: int, policy: CallPolicy, unpack: Unpack, seconds: Histogram
+        self,
+        *,
+        name: str,
+        method: str,
+        release: str,
+        shard: int,
+        balancer: Balancer,
+        policy: CallPolicy,
+        unpack: Unpack,
+        seconds: Histogram,
     ) -> None:
         self.name = name
         self.method = method
+        self.release = release
         self.shard = shard
+        self.balancer = balancer
         self.policy = policy
         self.unpack = unpack
         self.seconds = seconds

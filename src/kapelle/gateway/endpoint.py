@@ -1,4 +1,4 @@
-"""An endpoint, ready to be called: its inputs, its function bound to the app, its outputs, and its measures."""
+"""An endpoint, ready to be called: its inputs, its outputs, and its measures."""
 
 from __future__ import annotations
 
@@ -51,26 +51,27 @@ class Traffic:
 class Endpoint(Traffic):
     """One route of the app."""
 
-    def __init__(self, spec: EndpointSpec, app: Any, default_timeout: float, registry: Registry) -> None:
+    def __init__(self, spec: EndpointSpec, default_timeout: float, registry: Registry) -> None:
         super().__init__(spec.name, registry)
         self.spec = spec
         self.inputs = Inputs(spec)
         self.timeout = default_timeout if spec.timeout is None else spec.timeout
-        self._function: Callable[..., Any] = getattr(app, spec.name)
 
-    def begin(self, request: Request, in_path: InPath) -> Coroutine[Any, Any, Any]:
-        """Read the arguments and call the app; the coroutine of its answer.
+    def begin(self, function: Callable[..., Any], request: Request, in_path: InPath) -> Coroutine[Any, Any, Any]:
+        """Read the arguments and call ``function``, the app's own; the coroutine of its answer.
 
         Raises:
             InvalidInput, HttpError: the request is not what the endpoint takes.
         """
         if self.inputs.decode_json is not None:
-            return self._function(*_astuple(self.inputs.decode_json(request.body)))  # type: ignore[no-any-return]  # user code
-        return self._function(**self.inputs.read(request, in_path))  # type: ignore[no-any-return]  # user code
+            return function(*_astuple(self.inputs.decode_json(request.body)))  # type: ignore[no-any-return]  # user code
+        return function(**self.inputs.read(request, in_path))  # type: ignore[no-any-return]  # user code
 
-    def begin_stream(self, request: Request, in_path: InPath) -> AsyncGenerator[Any, None]:
+    def begin_stream(
+        self, function: Callable[..., Any], request: Request, in_path: InPath
+    ) -> AsyncGenerator[Any, None]:
         """As ``begin``, for an async generator."""
-        return self._function(**self.inputs.read(request, in_path))  # type: ignore[no-any-return]  # user code
+        return function(**self.inputs.read(request, in_path))  # type: ignore[no-any-return]  # user code
 
 
 def encode(value: Any) -> tuple[bytes, bytes]:

@@ -18,12 +18,11 @@ Dial = Callable[[str], Awaitable[Connection]]
 class Fleet:
     """The replicas of all services of an app. ``dial`` connects to an address."""
 
-    def __init__(
-        self, spec: AppSpec, shard_counts: dict[str, int], caller: str, dial: Dial, registry: Registry
-    ) -> None:
+    def __init__(self, spec: AppSpec, caller: str, dial: Dial, registry: Registry) -> None:
         self.on_change: Callable[[], None] = lambda: None
+        self.release = ""
         self.pools = {
-            name: Pool(service, shard_counts.get(name, 1), caller, registry, self._changed)
+            name: Pool(service, caller, registry, self._changed)
             for name, service in spec.services.items()
             if not service.inline
         }
@@ -32,13 +31,34 @@ class Fleet:
 
     @property
     def ready(self) -> bool:
-        """Whether every service (and every shard) has a replica that may be called."""
-        return all(pool.ready for pool in self.pools.values())
+        """Whether every service (and every shard) of the release has a replica that may be called."""
+        return self.serves(self.release)
 
     @property
     def waiting_for(self) -> list[str]:
         """The services that have none."""
-        return [name for name, pool in self.pools.items() if not pool.ready]
+        return [name for name, pool in self.pools.items() if not pool.ready(self.release)]
+
+    def serves(self, release: str) -> bool:
+        """As ``ready``, for any release."""
+        return all(pool.ready(release) for pool in self.pools.values())
+
+    def open(self, release: str, shard_counts: dict[str, int]) -> None:
+        """Calls for ``release`` will come; ``shard_counts`` has the number of shards of each sharded service."""
+        for name, pool in self.pools.items():
+            pool.open(release, range(shard_counts.get(name, 1)))
+
+    def forget(self, release: str) -> None:
+        """No more calls for ``release`` will come."""
+        for pool in self.pools.values():
+            pool.forget(release)
+
+    def route(self, release: str) -> None:
+        """New requests see this release: its readiness is the fleet's."""
+        self.release = release
+        for pool in self.pools.values():
+            pool.release = release
+        self._changed()
 
     @property
     def acquainted(self) -> bool:

@@ -13,6 +13,7 @@ from kapelle.config.settings import Settings
 from kapelle.core.admission import Admission
 from kapelle.declare.context import RequestContext, enter_request
 from kapelle.errors import CallError, DeadlineExceeded, Overloaded, UserCodeError
+from kapelle.gateway.edition import Edition
 from kapelle.gateway.endpoint import Endpoint, Traffic, encode
 from kapelle.gateway.http import HttpConnection
 from kapelle.gateway.problems import CLIENT_GONE, PROBLEM_TYPE, HttpError, problem
@@ -41,7 +42,16 @@ class Gateway:
     only its requests with a body must find a free place, so that health is told under any load.
     """
 
-    def __init__(self, settings: Settings, endpoints: list[Endpoint], fallback: Fallback, registry: Registry) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        edition: Edition,
+        endpoints: list[Endpoint],
+        fallback: Fallback,
+        registry: Registry,
+    ) -> None:
+        self.edition = edition
+        """The one that requests are pinned to when they begin."""
         self.max_body = settings.max_body
         self.max_held = settings.max_request_bytes
         self.header_timeout = settings.header_timeout
@@ -49,7 +59,7 @@ class Gateway:
         self.keep_alive = settings.keep_alive
         self.held = 0
         self.draining = False
-        self.preambles: dict[tuple[int, bytes], bytes] = {}
+        self.preambles: dict[tuple[int, bytes, bytes], bytes] = {}
         self.new_id = request_ids()
         self._settings = settings
         self._fallback = fallback
@@ -102,6 +112,7 @@ class Gateway:
     def refuse(self, request: Request, error: HttpError) -> None:
         """Answer a request that cannot be read, or whose like is not served here."""
         request.id = request.id or self.new_id()
+        request.edition = self.edition
         self._other.count(error.status)
         status, headers, body = problem(error, request.id)
         request.connection.respond(request, status, PROBLEM_TYPE, body, headers)
@@ -109,6 +120,7 @@ class Gateway:
     def handle(self, request: Request) -> None:
         """Answer a complete request."""
         request.began = monotonic()
+        request.edition = self.edition
         if not request.id:
             request.id = self.new_id()
         endpoint = self._direct.get((request.method, request.target))
@@ -133,28 +145,33 @@ class Gateway:
     def _admit(self, request: Request, endpoint: Endpoint, in_path: InPath) -> None:
         if self._admission.enter(endpoint.lane, request.size):
             endpoint.running[request] = None
-            request.task = self._loop.create_task(self._run(request, endpoint, in_path))
+            edition = self.edition
+            edition.running += 1
+            request.task = self._loop.create_task(self._run(request, edition, endpoint, in_path))
         else:
             self._fail(request, endpoint, Overloaded("the gateway is full"))
 
-    async def _run(self, request: Request, endpoint: Endpoint, in_path: InPath) -> None:
+    async def _run(self, request: Request, edition: Edition, endpoint: Endpoint, in_path: InPath) -> None:
         request.started = True
-        enter_request(RequestContext(request.id, request.trace, request.began + endpoint.timeout))
+        enter_request(RequestContext(request.id, request.trace, request.began + endpoint.timeout, edition.release))
         try:
             if request.abandoned or request.expired:
                 raise asyncio.CancelledError
+            function = edition.functions[endpoint.name]
             if endpoint.spec.streams:
-                await send_events(request, endpoint.begin_stream(request, in_path))
+                await send_events(request, endpoint.begin_stream(function, request, in_path))
                 content_type = body = b""
             else:
-                content_type, body = encode(await endpoint.begin(request, in_path))
+                content_type, body = encode(await endpoint.begin(function, request, in_path))
         except _ENDINGS as error:
+            edition.leave()
             self._admission.leave(endpoint.lane, request.size)
             reason = _reason(request, error, endpoint.timeout)
             if request.begun:
                 request.connection.end_stream(request, error_event(request, reason))
             self._fail(request, endpoint, reason)
         else:
+            edition.leave()
             self._admission.leave(endpoint.lane, request.size)
             self._done(request, endpoint, 200)
             if request.begun:

@@ -28,17 +28,17 @@ class Handle:
         return f"<handle of {self._name}>"
 
 
-def attach(app: Any, spec: AppSpec, pools: dict[str, Pool], inline: dict[str, Any]) -> None:
-    """Fill the annotated attributes of an app instance."""
+def attach(app: Any, spec: AppSpec, release: str, pools: dict[str, Pool], inline: dict[str, Any]) -> None:
+    """Fill the annotated attributes of an app instance; its handles call the services of this release."""
     for handle in spec.handles:
         service = handle.service
         if service.inline:
             value: Any = inline[service.name]
         elif service.sharded:
             pool = pools[service.name]
-            value = Sharded([remote_handle(service, pool, shard) for shard in range(pool.shards)])
+            value = Sharded([remote_handle(service, pool, release, shard) for shard in range(pool.shards(release))])
         else:
-            value = remote_handle(service, pools[service.name], 0)
+            value = remote_handle(service, pools[service.name], release, 0)
         setattr(app, handle.attribute, value)
 
 
@@ -52,10 +52,10 @@ def inline_handle(service: ServiceSpec, instance: Any) -> Handle:
     return Handle(service.name, methods)
 
 
-def remote_handle(service: ServiceSpec, pool: Pool, shard: int) -> Handle:
-    """A handle that calls the replicas of one shard."""
+def remote_handle(service: ServiceSpec, pool: Pool, release: str, shard: int) -> Handle:
+    """A handle that calls the replicas of one shard of a release."""
     makers = {"unary": _RemoteMethod, "batched": _RemoteBatched, "stream": _RemoteStream}
-    methods = {name: makers[method.kind](method, pool, shard) for name, method in service.methods.items()}
+    methods = {name: makers[method.kind](method, pool, release, shard) for name, method in service.methods.items()}
     return Handle(service.name, methods)
 
 
@@ -95,26 +95,26 @@ class _Arguments:
 
 
 class _RemoteMethod:
-    def __init__(self, method: MethodSpec, pool: Pool, shard: int) -> None:
+    def __init__(self, method: MethodSpec, pool: Pool, release: str, shard: int) -> None:
         self._arguments = _Arguments(method, pool.spec.name)
         self._pack = Packer()
         self._pool = pool
-        self._site = pool.site(method, shard, Unpacker(method.signature.returns))
+        self._site = pool.site(method, release, shard, Unpacker(method.signature.returns))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
         return self._pool.call(self._site, 1, self._pack(self._arguments(args, kwargs)))
 
 
 class _RemoteBatched(BatchedCall[Any, Any, Any]):
-    def __init__(self, method: MethodSpec, pool: Pool, shard: int) -> None:
+    def __init__(self, method: MethodSpec, pool: Pool, release: str, shard: int) -> None:
         assert method.batch is not None
         unpack = Unpacker(method.signature.returns)
         self._max_size = method.batch.max_size
         self._array = is_array_type(method.signature.returns)
         self._pack = Packer()
         self._pool = pool
-        self._one = pool.site(method, shard, lambda data, body: unpack(data, body)[0])
-        self._several = pool.site(method, shard, unpack)
+        self._one = pool.site(method, release, shard, lambda data, body: unpack(data, body)[0])
+        self._several = pool.site(method, release, shard, unpack)
 
     def __call__(self, row: Any) -> Coroutine[Any, Any, Any]:
         return self._pool.call(self._one, 1, self._pack((row,)))
@@ -150,11 +150,11 @@ class _RemoteBatched(BatchedCall[Any, Any, Any]):
 
 
 class _RemoteStream:
-    def __init__(self, method: MethodSpec, pool: Pool, shard: int) -> None:
+    def __init__(self, method: MethodSpec, pool: Pool, release: str, shard: int) -> None:
         self._arguments = _Arguments(method, pool.spec.name)
         self._pack = Packer()
         self._pool = pool
-        self._site = pool.site(method, shard, Unpacker(int))
+        self._site = pool.site(method, release, shard, Unpacker(int))
         item = getattr(method.signature.returns, "__args__", (Any,))[0]
         self._unpack_item = Unpacker(item)
 

@@ -15,6 +15,9 @@ HAS_BODY = 1
 EXPECTS_CONTINUE = 2
 OFFERS_UPGRADE = 4
 
+RELEASE = b"x-kapelle-release"
+"""The header that names the one release a request has seen."""
+
 BODILESS = frozenset({204, 304})
 """Statuses whose answers have no body, not even an empty one."""
 
@@ -100,10 +103,11 @@ def without_upgrade(request: Request) -> bytes:
     return b"%b %b HTTP/1.1\r\n%b\r\n" % (request.method.encode("ascii"), request.target, b"".join(lines))
 
 
-def preamble(status: int, content_type: bytes, date: bytes) -> bytes:
+def preamble(status: int, content_type: bytes, date: bytes, release: bytes) -> bytes:
     """How an answer begins: what many answers of one second have in common."""
     kind = b"content-type: %b\r\n" % content_type if content_type else b""
-    return b"HTTP/1.1 %d %b\r\n%bdate: %b\r\n" % (status, _REASONS.get(status, b""), kind, date)
+    shown = b"%b: %b\r\n" % (RELEASE, release) if release else b""
+    return b"HTTP/1.1 %d %b\r\n%b%bdate: %b\r\n" % (status, _REASONS.get(status, b""), kind, shown, date)
 
 
 def too_large(limit: int) -> HttpError:

@@ -44,7 +44,7 @@ class Front(Protocol):
     date: bytes
     held: int
     draining: bool
-    preambles: dict[tuple[int, bytes], bytes]
+    preambles: dict[tuple[int, bytes, bytes], bytes]
 
     def opened(self, connection: HttpConnection) -> bool: ...
     def closed(self, connection: HttpConnection) -> None: ...
@@ -287,10 +287,11 @@ class HttpConnection(asyncio.Protocol):
         self, request: Request, status: int, content_type: bytes, headers: tuple[Header, ...], framing: bytes
     ) -> bytes:
         front = self._front
-        beginning = front.preambles.get((status, content_type))
+        release = b"" if request.edition is None else request.edition.header
+        beginning = front.preambles.get((status, content_type, release))
         if beginning is None:
-            beginning = heads.preamble(status, content_type, front.date)
-            front.preambles[status, content_type] = beginning
+            beginning = heads.preamble(status, content_type, front.date, release)
+            front.preambles[status, content_type, release] = beginning
         if front.draining and not self._waiting:
             request.keep_alive = False
         if headers:

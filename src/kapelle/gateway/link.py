@@ -39,7 +39,8 @@ class Link:
 
     def __init__(self, name: str, caller: str, connect: Connect, on_change: Callable[[], None]) -> None:
         self.candidate = Candidate(name)
-        self.shards: list[int] = []
+        self.holds: dict[str, list[int]] = {}
+        """The shards of each release that the replica has ready."""
         self._caller = caller
         self._connect = connect
         self._on_change = on_change
@@ -73,9 +74,10 @@ class Link:
         data, segments = call.payload
         head = messages.encode(
             messages.Call(
-                number, site.method, site.shard, call.rows, call.deadline - now, call.request, call.trace, data
+                number, site.method, site.shard, call.rows, call.deadline - now, call.request, call.trace, data,
+                site.release,
             )
-        )
+        )  # fmt: skip
         bulk = is_bulk(head, segments)
         try:
             connection.send(head, segments, bulk=bulk)
@@ -233,8 +235,11 @@ class Link:
                 self._freed(ticket)
             case messages.Item():
                 self._item(message, body)
-            case messages.Welcome(protocol, _, _, shards):
-                self._welcome(protocol, shards)
+            case messages.Welcome(protocol, _, _, holds):
+                self._welcome(protocol, holds)
+            case messages.Holds(holds):
+                self.holds = holds
+                self._on_change()
             case messages.Unready():
                 self._leave()
             case messages.Readied():
@@ -260,7 +265,7 @@ class Link:
             if not outcome.done():
                 outcome.set_result(None)
 
-    def _welcome(self, protocol: int, shards: list[int]) -> None:
+    def _welcome(self, protocol: int, holds: dict[str, list[int]]) -> None:
         if protocol != messages.PROTOCOL:
             log.error(
                 "a replica speaks another protocol: update the older side",
@@ -271,7 +276,7 @@ class Link:
             return
         self._welcomed = True
         self._leaving = False
-        self.shards = shards
+        self.holds = holds
         self._stand(Standing.HALF_OPEN if self._came_back else Standing.READY)
 
     # --- ends ---------------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from pathlib import Path
 import structlog
 import uvloop
 
+from kapelle.artifacts.folder import ArtifactFolder
 from kapelle.config.orders import GatewayOrders, decode_gateway
 from kapelle.declare.apps import AppSpec
 from kapelle.declare.loading import Target
@@ -98,7 +99,7 @@ async def serve(spec: AppSpec, orders: GatewayOrders) -> int:
     settings = orders.settings
     registry = Registry(gateway=orders.name)
     register_process_metrics(registry)
-    fleet = Fleet(spec, orders.shard_counts, orders.name, dial, registry)
+    fleet = Fleet(spec, orders.name, dial, registry)
     state = State(fleet)
     collector = Collector(orders.name, registry, fleet, dial, orders.controller)
     assembly = Assembly(spec, fleet, settings, registry, collector.collect)
@@ -156,8 +157,7 @@ async def serve(spec: AppSpec, orders: GatewayOrders) -> int:
 async def _start(assembly: Assembly, state: State, orders: GatewayOrders) -> ssl.SSLContext | None:
     """All that comes before clients are let in; those that came wait in the door's queue."""
     context = tls_context(orders.settings)
-    root = Path(orders.artifact) if orders.artifact else Path()
-    await assembly.start(lambda name: root / name)
+    await assembly.start(orders.release, ArtifactFolder(Path(orders.artifacts)))
     await state.acquainted()
     return context
 

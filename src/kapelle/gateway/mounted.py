@@ -209,4 +209,6 @@ class _Channel:
         if length is not None:
             own.append((b"content-length", b"%d" % length))
         own.append((b"x-request-id", request.id.encode("ascii")))
+        if request.edition is not None:
+            own.append((heads.RELEASE, request.edition.header))
         self._pending.append({"type": "http.response.start", "status": status, "headers": [*own, *headers]})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
 from kapelle.clock import monotonic
@@ -26,20 +26,17 @@ _GRANT = messages.STREAM_WINDOW // 2
 
 
 class Pool:
-    """The replicas of one service. ``shards`` is how many shards there are (1 for a service without)."""
+    """The replicas of one service. ``release`` is the one whose readiness counts: the one new requests see."""
 
-    def __init__(
-        self, spec: ServiceSpec, shards: int, caller: str, registry: Registry, on_change: Callable[[], None]
-    ) -> None:
+    def __init__(self, spec: ServiceSpec, caller: str, registry: Registry, on_change: Callable[[], None]) -> None:
         self.spec = spec
-        self.shards = shards
+        self.release = ""
         self._caller = caller
         self._registry = registry
         self._on_change = on_change
         self._links: dict[str, Link] = {}
         self._retired: list[Link] = []
-        seed = zlib.crc32(f"{caller}/{spec.name}".encode())
-        self._balancers = [Balancer(seed + shard) for shard in range(shards)]
+        self._balancers: dict[str, dict[int, Balancer]] = {}
         self._retries = Budget(ratio=0.2, reserve=1000)
         self._hedges = Budget(ratio=0.05, reserve=20)
         self._loop = asyncio.get_running_loop()
@@ -59,12 +56,13 @@ class Pool:
 
     @property
     def usable(self) -> int:
-        """Replicas that may be called, for the shard that has the fewest."""
-        return min(balancer.usable for balancer in self._balancers)
+        """Replicas that may be called, for the shard of the release that has the fewest."""
+        return min((balancer.usable for balancer in self._balancers.get(self.release, {}).values()), default=0)
 
-    @property
-    def ready(self) -> bool:
-        return self.usable > 0
+    def ready(self, release: str) -> bool:
+        """Whether a replica may be called for every shard of ``release``."""
+        balancers = self._balancers.get(release)
+        return balancers is not None and all(balancer.usable for balancer in balancers.values())
 
     @property
     def outstanding(self) -> int:
@@ -74,10 +72,6 @@ class Pool:
     @property
     def names(self) -> list[str]:
         return list(self._links)
-
-    def serves(self, shard: int) -> bool:
-        """Whether a replica may be called for this shard."""
-        return self._balancers[shard].usable > 0
 
     def reaches(self, name: str) -> bool:
         """Whether this replica may be called."""
@@ -95,8 +89,9 @@ class Pool:
     def remove(self, name: str) -> None:
         """A replica is to be used no more; calls in its hands may still be answered."""
         link = self._links.pop(name)
-        for balancer in self._balancers:
-            balancer.remove(name)
+        for balancers in self._balancers.values():
+            for balancer in balancers.values():
+                balancer.remove(name)
         self._retired = [other for other in self._retired if not other.over] + [link]
         link.retire()
 
@@ -109,9 +104,25 @@ class Pool:
         """End all links; calls in the replicas' hands come back as lost."""
         await asyncio.gather(*(link.close() for link in (*self._links.values(), *self._retired)))
 
+    # --- releases -----------------------------------------------------------------------------------------------------
+
+    def open(self, release: str, shards: Iterable[int]) -> None:
+        """Calls for these shards of ``release`` will come (0 for a service without any)."""
+        seed = zlib.crc32(f"{self._caller}/{self.spec.name}/{release}".encode())
+        self._balancers[release] = {shard: Balancer(seed + shard) for shard in shards}
+        self._changed()
+
+    def forget(self, release: str) -> None:
+        """No more calls for ``release`` will come."""
+        self._balancers.pop(release, None)
+
+    def shards(self, release: str) -> int:
+        """How many shards the release has."""
+        return len(self._balancers[release])
+
     # --- calls --------------------------------------------------------------------------------------------------------
 
-    def site(self, method: MethodSpec, shard: int, unpack: Unpack) -> Site:
+    def site(self, method: MethodSpec, release: str, shard: int, unpack: Unpack) -> Site:
         """Where ``method`` is called from; ``unpack`` reads its results."""
         seconds = self._registry.histogram(
             "kapelle_call_seconds",
@@ -121,7 +132,10 @@ class Pool:
             method=method.name,
         )
         name = f"{self.spec.name}.{method.name}"
-        return Site(name=name, method=method.name, shard=shard, policy=method.policy, unpack=unpack, seconds=seconds)
+        return Site(
+            name=name, method=method.name, release=release, shard=shard, balancer=self._balancers[release][shard],
+            policy=method.policy, unpack=unpack, seconds=seconds,
+        )  # fmt: skip
 
     async def call(self, site: Site, rows: int, payload: Payload) -> Any:
         """The result of one call.
@@ -189,7 +203,7 @@ class Pool:
             call.close()
 
     def _pick(self, call: OpenCall) -> Link:
-        candidate = self._balancers[call.site.shard].pick(call.tried)
+        candidate = call.site.balancer.pick(call.tried)
         if candidate is None:
             place = f"shard {call.site.shard} of {self.spec.name}" if self.spec.sharded else self.spec.name
             raise Unavailable(f"no replica of {place} is ready")
@@ -213,7 +227,7 @@ class Pool:
         raise ReplicaLost(f"{call.site.name} was lost ({setback.reason}); tried {tried}") from None
 
     def _has_untried(self, call: OpenCall) -> bool:
-        other = self._balancers[call.site.shard].pick(call.tried)
+        other = call.site.balancer.pick(call.tried)
         return other is not None and other.name not in call.tried
 
     async def _watched(self, call: OpenCall, link: Link, now: float) -> Any:
@@ -245,12 +259,14 @@ class Pool:
         copies.append((link, link.submit(call, race, monotonic())))
 
     def _changed(self) -> None:
-        for shard, balancer in enumerate(self._balancers):
-            known = {candidate.name for candidate in balancer.candidates}
-            for name, link in self._links.items():
-                if name in known and shard not in link.shards:
-                    balancer.remove(name)
-                elif name not in known and shard in link.shards:
-                    balancer.add(link.candidate)
-            balancer.refresh()
+        for release, balancers in self._balancers.items():
+            for shard, balancer in balancers.items():
+                known = {candidate.name for candidate in balancer.candidates}
+                for name, link in self._links.items():
+                    holds = shard in link.holds.get(release, ())
+                    if name in known and not holds:
+                        balancer.remove(name)
+                    elif name not in known and holds:
+                        balancer.add(link.candidate)
+                balancer.refresh()
         self._on_change()

@@ -45,9 +45,11 @@ class Receiver:
         self._headers: Headers = []
         self._body: bytes | bytearray = b""
         self._put_off: Request | None = None
-        # Bytes of the latest piece, and those since the parser last had something to show for them.
+        # Bytes of the latest piece, those since the parser last had something to show for them, and those of the piece
+        # in which the last request ended: the next one has begun there, nobody knows where.
         self._piece = 0
         self._unseen = 0
+        self._shared = 0
 
     @property
     def held(self) -> int:
@@ -109,7 +111,7 @@ class Receiver:
         request.keep_alive = parser.should_keep_alive()
         if version != "1.1" or method == "CONNECT":
             heads.check_line(method, version)
-        if self._piece > heads.MAX_HEAD or self._unseen > heads.MAX_HEAD:
+        if self._unseen + self._shared > heads.MAX_HEAD:
             heads.check_size(request)
         marks = heads.read_head(request, self._max_body)
         if marks <= heads.HAS_BODY:
@@ -139,6 +141,7 @@ class Receiver:
         self.parsing = None
         self.phase = _IDLE
         self._unseen = 0
+        self._shared = self._piece
         self.owes_continue = False
         if self._headers:
             self._headers = []

@@ -10,6 +10,8 @@ from kapelle.ids import is_safe_request_id, is_traceparent
 if TYPE_CHECKING:
     import asyncio
 
+    from kapelle.gateway.edition import Edition
+
 Header = tuple[bytes, bytes]
 Headers = list[Header]
 
@@ -59,11 +61,12 @@ class Responder(Protocol):
 class Request:
     """One HTTP request. ``headers`` have lower-case names; ``size`` is that of the body in bytes.
 
-    ``expired`` and ``abandoned`` say why its task was cancelled: the deadline passed, or the client went away.
+    ``edition`` is the one release it sees. ``expired`` and ``abandoned`` say why its task was cancelled: the deadline
+    passed, or the client went away.
     """
 
     __slots__ = (
-        "abandoned", "began", "begun", "body", "connection", "expired", "finished", "headers", "id", "keep_alive",
+        "abandoned", "began", "begun", "body", "connection", "edition", "expired", "finished", "headers", "id", "keep_alive",
         "method", "path", "query", "size", "started", "target", "task", "trace", "version",
     )  # fmt: skip
 
@@ -81,6 +84,7 @@ class Request:
         self.trace = ""
         self.keep_alive = True
         self.began = 0.0
+        self.edition: Edition | None = None
         self.task: asyncio.Task[None] | None = None
         self.started = False
         self.begun = False

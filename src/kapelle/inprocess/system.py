@@ -12,6 +12,7 @@ import structlog
 
 from kapelle.artifacts.folder import ArtifactFolder
 from kapelle.artifacts.instances import build
+from kapelle.config.orders import LOCAL
 from kapelle.config.settings import Settings
 from kapelle.control.plan import Plan, ReplicaPlan, make_plan
 from kapelle.declare.apps import AppSpec
@@ -66,7 +67,7 @@ class System:
         """
         registry = Registry(gateway="gateway-0")
         self._registries.append(registry)
-        fleet = Fleet(self.spec, self._plan.shard_counts, "gateway-0", self._connect, registry)
+        fleet = Fleet(self.spec, "gateway-0", self._connect, registry)
         fleet.on_change = self._changed.set
         self._assembly = Assembly(self.spec, fleet, self.settings, registry, self._collect)
         # All are waited for, so that nothing still starts when one has failed.
@@ -76,7 +77,7 @@ class System:
         for failure in started:
             if failure is not None:
                 raise failure
-        await self._assembly.start(self._artifacts.path)
+        await self._assembly.start(LOCAL, self._artifacts)
         self._announce()
         await self.ready()
 
@@ -109,9 +110,8 @@ class System:
         self._registries.append(registry)
         worker = Worker(plan.service, plan.name, registry)
         worker.on_exit = partial(self._exited, plan.name)
-        paths = {shard: Path(path) if path is not None else None for shard, path in plan.folders.items()}
         try:
-            worker.serve(await build(plan.service, paths, worker.runner.in_thread))
+            worker.serve(LOCAL, await build(plan.service, plan.shards, self._artifacts, worker.runner.in_thread))
         except BaseException as error:
             worker.abort()
             if isinstance(error, SystemExit):
@@ -141,7 +141,7 @@ class System:
     def _announce(self) -> None:
         members = [
             Member(
-                plan.name, "replica", plan.service.name, sorted(plan.folders), plan.name, "", plan.name in self._workers
+                plan.name, "replica", plan.service.name, list(plan.shards), plan.name, "", plan.name in self._workers
             )
             for plan in self._plan.replicas
         ]

@@ -37,7 +37,7 @@ class Hello(Message, tag=1, frozen=True):
 
 
 class Call(Message, tag=2, frozen=True):
-    """Run ``method`` on ``shard`` with ``arguments`` (a payload) within ``timeout`` seconds.
+    """Run ``method`` on ``shard`` of ``release`` with ``arguments`` (a payload) within ``timeout`` seconds.
 
     ``rows`` is how many rows of a batch the arguments hold. ``ticket`` is unique on the connection.
     """
@@ -50,6 +50,7 @@ class Call(Message, tag=2, frozen=True):
     request: str
     trace: str
     arguments: msgspec.Raw
+    release: str
 
 
 class Cancel(Message, tag=3, frozen=True):
@@ -78,12 +79,15 @@ ToReplica = Hello | Call | Cancel | Ping | Credit
 
 
 class Welcome(Message, tag=1, frozen=True):
-    """The answer to ``Hello``: who serves, and the shards that are loaded (``[0]`` when the service has none)."""
+    """The answer to ``Hello``: who serves, and the shards of each release that are ready.
+
+    The only shard of a service without any is 0.
+    """
 
     protocol: int
     service: str
     replica: str
-    shards: list[int]
+    holds: dict[str, list[int]]
 
 
 class Done(Message, tag=2, frozen=True):
@@ -139,7 +143,13 @@ class Dropped(Message, tag=9, frozen=True):
     ticket: int
 
 
-FromReplica = Welcome | Done | Failed | Refused | Item | Pong | Unready | Readied | Dropped
+class Holds(Message, tag=10, frozen=True):
+    """What the replica has ready, as of ``Welcome``, has changed."""
+
+    holds: dict[str, list[int]]
+
+
+FromReplica = Welcome | Done | Failed | Refused | Item | Pong | Unready | Readied | Dropped | Holds
 
 
 # --- supervisor to process --------------------------------------------------------------------------------------------

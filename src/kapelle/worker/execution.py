@@ -220,4 +220,4 @@ def _shared_context(jobs: list[Job]) -> RequestContext:
         return first
     names = ",".join([job.context.id for job in jobs[:_SHOWN_REQUESTS]])
     more = f",+{len(jobs) - _SHOWN_REQUESTS}" if len(jobs) > _SHOWN_REQUESTS else ""
-    return RequestContext(names + more, "", min([job.context.deadline for job in jobs]))
+    return RequestContext(names + more, "", min([job.context.deadline for job in jobs]), first.release)

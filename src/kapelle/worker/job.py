@@ -82,6 +82,11 @@ class Job(Entry):
             self.answered = True
             self.asker.answer(self, messages.Dropped(self.key), ())
 
+    def granted(self, items: int) -> None:
+        """The caller of a stream has room for ``items`` more."""
+        if self.grant is not None:
+            self.grant(items)
+
     def done(self, pack: Callable[[Any], Payload], value: Any) -> None:
         """Answer with the result."""
         if self.answered:

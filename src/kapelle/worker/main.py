@@ -14,6 +14,7 @@ from pathlib import Path
 import structlog
 import uvloop
 
+from kapelle.artifacts.folder import ArtifactFolder
 from kapelle.artifacts.instances import build
 from kapelle.config.orders import WorkerOrders, decode_worker
 from kapelle.declare.loading import Target
@@ -33,6 +34,7 @@ _FAILED = "the replica did not start"
 
 async def serve(spec: ServiceSpec, orders: WorkerOrders) -> int:
     """Run until drained; the exit code."""
+    held = orders.holding
     registry = Registry(service=orders.service, replica=orders.replica)
     register_process_metrics(registry)
     worker = Worker(spec, orders.replica, registry)
@@ -52,7 +54,9 @@ async def serve(spec: ServiceSpec, orders: WorkerOrders) -> int:
         asyncio.get_running_loop().add_signal_handler(number, drain, orders.settings.drain_timeout)
     control = await sockets.serve(socket.socket(fileno=orders.control), supervised.accept)
     data = await sockets.serve(socket.socket(fileno=orders.data), worker.accept)
-    building = asyncio.create_task(build(spec, _paths(orders), worker.runner.in_thread))
+    building = asyncio.create_task(
+        build(spec, held.shards, ArtifactFolder(Path(orders.artifacts)), worker.runner.in_thread)
+    )
     await asyncio.wait((building, asked), return_when=asyncio.FIRST_COMPLETED)
     if not building.done():
         # It never took a call; a constructor cannot be stopped, and need not be waited for.
@@ -60,12 +64,12 @@ async def serve(spec: ServiceSpec, orders: WorkerOrders) -> int:
         log.info("ended before it was ready")
         return 0
     try:
-        worker.serve(building.result())
+        worker.serve(held.release, building.result())
     except Exception as error:  # user code is loaded here, and may raise anything
         log.exception(_FAILED)
         await supervised.fail(error)
         return 1
-    log.debug("ready", shards=worker.shards)
+    log.debug("ready", holds=worker.holds)
     settle()
     clean = await worker.drain(await asked)
     for listener in (data, control):
@@ -74,10 +78,6 @@ async def serve(spec: ServiceSpec, orders: WorkerOrders) -> int:
     await supervised.close()
     log.info("drained" if clean else "gave up on calls that did not finish in time")
     return 0 if clean else 1
-
-
-def _paths(orders: WorkerOrders) -> dict[int, Path | None]:
-    return {shard: Path(path) if path is not None else None for shard, path in orders.shards.items()}
 
 
 def load(orders: WorkerOrders) -> ServiceSpec:

@@ -56,6 +56,8 @@ class Queue:
         self.durations = durations
         self.sizes = sizes
         self.late = late
+        self.load = 0
+        """Calls that were taken and are not over yet."""
         self.waiting = False
         # Unknown is slow: the first run goes to the thread.
         self.pace = 1.0
@@ -100,6 +102,10 @@ class Runner:
     def queued_rows(self) -> int:
         """Rows that wait for user code."""
         return sum([queue.batcher.queued_rows for queue in self._queues])
+
+    def flush(self) -> list[Job]:
+        """All that waits for user code, and empty queues."""
+        return [job for queue in self._queues for job in cast(list[Job], queue.batcher.flush())]
 
     # --- taking jobs --------------------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import structlog
 
@@ -46,12 +46,12 @@ class Worker:
         self.on_state: Callable[[], None] = lambda: None
         self.on_exit: Callable[[BaseException], None] = _raise_in_loop
         self.runner = Runner(on_stuck=self._stuck, on_freed=self._freed, on_exit=self._exited)
-        self.queues: dict[tuple[int, str], Queue] = {}
+        self.queues: dict[tuple[str, int, str], Queue] = {}
         self.calls = registry.counter("kapelle_calls_total", "Calls that reached the replica.")
         self.refusals = registry.counter("kapelle_calls_refused_total", "Calls refused: full, draining or stuck.")
         self._registry = registry
         self._executions = {name: Execution(method) for name, method in spec.methods.items()}
-        self._instances: dict[int, Instance] = {}
+        self._instances: dict[str, dict[int, Instance]] = {}
         self._callers: set[_Caller] = set()
         self._moved = asyncio.Event()
         self._in_flight = 0
@@ -64,18 +64,35 @@ class Worker:
         return self._in_flight
 
     @property
-    def shards(self) -> list[int]:
-        return sorted(self._instances)
+    def holds(self) -> dict[str, list[int]]:
+        """The shards of each release that are ready."""
+        return {release: sorted(instances) for release, instances in self._instances.items()}
 
-    def serve(self, instances: dict[int, Instance]) -> None:
-        """The instances are built: take calls."""
-        self._instances = instances
+    def serve(self, release: str, instances: dict[int, Instance]) -> None:
+        """The instances of these shards are built: take calls for them, beside those for what was there before."""
+        self._instances.setdefault(release, {}).update(instances)
         for shard, instance in instances.items():
             for name, execution in self._executions.items():
-                self.queues[shard, name] = self._queue(name, execution, instance)
-        self._set_state("ready", "")
+                self.queues[release, shard, name] = self._queue(name, execution, instance)
+        self._tell(messages.Holds(self.holds))
+        if self.state == "starting":
+            self._set_state("ready", "")
         for caller in self._callers:
             caller.welcome()
+
+    async def retire(self, release: str, shards: Collection[int]) -> None:
+        """Take no more calls for these shards, finish those that were taken, and shut the instances down."""
+        held = self._instances.get(release, {})
+        leaving = {shard: held.pop(shard) for shard in shards if shard in held}
+        if not held:
+            self._instances.pop(release, None)
+        queues = [self.queues.pop((release, shard, name)) for shard in leaving for name in self._executions]
+        self._tell(messages.Holds(self.holds))
+        while any(queue.load for queue in queues):
+            self._moved.clear()
+            await self._moved.wait()
+        for instance in leaving.values():
+            await instance.shutdown()
 
     def accept(self, connection: Connection) -> None:
         """A gateway has connected."""
@@ -94,7 +111,7 @@ class Worker:
 
     async def close(self) -> None:
         """Run the shut-down hooks and say good-bye."""
-        for instance in self._instances.values():
+        for instance in self._all_instances:
             if self.runner.busy:
                 log.warning("shut-down hooks are left out: user code still runs", replica=self.replica)
                 break
@@ -107,21 +124,27 @@ class Worker:
     def abort(self) -> None:
         """End at once, as if the process had died."""
         self.runner.close()
-        for instance in self._instances.values():
+        for instance in self._all_instances:
             instance.abort()
         for caller in self._callers:
             caller.connection.abort()
 
-    def took(self) -> None:
+    def took(self, queue: Queue) -> None:
         """A call was taken."""
         self._in_flight += 1
+        queue.load += 1
         self.calls.value += 1
 
-    def over(self) -> None:
+    def over(self, queue: Queue) -> None:
         """A call was answered."""
         self._in_flight -= 1
-        if not self._in_flight:
+        queue.load -= 1
+        if not self._in_flight or not queue.load:
             self._moved.set()
+
+    @property
+    def _all_instances(self) -> list[Instance]:
+        return [instance for held in self._instances.values() for instance in held.values()]
 
     def forget(self, caller: _Caller) -> None:
         """A gateway is gone."""
@@ -154,10 +177,8 @@ class Worker:
         if self.state == "ready":
             self._set_state("stuck", reason)
             self._tell(messages.Unready(reason))
-        for queue in self.queues.values():
-            for job in queue.batcher.flush():
-                assert isinstance(job, Job)
-                job.refused("stuck")
+        for job in self.runner.flush():
+            job.refused("stuck")
 
     def _exited(self, error: BaseException) -> None:
         self.on_exit(error)
@@ -199,7 +220,7 @@ class _Caller:
         self.connection = connection
         self.welcomed = False
         self._greeted = False
-        self._jobs: dict[int, Job] = {}
+        self._jobs: dict[int, tuple[Job, Queue]] = {}
 
     # --- what is said to it -------------------------------------------------------------------------------------------
 
@@ -208,15 +229,15 @@ class _Caller:
 
     def answer(self, job: Job, message: messages.FromReplica, segments: Sequence[Buffer]) -> None:
         self.connection.send(messages.encode(message), segments)
-        del self._jobs[job.key]
-        self.worker.over()
+        _, queue = self._jobs.pop(job.key)
+        self.worker.over(queue)
 
     def welcome(self) -> None:
         """Tell the gateway what is served here, once both it and the instances are there."""
         worker = self.worker
         if self._greeted and not self.welcomed and worker.state == "ready":
             self.welcomed = True
-            self.send(messages.Welcome(messages.PROTOCOL, worker.spec.name, worker.replica, worker.shards))
+            self.send(messages.Welcome(messages.PROTOCOL, worker.spec.name, worker.replica, worker.holds))
 
     # --- what it says -------------------------------------------------------------------------------------------------
 
@@ -237,7 +258,7 @@ class _Caller:
     def on_lost(self, reason: str) -> None:
         """The gateway is gone: nobody waits for its calls."""
         self.worker.forget(self)
-        for job in list(self._jobs.values()):
+        for job, _ in list(self._jobs.values()):
             job.cancel()
 
     def _call(self, call: messages.Call, body: Buffer, size: int, now: float) -> None:
@@ -246,13 +267,17 @@ class _Caller:
             raise WireError(f"call {call.ticket} came twice, or before the welcome")
         # In this order NaN, which is not less than anything, becomes the longest too.
         timeout = min(_LONGEST_TIMEOUT, call.timeout)
-        context = RequestContext(call.request, call.trace, now + timeout)
-        queue = worker.queues.get((call.shard, call.method))
+        context = RequestContext(call.request, call.trace, now + timeout, call.release)
+        queue = worker.queues.get((call.release, call.shard, call.method))
         if worker.state != "ready":
             self._refuse(call, worker.state)
             return
         if queue is None:
-            error = ContractError(f"{worker.replica} serves no {call.method!r} of shard {call.shard}")
+            if call.method in worker.spec.methods:
+                # Given up since the caller chose, or not there yet: another copy may have it.
+                self._refuse(call, f"shard {call.shard} of release {call.release} is not here")
+                return
+            error = ContractError(f"{worker.replica} serves no {call.method!r}")
             self.send(failure(call.ticket, error, context))
             return
         if not self._has_room(queue, call.rows):
@@ -263,8 +288,9 @@ class _Caller:
         except Exception as error:  # noqa: BLE001 - users' types may raise anything when they are made of what came
             self.send(failure(call.ticket, error, context))
             return
-        worker.took()
-        job = self._jobs[call.ticket] = Job(call.ticket, call.rows, size, arguments, context, self)
+        worker.took(queue)
+        job = Job(call.ticket, call.rows, size, arguments, context, self)
+        self._jobs[call.ticket] = job, queue
         self._dispatch(queue, job, now)
 
     def _dispatch(self, queue: Queue, job: Job, now: float) -> None:
@@ -296,15 +322,13 @@ class _Caller:
     def _other(self, message: messages.ToReplica) -> None:
         match message:
             case messages.Cancel(ticket):
-                job = self._jobs.get(ticket)
-                if job is not None:
-                    job.cancel()
+                if ticket in self._jobs:
+                    self._jobs[ticket][0].cancel()
             case messages.Ping(number):
                 self.send(messages.Pong(number))
             case messages.Credit(ticket, items):
-                job = self._jobs.get(ticket)
-                if job is not None and job.grant is not None:
-                    job.grant(items)
+                if ticket in self._jobs:
+                    self._jobs[ticket][0].granted(items)
             case messages.Hello(protocol, caller):
                 self._hello(protocol, caller)
 
@@ -312,7 +336,7 @@ class _Caller:
         worker = self.worker
         if protocol != messages.PROTOCOL:
             # The other side is told what is spoken here, and can say so where its people look.
-            self.send(messages.Welcome(messages.PROTOCOL, worker.spec.name, worker.replica, []))
+            self.send(messages.Welcome(messages.PROTOCOL, worker.spec.name, worker.replica, {}))
             self.connection.close()
             log.error("a caller speaks another protocol: update the older side", caller=caller, theirs=protocol)
             return

@@ -7,7 +7,6 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -22,6 +21,7 @@ from kapelle.observe.metrics import Family, Registry
 from kapelle.transport.connection import Connection
 from kapelle.transport.door import open_door
 from tests.integration.http.client import Client
+from tests.unit.artifacts.anywhere import Anywhere
 
 PATIENCE = 10.0
 """Seconds any one thing may take here before the test fails."""
@@ -90,13 +90,13 @@ async def serving(app: type, trust: ssl.SSLContext | None = None, **settings: An
     registry = Registry()
     assembly = Assembly(
         spec,
-        Fleet(spec, {}, "gateway", _no_replicas, registry),
+        Fleet(spec, "gateway", _no_replicas, registry),
         Settings(**{"access_log": False, **settings}),
         registry,
         _collect,
     )
     try:
-        await assembly.start(lambda _: Path())
+        await assembly.start("r1", Anywhere())
         context = tls_context(assembly.settings)
         door = open_door("127.0.0.1", 0)
         server = await let_in(door, assembly.gateway.connection, assembly.settings, context)

@@ -14,6 +14,7 @@ import structlog
 import kapelle
 from kapelle.artifacts.instances import Instance, build
 from kapelle.declare.services import ServiceSpec, service_spec
+from tests.unit.artifacts.anywhere import Anywhere
 
 
 def spec_of(service: type) -> ServiceSpec:
@@ -88,14 +89,14 @@ class Hooked:
         self.log.append("part")
 
 
-async def test_each_instance_gets_its_shard(tmp_path: Path) -> None:
-    paths: dict[int, Path | None] = {number: tmp_path / str(number) for number in (0, 3)}
-    instances = await build(spec_of(Cluster), paths, in_thread)
+async def test_each_instance_gets_its_shard() -> None:
+    instances = await build(spec_of(Cluster), (0, 3), Anywhere(), in_thread)
+    paths = {number: Anywhere().shard("index", number) for number in (0, 3)}
     assert {number: instance.value.shard for number, instance in instances.items()} == paths
 
 
 async def test_hooks_run_around_the_life_of_an_instance() -> None:
-    instance = (await build(spec_of(Hooked), {0: None}, in_thread))[0]
+    instance = (await build(spec_of(Hooked), [0], Anywhere(), in_thread))[0]
     hooked = instance.value
     assert hooked.log == ["made", "load in True", "warm up"], "what runs in the background comes last"
     await hooked.running.wait()
@@ -109,7 +110,7 @@ async def test_hooks_run_around_the_life_of_an_instance() -> None:
 
 async def test_a_sync_hook_in_the_background_keeps_nobody_waiting() -> None:
     """Not the calls, which need the thread of user code, and not the process, which wants to end."""
-    instance = (await build(spec_of(Hooked), {0: None}, in_thread))[0]
+    instance = (await build(spec_of(Hooked), [0], Anywhere(), in_thread))[0]
     hooked = instance.value
     assert await asyncio.to_thread(hooked.in_background.wait, 30)
     assert await in_thread(threading.current_thread) is not None
@@ -146,7 +147,7 @@ async def test_a_hook_that_fails_in_the_background_is_logged(error: Exception, m
         return event
 
     with structlog.testing.capture_logs(processors=[note]):
-        await build(spec_of(Failing), {0: None}, in_thread)
+        await build(spec_of(Failing), [0], Anywhere(), in_thread)
         found = [await logged.get(), await logged.get()]
     assert sorted(found) == [("background hook failed", "watch"), ("background hook failed", "work")]
 
@@ -157,7 +158,7 @@ class Fragile:
 
     def __init__(self, shard: Path) -> None:
         self.shard = shard
-        if shard.name == "bad":
+        if shard.name == "1":
             raise ValueError("this shard is bad")
 
     @kapelle.method
@@ -172,12 +173,12 @@ class Fragile:
 async def test_when_one_cannot_be_built_the_others_are_shut_down() -> None:
     Fragile.ended.clear()
     with pytest.raises(ValueError, match="this shard is bad"):
-        await build(spec_of(Fragile), {0: Path("good"), 1: Path("bad"), 2: Path("never")}, in_thread)
-    assert Fragile.ended == [Path("good")]
+        await build(spec_of(Fragile), range(3), Anywhere(), in_thread)
+    assert Fragile.ended == [Anywhere().shard("index", 0)]
 
 
 async def test_an_abort_runs_no_hooks() -> None:
-    instance = (await build(spec_of(Hooked), {0: None}, in_thread))[0]
+    instance = (await build(spec_of(Hooked), [0], Anywhere(), in_thread))[0]
     hooked = instance.value
     await hooked.running.wait()
     instance.abort()

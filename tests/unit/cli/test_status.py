@@ -17,7 +17,8 @@ from tests.unit.cli.served import APP, serving
 
 def process(name: str, role: str, **fields: object) -> ProcessStatus:
     usual = {
-        "service": name.partition("-")[0], "shards": [0], "pid": 71, "phase": "serving", "restarts": 0, "last_end": "",
+        "service": name.partition("-")[0], "release": "r7", "shards": [0],
+            "pid": 71, "phase": "serving", "restarts": 0, "last_end": "",
         "uptime": 12.0, "memory": 50 << 20, "in_flight": 0, "queued": 0,
     }  # fmt: skip
     return ProcessStatus(name=name, role=role, **{**usual, **fields})  # type: ignore[arg-type]  # checked by msgspec

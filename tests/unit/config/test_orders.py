@@ -5,14 +5,15 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from kapelle.config.orders import GatewayOrders, WorkerOrders, decode_gateway, decode_worker, encode
+from kapelle.config.orders import GatewayOrders, Holding, WorkerOrders, decode_gateway, decode_worker, encode
 from kapelle.config.settings import Settings
 
 WORKER = WorkerOrders(
     target="apps/search:App",
     service="Cluster",
     replica="Cluster-1",
-    shards={0: "artifacts/index/0", 2: None},
+    holding=Holding("r7", [0, 2]),
+    artifacts="artifacts",
     data=5,
     control=6,
     settings=Settings(port=9000, request_timeout=0.25),
@@ -20,8 +21,8 @@ WORKER = WorkerOrders(
 GATEWAY = GatewayOrders(
     target="apps/search",
     name="gateway-0",
-    artifact=None,
-    shard_counts={"Cluster": 4},
+    release="r7",
+    artifacts="artifacts",
     http=3,
     control=4,
     door="unix:door",

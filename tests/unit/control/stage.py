@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 import kapelle
+from kapelle.config.orders import Holding
 from kapelle.config.settings import Settings
 from kapelle.control.plan import Plan, make_plan
 from kapelle.control.process import Process, Surroundings
@@ -25,14 +26,14 @@ TERMS = Terms(start_timeout=20.0, hang_after=10.0, drain_timeout=10.0, first_bac
 def recipe(play: str, slot: str = "Puppet-0", role: Role = "replica", memory_limit: int | None = None) -> Recipe:
     """A process that plays ``play``."""
 
-    def orders(name: str, work: int, control: int) -> bytes:
+    def orders(name: str, _: Holding, work: int, control: int) -> bytes:
         return json.dumps({"play": play, "data": work, "control": control}).encode()
 
     return Recipe(
         slot,
         role,
         "Puppet",
-        [0],
+        Holding("r1", [0]),
         "tests.unit.control.puppet",
         orders,
         {"PYTHONPATH": str(ROOT)},

@@ -45,7 +45,7 @@ class Remains:
     def puppet(self, play: str, name: str = "Puppet-0") -> subprocess.Popen[bytes]:
         """A replica that plays."""
         control, data = (Address.parse(address) for address in (self.run.control(name), self.run.data(name)))
-        self._started.append(spawn(recipe(play), name, control, data, None).popen)
+        self._started.append(spawn(recipe(play), name, recipe(play).holding, control, data, None).popen)
         return self._started[-1]
 
     def hung_gateway(self, door: socket.socket, name: str = "gateway-0") -> Record:

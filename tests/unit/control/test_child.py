@@ -43,7 +43,7 @@ class Theatre:
 
     def puppet(self, play: str) -> Child:
         """A process that was spawned here, and plays."""
-        spawned = spawn(recipe(play), "Puppet-0", self.control, self._data, None)
+        spawned = spawn(recipe(play), "Puppet-0", recipe(play).holding, self.control, self._data, None)
         self._started.append(spawned.popen)
         child = Child.of(spawned.popen, spawned.data, str(self.control), self.ears)
         self._children.append(child)

@@ -49,7 +49,8 @@ class House:
     def leave(self, name: str, **more: Any) -> Record:
         """What a controller that is gone would leave running, and on record."""
         control, data = self.run.control(name), self.run.data(name)
-        popen = spawn(recipe("ready"), name, Address.parse(control), Address.parse(data), None).popen
+        made = recipe("ready")
+        popen = spawn(made, name, made.holding, Address.parse(control), Address.parse(data), None).popen
         self._left.append(popen)
         usual: dict[str, Any] = {"slot": "Puppet-0", "digest": "digest", "ready": True}
         return Record(

@@ -188,11 +188,11 @@ async def test_one_that_runs_already_is_taken_over(stage: Watched) -> None:
     process = stage.process("ready")
     stage.processes.append(process)
     around, name = stage.around, process.name
-    spawned = spawn(process.recipe, name, around.control(name), around.data(name), None)
+    spawned = spawn(process.recipe, name, process.holding, around.control(name), around.data(name), None)
     pid = spawned.popen.pid
     record = Record(
-        name=name, role="replica", service="Puppet", shards=[0], pid=pid, born=birth(pid), data=spawned.data, slot=name,
-        control=str(around.control(name)), digest="digest", ready=True, started=wall() - 1000, restarts=7,
+        name=name, role="replica", service="Puppet", release="r1", shards=[0], pid=pid, born=birth(pid), data=spawned.data,
+        slot=name,        control=str(around.control(name)), digest="digest", ready=True, started=wall() - 1000, restarts=7,
         last_end="tired",
     )  # fmt: skip
     process.adopt(record)

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from kapelle.config.orders import decode_gateway, decode_worker
+from kapelle.config.orders import LOCAL, Holding, decode_gateway, decode_worker
 from kapelle.config.settings import Settings
 from kapelle.control.plan import Plan, make_plan
 from kapelle.control.recipes import Recipe, recipes
@@ -78,7 +78,7 @@ def test_there_is_one_for_each_process(tmp_path: Path) -> None:
     found = made(tmp_path)
     assert list(found) == ["Echo-0", "Echo-1", "Cluster-0", "Cluster-1", "gateway-0", "gateway-1"]
     assert [one.role for one in found.values()] == ["replica"] * 4 + ["gateway"] * 2
-    assert found["Cluster-0"].shards == [0, 2]
+    assert found["Cluster-0"].holding == Holding(LOCAL, [0, 2])
     assert found["Echo-1"].memory_limit == 10**9
     assert found["gateway-0"].memory_limit is None
     assert "OMP_NUM_THREADS" in found["Echo-0"].environment
@@ -86,13 +86,13 @@ def test_there_is_one_for_each_process(tmp_path: Path) -> None:
 
 def test_orders_say_all_a_process_needs(tmp_path: Path) -> None:
     found = made(tmp_path)
-    worker = decode_worker(found["Cluster-1"].orders("Cluster-1~2", 5, 6))
+    worker = decode_worker(found["Cluster-1"].orders("Cluster-1~2", Holding("r7", [1]), 5, 6))
     assert (worker.service, worker.replica, worker.data, worker.control) == ("Cluster", "Cluster-1~2", 5, 6)
-    assert worker.shards == {1: str(tmp_path / "artifacts" / "index" / "shards" / "001")}
-    gateway = decode_gateway(found["gateway-1"].orders("gateway-1", 7, 8))
+    assert (worker.holding, worker.artifacts) == (Holding("r7", [1]), str(tmp_path / "artifacts"))
+    gateway = decode_gateway(found["gateway-1"].orders("gateway-1", Holding("r7", []), 7, 8))
     assert (gateway.name, gateway.http, gateway.control) == ("gateway-1", 7, 8)
     assert gateway.door == str(RunDir(tmp_path / "run").door("gateway-1"))
-    assert gateway.shard_counts == {"Cluster": 3}
+    assert gateway.release == "r7"
 
 
 def test_the_same_plan_has_the_same_digests(tmp_path: Path) -> None:

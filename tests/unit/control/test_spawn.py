@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from kapelle.config.orders import Holding
 from kapelle.control.recipes import Recipe
 from kapelle.control.spawn import spawn
 from kapelle.transport.sockets import Address
@@ -25,14 +26,17 @@ json.dump({
 """
 
 
+HOLDING = Holding("r1", [0])
+
+
 def recipe(tmp_path: Path, **more: Any) -> Recipe:
-    def orders(name: str, work: int, control: int) -> bytes:
+    def orders(name: str, _: Holding, work: int, control: int) -> bytes:
         report = str(tmp_path / "report.json")
         return json.dumps({"name": name, "work": work, "control": control, "report": report, **more}).encode()
 
     (tmp_path / "reporter.py").write_text(REPORTER)
     environment = {"PYTHONPATH": str(tmp_path), "KAPELLE_TEST_VARIABLE": "la"}
-    return Recipe("R-0", "replica", "R", [0], "reporter", orders, environment, None, "digest")
+    return Recipe("R-0", "replica", "R", HOLDING, "reporter", orders, environment, None, "digest")
 
 
 def report(popen: subprocess.Popen[bytes], tmp_path: Path) -> dict[str, Any]:
@@ -46,7 +50,7 @@ def control(tmp_path: Path) -> Address:
 
 
 def test_a_replica_gets_its_sockets_and_orders(tmp_path: Path) -> None:
-    spawned = spawn(recipe(tmp_path), "R-0~2", control(tmp_path), Address("unix", str(tmp_path / "d")), None)
+    spawned = spawn(recipe(tmp_path), "R-0~2", HOLDING, control(tmp_path), Address("unix", str(tmp_path / "d")), None)
     found = report(spawned.popen, tmp_path)
     assert spawned.data == f"unix:{tmp_path / 'd'}"
     assert found["names"] == [str(tmp_path / "d"), str(tmp_path / "c")]
@@ -57,7 +61,7 @@ def test_a_replica_gets_its_sockets_and_orders(tmp_path: Path) -> None:
 
 
 def test_sockets_listen_before_the_process_does_anything(tmp_path: Path) -> None:
-    spawned = spawn(recipe(tmp_path), "R-0", control(tmp_path), Address("tcp", "127.0.0.1"), None)
+    spawned = spawn(recipe(tmp_path), "R-0", HOLDING, control(tmp_path), Address("tcp", "127.0.0.1"), None)
     address = Address.parse(spawned.data)
     assert address.port != 0
     with socket.create_connection((address.host, address.port)):
@@ -67,7 +71,7 @@ def test_sockets_listen_before_the_process_does_anything(tmp_path: Path) -> None
 
 def test_a_gateway_gets_the_door(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as door:
-        spawned = spawn(recipe(tmp_path), "R-0", control(tmp_path), None, door.fileno())
+        spawned = spawn(recipe(tmp_path), "R-0", HOLDING, control(tmp_path), None, door.fileno())
         assert spawned.data == ""
         assert report(spawned.popen, tmp_path)["names"][0] == list(door.getsockname())
         assert door.fileno() >= 0, "the controller keeps it"
@@ -75,7 +79,9 @@ def test_a_gateway_gets_the_door(tmp_path: Path) -> None:
 
 def test_orders_may_be_longer_than_a_command_line(tmp_path: Path) -> None:
     folders = {str(number): "f" * 200 for number in range(5000)}
-    spawned = spawn(recipe(tmp_path, folders=folders), "R-0", control(tmp_path), Address("tcp", "127.0.0.1"), None)
+    spawned = spawn(
+        recipe(tmp_path, folders=folders), "R-0", HOLDING, control(tmp_path), Address("tcp", "127.0.0.1"), None
+    )
     assert report(spawned.popen, tmp_path)["orders"]["folders"] == folders
 
 
@@ -86,18 +92,28 @@ def test_nothing_stays_open_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - the plain system call is meant
     if missing:
         with pytest.raises(FileNotFoundError):
-            spawn(recipe(tmp_path), "R-0", control(tmp_path), Address("tcp", "127.0.0.1"), None)
+            spawn(recipe(tmp_path), "R-0", HOLDING, control(tmp_path), Address("tcp", "127.0.0.1"), None)
     else:
-        report(spawn(recipe(tmp_path), "R-0", control(tmp_path), Address("tcp", "127.0.0.1"), None).popen, tmp_path)
+        report(
+            spawn(recipe(tmp_path), "R-0", HOLDING, control(tmp_path), Address("tcp", "127.0.0.1"), None).popen,
+            tmp_path,
+        )
     assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208 - the plain system call is meant
 
 
 def test_an_address_that_cannot_be_had_is_an_error(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OSError, match="in use"):
-        spawn(recipe(tmp_path), "R-0", control(tmp_path), Address("tcp", "127.0.0.1", taken.getsockname()[1]), None)
+        spawn(
+            recipe(tmp_path),
+            "R-0",
+            HOLDING,
+            control(tmp_path),
+            Address("tcp", "127.0.0.1", taken.getsockname()[1]),
+            None,
+        )
 
 
 def test_orders_travel_without_memory_files_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "memfd_create")
-    spawned = spawn(recipe(tmp_path), "R-0", control(tmp_path), Address("tcp", "127.0.0.1"), None)
+    spawned = spawn(recipe(tmp_path), "R-0", HOLDING, control(tmp_path), Address("tcp", "127.0.0.1"), None)
     assert report(spawned.popen, tmp_path)["orders"]["name"] == "R-0"

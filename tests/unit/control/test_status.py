@@ -15,8 +15,8 @@ SYSTEM = SystemStatus(
     controller=7,
     processes=[
         ProcessStatus(
-            name="Echo-0~2", role="replica", service="Echo", shards=[0, 2], pid=71, phase="serving", restarts=1,
-            last_end="killed by SIGKILL", uptime=1.5, memory=4096, in_flight=3, queued=2,
+            name="Echo-0~2", role="replica", service="Echo", release="r7", shards=[0, 2], pid=71, phase="serving",
+            restarts=1, last_end="killed by SIGKILL", uptime=1.5, memory=4096, in_flight=3, queued=2,
         )
     ],
 )  # fmt: skip
@@ -25,6 +25,7 @@ PROCESS: dict[str, object] = {
     "name": "Echo-0~2",
     "role": "replica",
     "service": "Echo",
+    "release": "r7",
     "shards": [0, 2],
     "pid": 71,
     "phase": "serving",

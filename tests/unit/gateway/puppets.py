@@ -22,12 +22,15 @@ from kapelle.wire.payload import Packer, Unpacker
 _decode = messages.Decoder[messages.ToReplica](messages.ToReplica)
 
 
+RELEASE = "r1"
+
+
 class Puppet:
     """One replica. It welcomes whoever greets it, unless ``welcomes`` is off, and does nothing else by itself."""
 
     def __init__(self, network: MemoryNetwork, name: str, shards: list[int]) -> None:
         self.name = name
-        self.shards = shards
+        self.holds = {RELEASE: shards}
         self.welcomes = True
         self.drops = True
         """Whether calls that are cancelled are over at once, and it says so."""
@@ -65,7 +68,7 @@ class Puppet:
         self.connections[-1].send(messages.encode(message))
 
     def welcome(self) -> None:
-        self.say(messages.Welcome(self.protocol, "Puppet", self.name, self.shards))
+        self.say(messages.Welcome(self.protocol, "Puppet", self.name, self.holds))
 
     def done(self, call: messages.Call, value: Any) -> None:
         data, segments = self._pack(value)
@@ -143,9 +146,11 @@ class Stage:
         self.network = MemoryNetwork()
         self.registry = Registry()
         self.changes = asyncio.Event()
-        self.pool = Pool(spec, shards, "gateway-0", self.registry, self.changes.set)
+        self.pool = Pool(spec, "gateway-0", self.registry, self.changes.set)
+        self.pool.open(RELEASE, range(shards))
+        self.pool.release = RELEASE
         self.puppets: list[Puppet] = []
-        self.handles: list[Any] = [remote_handle(spec, self.pool, shard) for shard in range(shards)]
+        self.handles: list[Any] = [remote_handle(spec, self.pool, RELEASE, shard) for shard in range(shards)]
 
     @property
     def handle(self) -> Any:
@@ -165,6 +170,10 @@ class Stage:
             self.connect(puppet)
         await self.until(lambda: all(self.pool.reaches(puppet.name) for puppet in added))
         return added
+
+    def serves(self, shard: int, release: str = RELEASE) -> bool:
+        """Whether somebody may be called for this shard."""
+        return self.pool._balancers[release][shard].usable > 0
 
     def connect(self, puppet: Puppet) -> None:
         """Tell the pool of a replica."""

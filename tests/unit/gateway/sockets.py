@@ -71,7 +71,7 @@ class Desk:
     held: int = 0
     draining: bool = False
     full: bool = False
-    preambles: dict[tuple[int, bytes], bytes] = field(default_factory=dict)
+    preambles: dict[tuple[int, bytes, bytes], bytes] = field(default_factory=dict)
     handled: list[Request] = field(default_factory=list)
     refused: list[int] = field(default_factory=list)
     connections: set[HttpConnection] = field(default_factory=set)

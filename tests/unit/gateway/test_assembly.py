@@ -15,6 +15,7 @@ from kapelle.gateway.assembly import Assembly
 from kapelle.gateway.fleet import Fleet
 from kapelle.observe.metrics import Family, Registry
 from kapelle.transport.memory import MemoryNetwork
+from tests.unit.artifacts.anywhere import Anywhere
 
 LOG: list[str] = []
 
@@ -91,7 +92,7 @@ def assembly() -> Assembly:
     spec = app_spec(App)
     assert spec is not None
     registry = Registry()
-    fleet = Fleet(spec, {}, "gateway-0", MemoryNetwork().connect, registry)
+    fleet = Fleet(spec, "gateway-0", MemoryNetwork().connect, registry)
 
     async def collect() -> list[Family]:
         return registry.collect()
@@ -106,7 +107,7 @@ def find(name: str) -> Path:
 async def test_everything_is_there_before_the_app_needs_it(log: list[str]) -> None:
     built = assembly()
     assert built.in_flight == 0
-    await built.start(find)
+    await built.start("r1", Anywhere())
     assert built.app.artifact == Path("artifacts/app")
     await built.close()
     assert log == [
@@ -124,7 +125,7 @@ async def test_everything_is_there_before_the_app_needs_it(log: list[str]) -> No
 async def test_draining_is_the_gateways() -> None:
     built = assembly()
     await built.drain()
-    await built.start(find)
+    await built.start("r1", Anywhere())
     await built.drain()
     assert built.gateway.draining
     await built.close()
@@ -132,7 +133,7 @@ async def test_draining_is_the_gateways() -> None:
 
 async def test_it_knows_its_endpoints() -> None:
     built = assembly()
-    await built.start(find)
+    await built.start("r1", Anywhere())
     assert built.gateway.allowed("/") == ["POST"]
     await built.close()
 
@@ -148,17 +149,18 @@ async def test_what_came_to_be_is_taken_apart_when_the_rest_fails(
     monkeypatch.setattr(App, "fail_in", fail_in)
     built = assembly()
     with pytest.raises(ValueError, match=fail_in):
-        await built.start(find)
+        await built.start("r1", Anywhere())
     await built.close()
     assert log == ["words made", "words loaded", last, "words left"]
 
 
 async def test_a_missing_artifact_stops_it_at_once(log: list[str]) -> None:
-    def missing(name: str) -> Path:
-        raise ArtifactError(f"no artifact {name!r}")
+    class Nowhere(Anywhere):
+        def path(self, artifact: str) -> Path:
+            raise ArtifactError(f"no artifact {artifact!r}")
 
     built = assembly()
     with pytest.raises(ArtifactError, match="no artifact 'words'"):
-        await built.start(missing)
+        await built.start("r1", Nowhere())
     await built.close()
     assert log == []

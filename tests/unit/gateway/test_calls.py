@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import kapelle
+from kapelle.core.balance import Balancer
 from kapelle.core.ticket import Setback
 from kapelle.declare.context import RequestContext
 from kapelle.declare.methods import CallPolicy
@@ -25,7 +26,9 @@ def site(policy: CallPolicy) -> Site:
     return Site(
         name="Service.method",
         method="method",
+        release="r1",
         shard=0,
+        balancer=Balancer(),
         policy=policy,
         unpack=lambda data, body: data,
         seconds=Histogram(LATENCY_BUCKETS),

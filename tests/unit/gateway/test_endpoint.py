@@ -44,18 +44,18 @@ class App:
 def endpoint(name: str) -> Endpoint:
     spec = app_spec(App)
     assert spec is not None
-    return Endpoint(next(one for one in spec.endpoints if one.name == name), App(), 30.0, Registry())
+    return Endpoint(next(one for one in spec.endpoints if one.name == name), 30.0, Registry())
 
 
 async def test_arguments_reach_the_app() -> None:
-    assert await endpoint("fields").begin(make_request("POST", b"/fields", b'{"a": 1}'), {}) == [1, "b"]
+    assert await endpoint("fields").begin(App().fields, make_request("POST", b"/fields", b'{"a": 1}'), {}) == [1, "b"]
     request = make_request("GET", b"/items/n")
     request.query = b"count=3"
-    assert await endpoint("item").begin(request, {"name": "n%2F"}) == ["n/", 3]
+    assert await endpoint("item").begin(App().item, request, {"name": "n%2F"}) == ["n/", 3]
 
 
 async def test_streams() -> None:
-    stream = endpoint("stream").begin_stream(make_request("POST", b"/stream", b'{"count": 3}'), {})
+    stream = endpoint("stream").begin_stream(App().stream, make_request("POST", b"/stream", b'{"count": 3}'), {})
     assert [item async for item in stream] == [0, 1, 2]
 
 

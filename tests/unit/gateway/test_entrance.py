@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -26,7 +27,7 @@ def test_without_a_certificate_there_is_no_tls() -> None:
 
 
 def test_nothing_older_than_tls_1_2_is_spoken(certificate: Certificate) -> None:
-    context = tls_context(Settings(**certificate.settings))
+    context = tls_context(Settings(**cast(Any, certificate.settings)))
     assert context is not None
     assert context.minimum_version == ssl.TLSVersion.TLSv1_2
 
@@ -64,4 +65,4 @@ def test_what_is_of_no_use_is_named_with_the_next_step(
     certificate: Certificate, tmp_path: Path, spoil: Spoil, words: str
 ) -> None:
     with pytest.raises(ConfigError, match=words):
-        tls_context(Settings(**spoil(certificate, tmp_path).settings))
+        tls_context(Settings(**cast(Any, spoil(certificate, tmp_path).settings)))

@@ -13,7 +13,7 @@ from kapelle.gateway.fleet import Fleet
 from kapelle.observe.metrics import Registry
 from kapelle.transport.memory import MemoryNetwork
 from kapelle.wire.messages import Member, Members
-from tests.unit.gateway.puppets import Puppet
+from tests.unit.gateway.puppets import RELEASE, Puppet
 
 
 @kapelle.service
@@ -54,7 +54,9 @@ class Conductor:
         spec = app_spec(App)
         assert spec is not None
         self.network = MemoryNetwork()
-        self.fleet = Fleet(spec, {"Cluster": 2}, "gateway-0", self.network.connect, Registry())
+        self.fleet = Fleet(spec, "gateway-0", self.network.connect, Registry())
+        self.fleet.open(RELEASE, {"Cluster": 2})
+        self.fleet.route(RELEASE)
         self.changes = asyncio.Event()
         self.fleet.on_change = self.changes.set
         self.members: dict[str, Member] = {}

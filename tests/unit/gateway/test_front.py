@@ -11,6 +11,7 @@ import pytest
 import kapelle
 from kapelle.config.settings import Settings
 from kapelle.declare.apps import app_spec
+from kapelle.gateway.edition import Edition
 from kapelle.gateway.endpoint import Endpoint
 from kapelle.gateway.front import Gateway
 from kapelle.gateway.problems import HttpError
@@ -63,10 +64,12 @@ class Bench:
         assert spec is not None
         self.app = App()
         self.registry = Registry()
+        self.edition = Edition(spec, "r1")
+        self.edition.functions = {one.name: getattr(self.app, one.name) for one in spec.endpoints}
         self.fell_back: list[Request] = []
-        endpoints = [Endpoint(one, self.app, 30.0, self.registry) for one in spec.endpoints]
+        endpoints = [Endpoint(one, 30.0, self.registry) for one in spec.endpoints]
         given = Settings(**{"access_log": False, **settings})
-        self.gateway = Gateway(given, endpoints, self._fall_back, self.registry)
+        self.gateway = Gateway(given, self.edition, endpoints, self._fall_back, self.registry)
 
     async def _fall_back(self, request: Request) -> int:
         self.fell_back.append(request)

@@ -17,7 +17,7 @@ from kapelle.declare.services import service_spec
 from kapelle.errors import CallError, InvalidInput, Overloaded
 from kapelle.gateway.handles import attach, inline_handle
 from kapelle.wire import messages
-from tests.unit.gateway.puppets import Stage, arguments, in_request, stage
+from tests.unit.gateway.puppets import RELEASE, Stage, arguments, in_request, stage
 
 
 @kapelle.service
@@ -276,7 +276,7 @@ async def test_an_app_gets_its_handles_by_annotation() -> None:
     assert spec is not None
     inline = inline_handle(service_spec(Inline) or pytest.fail("no spec"), Inline())
     app = App()
-    attach(app, spec, {"Service": plain.pool, "Cluster": sharded.pool}, {"Inline": inline})
+    attach(app, spec, RELEASE, {"Service": plain.pool, "Cluster": sharded.pool}, {"Inline": inline})
     await plain.add()
     await sharded.add(1, [0, 1, 2])
     plain.puppets[0].answer = arguments

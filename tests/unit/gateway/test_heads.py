@@ -83,8 +83,8 @@ def test_the_offer_to_upgrade_is_all_that_is_left_out() -> None:
 
 
 def test_preambles() -> None:
-    assert heads.preamble(404, b"text/plain", b"now") == (
+    assert heads.preamble(404, b"text/plain", b"now", b"") == (
         b"HTTP/1.1 404 Not Found\r\ncontent-type: text/plain\r\ndate: now\r\n"
     )
-    assert heads.preamble(204, b"", b"now") == b"HTTP/1.1 204 No Content\r\ndate: now\r\n"
-    assert heads.preamble(599, b"", b"now") == b"HTTP/1.1 599 \r\ndate: now\r\n"
+    assert heads.preamble(204, b"", b"now", b"") == b"HTTP/1.1 204 No Content\r\ndate: now\r\n"
+    assert heads.preamble(599, b"", b"now", b"r7") == b"HTTP/1.1 599 \r\nx-kapelle-release: r7\r\ndate: now\r\n"

@@ -28,7 +28,7 @@ from kapelle.transport.memory import MemoryNetwork
 from kapelle.transport.sockets import Address
 from kapelle.wire import messages
 from kapelle.wire.messages import Member, Members
-from tests.unit.gateway.puppets import Puppet
+from tests.unit.gateway.puppets import RELEASE, Puppet
 from tests.unit.transport.ends import End
 
 # What a process that never served leaves open, the system closes at its end.
@@ -128,8 +128,8 @@ def orders(target: str, control: int, http: int, door: str, **settings: Any) -> 
     return GatewayOrders(
         target=target,
         name="gateway-0",
-        artifact=None,
-        shard_counts={},
+        release="r1",
+        artifacts="",
         http=http,
         control=control,
         door=door,
@@ -278,7 +278,9 @@ class Prelude:
         spec = app_spec(Played)
         assert spec is not None
         self.network = MemoryNetwork()
-        self.fleet = Fleet(spec, {}, "gateway-0", self.network.connect, Registry())
+        self.fleet = Fleet(spec, "gateway-0", self.network.connect, Registry())
+        self.fleet.open(RELEASE, {})
+        self.fleet.route(RELEASE)
         self.state = main.State(self.fleet)
         self.states: list[str] = []
         self.told: list[int] = []

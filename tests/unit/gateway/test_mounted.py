@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +18,7 @@ from kapelle.gateway.front import Gateway
 from kapelle.gateway.mounted import Mounted
 from kapelle.observe.metrics import Family, Registry
 from kapelle.transport.connection import Connection
+from tests.unit.artifacts.anywhere import Anywhere
 
 PATIENCE = 10.0
 
@@ -82,8 +82,8 @@ class Site:
         spec, registry = app_spec(App), Registry()
         assert spec is not None
         settings = Settings(access_log=False, max_body=100)
-        self.made = Assembly(spec, Fleet(spec, {}, "mounted", _no_replicas, registry), settings, registry, _collect)
-        await self.made.start(lambda _: Path())
+        self.made = Assembly(spec, Fleet(spec, "mounted", _no_replicas, registry), settings, registry, _collect)
+        await self.made.start("r1", Anywhere())
         yield self.made.gateway
         await self.made.drain()
         await self.made.close()
@@ -129,6 +129,7 @@ async def test_an_answer() -> None:
         b"content-type": b"application/octet-stream",
         b"content-length": b"4",
         b"x-request-id": b"me",
+        b"x-kapelle-release": b"r1",
     }
     assert body == {"type": "http.response.body", "body": b"abcd", "more_body": False}
 

@@ -23,7 +23,7 @@ from kapelle.errors import (
 )
 from kapelle.wire import messages
 from kapelle.wire.messages import STREAM_WINDOW
-from tests.unit.gateway.puppets import Puppet, in_request, stage
+from tests.unit.gateway.puppets import RELEASE, Puppet, in_request, stage
 
 
 @kapelle.service
@@ -111,7 +111,7 @@ async def test_shards_are_called_where_they_are() -> None:
     async with stage(Shards, replicas=0, shards=3) as one:
         (first,) = await one.add(1, [0, 2])
         (second,) = await one.add(1, [1, 2])
-        assert [one.pool.serves(shard) for shard in range(3)] == [True, True, True]
+        assert [one.serves(shard) for shard in range(3)] == [True, True, True]
         waiting = [asyncio.create_task(one.handles[shard].find(shard)) for shard in (0, 1, 2, 2, 2, 2)]
         await first.called()
         await second.called()
@@ -119,10 +119,10 @@ async def test_shards_are_called_where_they_are() -> None:
         assert {call.shard for call in second.calls} <= {1, 2}
         first.die()
         await second.called(5)
-        assert [one.pool.serves(shard) for shard in range(3)] == [False, True, True]
+        assert [one.serves(shard) for shard in range(3)] == [False, True, True]
         with pytest.raises(Unavailable, match="no replica of shard 0 of Shards is ready"):
             await waiting[0]
-        assert not one.pool.ready
+        assert not one.pool.ready(RELEASE)
         for task in waiting[1:]:
             task.cancel()
 
@@ -136,11 +136,11 @@ async def test_a_replica_may_come_back_with_other_shards() -> None:
 
     async with stage(Shards, replicas=1, shards=2) as one:
         (puppet,) = one.puppets
-        puppet.shards = [1]
+        puppet.holds = {RELEASE: [1]}
         puppet.abort()
         await one.until(lambda: not one.pool.reaches(puppet.name))
         await one.until(lambda: one.pool.reaches(puppet.name))
-        assert [one.pool.serves(shard) for shard in range(2)] == [False, True]
+        assert [one.serves(shard) for shard in range(2)] == [False, True]
 
 
 # --- setbacks ---------------------------------------------------------------------------------------------------------
@@ -186,7 +186,7 @@ async def test_a_replica_on_its_way_out_is_not_an_overload() -> None:
 
 async def test_nobody_there() -> None:
     async with stage(Service, replicas=0) as one:
-        assert not one.pool.ready
+        assert not one.pool.ready(RELEASE)
         with pytest.raises(Unavailable, match="no replica of Service is ready"):
             await one.handle.plain(1)
         with pytest.raises(Unavailable):

@@ -38,7 +38,7 @@ class System:
         self.dialled: list[str] = []
         self.lost: asyncio.Queue[str] = asyncio.Queue()
         registry = self.registry("gateway-0")
-        fleet = Fleet(spec, {}, "gateway-0", self.network.connect, registry)
+        fleet = Fleet(spec, "gateway-0", self.network.connect, registry)
         fleet.update(Members(1, [member(name) for name in ("gateway-0", *others)]))
         self.collector = Collector("gateway-0", registry, fleet, self._dial, controller)
 

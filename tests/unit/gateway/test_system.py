@@ -67,7 +67,7 @@ class System:
         self.routes = {"/say": ["POST"], "/items/a": ["GET", "HEAD", "GET"]}
         self.application = system_application(
             spec,
-            Fleet(spec, {}, "gateway", nobody, Registry()),
+            Fleet(spec, "gateway", nobody, Registry()),
             collect=collect,
             draining=lambda: self.draining,
             allowed=lambda path: list(self.routes.get(path, [])),

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import kapelle
+from kapelle.config.orders import LOCAL
 from kapelle.declare.apps import Sharded
 from kapelle.errors import StartError, Unavailable
 from kapelle.testing import MemorySystem, running
@@ -82,7 +83,7 @@ async def test_replicas_die_and_come_back() -> None:
 async def test_a_drained_replica_finishes_what_it_has() -> None:
     async with running(App) as system:
         waiting = asyncio.create_task(system.app.worker.wait())
-        instances = {name: worker.queues[0, "wait"].instance for name, worker in system._workers.items()}
+        instances = {name: worker.queues[LOCAL, 0, "wait"].instance for name, worker in system._workers.items()}
         await asyncio.to_thread(Worker.waiting.acquire, True, 30)
         (busy,) = [name for name, worker in system._workers.items() if worker.in_flight]
         drained = asyncio.create_task(system.drain(busy))
@@ -137,7 +138,7 @@ async def test_a_system_leaves_nothing_behind() -> None:
             await asyncio.sleep(0)
             await system.kill("Worker-0")
             for worker in system._workers.values():
-                worker.queues[0, "wait"].instance.go_on.set()
+                worker.queues[LOCAL, 0, "wait"].instance.go_on.set()
         await asyncio.gather(abandoned, return_exceptions=True)
     await settle()
     assert asyncio.all_tasks() == tasks

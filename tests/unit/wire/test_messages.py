@@ -17,13 +17,13 @@ NOTHING = msgspec.Raw(b"\xc0")
 
 TO_REPLICA: list[m.Message] = [
     m.Hello(m.PROTOCOL, "gateway-0"),
-    m.Call(7, "embed", 3, 2, 1.5, "5f1c-2a", "00-0af7-b7ad-01", NOTHING),
+    m.Call(7, "embed", 3, 2, 1.5, "5f1c-2a", "00-0af7-b7ad-01", NOTHING, "r7"),
     m.Cancel(7),
     m.Ping(300),
     m.Credit(7, 16),
 ]
 FROM_REPLICA: list[m.Message] = [
-    m.Welcome(m.PROTOCOL, "Cluster", "Cluster-1", [0, 2]),
+    m.Welcome(m.PROTOCOL, "Cluster", "Cluster-1", {"r7": [0, 2]}),
     m.Done(7, NOTHING),
     m.Failed(7, "invalid-input", "expected numbers only", "$.vector"),
     m.Refused(7, "full"),
@@ -32,6 +32,7 @@ FROM_REPLICA: list[m.Message] = [
     m.Unready("draining"),
     m.Readied(),
     m.Dropped(7),
+    m.Holds({"r7": [0], "r8": [0, 1]}),
 ]
 TO_PROCESS: list[m.Message] = [
     m.Probe(1),
@@ -88,7 +89,7 @@ def test_to_replica() -> None:
     assert golden(TO_REPLICA) == snapshot(
         {
             "Hello": b"\x93\x01\x01\xa9gateway-0",
-            "Call": b"\x99\x02\x07\xa5embed\x03\x02\xcb?\xf8\x00\x00\x00\x00\x00\x00\xa75f1c-2a\xaf00-0af7-b7ad-01\xc0",
+            "Call": b"\x9a\x02\x07\xa5embed\x03\x02\xcb?\xf8\x00\x00\x00\x00\x00\x00\xa75f1c-2a\xaf00-0af7-b7ad-01\xc0\xa2r7",
             "Cancel": b"\x92\x03\x07",
             "Ping": b"\x92\x04\xcd\x01,",
             "Credit": b"\x93\x05\x07\x10",
@@ -99,7 +100,7 @@ def test_to_replica() -> None:
 def test_from_replica() -> None:
     assert golden(FROM_REPLICA) == snapshot(
         {
-            "Welcome": b"\x95\x01\x01\xa7Cluster\xa9Cluster-1\x92\x00\x02",
+            "Welcome": b"\x95\x01\x01\xa7Cluster\xa9Cluster-1\x81\xa2r7\x92\x00\x02",
             "Done": b"\x93\x02\x07\xc0",
             "Failed": b"\x95\x03\x07\xadinvalid-input\xb5expected numbers only\xa8$.vector",
             "Refused": b"\x93\x04\x07\xa4full",
@@ -108,6 +109,7 @@ def test_from_replica() -> None:
             "Unready": b"\x92\x07\xa8draining",
             "Readied": b"\x91\x08",
             "Dropped": b"\x92\t\x07",
+            "Holds": b"\x92\n\x82\xa2r7\x91\x00\xa2r8\x92\x00\x01",
         }
     )
 

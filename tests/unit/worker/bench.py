@@ -17,6 +17,7 @@ from kapelle.wire import messages
 from kapelle.wire.frames import Buffer, Frame
 from kapelle.wire.payload import Packer, Unpacker
 from kapelle.worker.server import Worker
+from tests.unit.artifacts.anywhere import Anywhere
 
 _decode = messages.Decoder[messages.FromReplica](messages.FromReplica)
 
@@ -46,12 +47,19 @@ class Caller:
         self.connection.send(messages.encode(message), segments)
 
     def call(
-        self, method: str, *arguments: Any, rows: int = 1, timeout: float = 20.0, shard: int = 0, request: str = ""
+        self,
+        method: str,
+        *arguments: Any,
+        rows: int = 1,
+        timeout: float = 20.0,
+        shard: int = 0,
+        request: str = "",
+        release: str = "r1",
     ) -> int:
         """Send a call; for a batched method ``arguments`` are its rows. Returns the ticket."""
         self._tickets += 1
         data, segments = self._pack(arguments)
-        self.send(messages.Call(self._tickets, method, shard, rows, timeout, request, "", data), segments)
+        self.send(messages.Call(self._tickets, method, shard, rows, timeout, request, "", data, release), segments)
         return self._tickets
 
     async def answer(self, ticket: int) -> Answer:
@@ -131,7 +139,7 @@ def new_worker(service: type, replica: str = "bench-0") -> Worker:
 async def serving(service: type) -> AsyncIterator[tuple[Worker, Caller]]:
     """A worker that serves ``service``, and a gateway that was welcomed."""
     worker = new_worker(service)
-    worker.serve(await build(worker.spec, {0: None}, worker.runner.in_thread))
+    worker.serve("r1", await build(worker.spec, [0], Anywhere(), worker.runner.in_thread))
     caller = Caller(worker)
     await caller.greet()
     try:

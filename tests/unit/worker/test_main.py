@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import kapelle
-from kapelle.config.orders import WorkerOrders, encode
+from kapelle.config.orders import Holding, WorkerOrders, encode
 from kapelle.config.settings import Settings
 from kapelle.declare.services import service_spec
 from kapelle.errors import StartError
@@ -110,7 +110,7 @@ class Line(End):
 class Process:
     """A worker that runs in the loop of the test, on real sockets."""
 
-    def __init__(self, folder: Path, service: type, shards: dict[int, str | None] | None = None) -> None:
+    def __init__(self, folder: Path, service: type, shards: list[int] | None = None) -> None:
         spec = service_spec(service)
         assert spec is not None
         self._data, self._control = (Address("unix", str(folder / name)) for name in ("data", "control"))
@@ -118,7 +118,8 @@ class Process:
             target=APP,
             service=spec.name,
             replica=f"{spec.name}-0",
-            shards=shards or {0: None},
+            holding=Holding("r1", shards or [0]),
+            artifacts=str(folder),
             data=sockets.bind(self._data).detach(),
             control=sockets.bind(self._control).detach(),
             settings=Settings(drain_timeout=0.01),
@@ -150,7 +151,7 @@ def let_go() -> Any:
 
 
 def call(method: str, *arguments: Any, shard: int = 0) -> messages.Call:
-    return messages.Call(1, method, shard, 1, 20.0, "", "", raw(arguments))
+    return messages.Call(1, method, shard, 1, 20.0, "", "", raw(arguments), "r1")
 
 
 async def test_it_starts_serves_and_drains(tmp_path: Path, settled: list[str]) -> None:
@@ -160,7 +161,7 @@ async def test_it_starts_serves_and_drains(tmp_path: Path, settled: list[str]) -
     assert (ready.pid, ready.in_flight, settled) == (os.getpid(), 0, ["settled"])
     gateway = await process.gateway()
     welcome = await gateway.hears(lambda one: isinstance(one, messages.Welcome))
-    assert (welcome.service, welcome.replica, welcome.shards) == ("Player", "Player-0", [0])
+    assert (welcome.service, welcome.replica, welcome.holds) == ("Player", "Player-0", {"r1": [0]})
     gateway.say(call("play", "d"))
     assert (await gateway.hears(lambda one: isinstance(one, messages.Done))).result == raw("la d")
     supervisor.say(messages.Drain(10.0))
@@ -183,12 +184,14 @@ async def test_its_metrics_say_whose_they_are(tmp_path: Path) -> None:
 
 
 async def test_each_shard_is_built_from_its_folder(tmp_path: Path) -> None:
-    process = Process(tmp_path, Reader, {3: str(tmp_path / "three"), 4: str(tmp_path / "four")})
+    for number in range(5):
+        (tmp_path / "scores" / "shards" / f"{number:03}").mkdir(parents=True)
+    process = Process(tmp_path, Reader, [3, 4])
     supervisor = await process.supervisor()
     await supervisor.state("ready")
     gateway = await process.gateway()
     gateway.say(call("read", 1, shard=4))
-    assert (await gateway.hears(lambda one: isinstance(one, messages.Done))).result == raw("four")
+    assert (await gateway.hears(lambda one: isinstance(one, messages.Done))).result == raw("004")
     supervisor.say(messages.Drain(10.0))
     assert await process.running == 0
 
@@ -228,7 +231,8 @@ def orders(target: str, service: str, control: int) -> WorkerOrders:
         target=target,
         service=service,
         replica=f"{service}-0",
-        shards={0: None},
+        holding=Holding("r1", [0]),
+        artifacts="",
         data=0,
         control=control,
         settings=Settings(),

@@ -224,7 +224,7 @@ async def test_a_batch_waits_for_company_only_as_long_as_it_may() -> None:
             return [len(rows)] * len(rows)
 
     async with serving(Patient) as (worker, caller):
-        queue = worker.queues[0, "collect"]
+        queue = worker.queues["r1", 0, "collect"]
         # Full batches have just ended: it is worth a little wait. (The calls before made no full ones.)
         for _ in range(50):
             queue.batcher.finished(8, time.monotonic(), time.monotonic())

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import math
 import threading
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, ClassVar
 
 import msgspec
 import numpy as np
@@ -17,6 +18,7 @@ import kapelle
 from kapelle.artifacts.instances import build
 from kapelle.wire import messages
 from kapelle.worker import server
+from tests.unit.artifacts.anywhere import Anywhere
 from tests.unit.worker.bench import Caller, at_rest, instance_of, new_worker, raw, serving
 
 
@@ -70,10 +72,10 @@ async def test_a_caller_is_welcomed_once_the_instances_are_there() -> None:
     assert [type(one) for one in early.heard] == [messages.Pong], "it is there, but does not serve yet"
     states = []
     worker.on_state = lambda: states.append(worker.state)
-    worker.serve(await build(worker.spec, {3: None, 1: None}, worker.runner.in_thread))
+    worker.serve("r1", await build(worker.spec, [3, 1], Anywhere(), worker.runner.in_thread))
     assert states == ["ready"]
     for caller in (early, Caller(worker)):
-        assert await caller.greet() == messages.Welcome(messages.PROTOCOL, "Gate", "Gate-0", [1, 3])
+        assert await caller.greet() == messages.Welcome(messages.PROTOCOL, "Gate", "Gate-0", {"r1": [1, 3]})
     worker.abort()
 
 
@@ -89,7 +91,7 @@ async def test_another_protocol_is_told_ours_and_sent_away() -> None:
         stranger = Caller(worker)
         stranger.send(messages.Hello(messages.PROTOCOL + 1, "from the future"))
         assert await stranger.hung_up()
-        assert stranger.heard == [messages.Welcome(messages.PROTOCOL, "Gate", "bench-0", [])]
+        assert stranger.heard == [messages.Welcome(messages.PROTOCOL, "Gate", "bench-0", {})]
         assert await caller.asks("double", 4) == [8]
 
 
@@ -97,7 +99,7 @@ async def test_another_protocol_is_told_ours_and_sent_away() -> None:
 
 
 def a_call(**changes: Any) -> messages.Call:
-    plain = messages.Call(77, "double", 0, 1, 5.0, "r", "", raw([1]))
+    plain = messages.Call(77, "double", 0, 1, 5.0, "r", "", raw([1]), "r1")
     return msgspec.structs.replace(plain, **changes)
 
 
@@ -107,11 +109,8 @@ def extension(code: int, data: bytes) -> msgspec.Raw:
 
 
 ANSWERED = {
-    "unknown method": (a_call(method="triple"), "contract", "bench-0 serves no 'triple' of shard 0"),
+    "unknown method": (a_call(method="triple"), "contract", "bench-0 serves no 'triple'"),
     "private method": (a_call(method="__init__"), "contract", "serves no '__init__'"),
-    "unknown shard": (a_call(shard=1), "contract", "serves no 'double' of shard 1"),
-    "huge shard": (a_call(shard=(1 << 64) - 1), "contract", "of shard 18446744073709551615"),
-    "negative shard": (a_call(shard=-1), "contract", "of shard -1"),
     "more rows than said": (a_call(arguments=raw([1, 2])), "invalid-input", "a call of 1 rows brought 2"),
     "fewer rows than said": (a_call(rows=3), "invalid-input", "a call of 3 rows brought 1"),
     "no rows": (a_call(rows=0, arguments=raw([])), "invalid-input", "a call of 0 rows brought 0"),
@@ -189,7 +188,7 @@ GARBAGE = {
     "deep": b"\x91" * 100_000 + b"\x01",
     "text that is not UTF-8": b"\x93\x01\x01\xa1\xff",
     "an answer": messages.encode(messages.Done(1, raw(1))) + b"x",
-    "a ticket twice": messages.encode(messages.Call(1, "wait", 0, 1, 5.0, "", "", raw([1]))),
+    "a ticket twice": messages.encode(messages.Call(1, "wait", 0, 1, 5.0, "", "", raw([1]), "r1")),
 }
 
 
@@ -199,7 +198,7 @@ async def test_who_speaks_garbage_is_cut_off_and_nobody_else(case: str) -> None:
         stranger = Caller(worker)
         await stranger.greet()
         # A call of the stranger is under way, and ends with its connection.
-        stranger.send(messages.Call(1, "linger", 0, 1, 5.0, "", "", raw([])))
+        stranger.send(messages.Call(1, "linger", 0, 1, 5.0, "", "", raw([]), "r1"))
         await stranger.pong()
         assert worker.in_flight == 1
         stranger.connection.send(GARBAGE[case])
@@ -214,6 +213,81 @@ async def test_calls_before_the_welcome_are_garbage() -> None:
         stranger.call("double", 4)
         await stranger.hung_up()
         assert worker.in_flight == 0
+
+
+@pytest.mark.parametrize(("shard", "release"), [(1, "r1"), ((1 << 64) - 1, "r1"), (-1, "r1"), (0, "r2"), (0, "")])
+async def test_what_is_not_here_may_be_elsewhere(shard: int, release: str) -> None:
+    async with serving(Gate) as (_worker, caller):
+        caller.send(a_call(shard=shard, release=release))
+        assert await caller.answer(77) == messages.Refused(77, f"shard {shard} of release {release} is not here")
+        assert await caller.asks("double", 4) == [8]
+
+
+# --- releases ---------------------------------------------------------------------------------------------------------
+
+
+@kapelle.service
+class Dated:
+    """Each instance is of a later year."""
+
+    years: ClassVar[Iterator[int]] = itertools.count(2001)
+    ended: ClassVar[list[int]] = []
+
+    def __init__(self) -> None:
+        self.year = next(self.years)
+        self.begun = threading.Event()
+        self.end = threading.Event()
+
+    @kapelle.method
+    def when(self) -> int:
+        return self.year
+
+    @kapelle.method
+    def finish(self) -> int:
+        self.begun.set()
+        assert self.end.wait(30)
+        return self.year
+
+    @kapelle.on_shutdown
+    def leave(self) -> None:
+        self.ended.append(self.year)
+
+
+async def test_two_releases_are_served_side_by_side_and_each_call_sees_one() -> None:
+    async with serving(Dated) as (worker, caller):
+        first = await caller.asks("when")
+        worker.serve("r2", await build(worker.spec, [0], Anywhere(), worker.runner.in_thread))
+        assert await caller.hears(messages.Holds) == messages.Holds({"r1": [0], "r2": [0]})
+        tickets = [caller.call("when", release=release) for release in ("r1", "r2", "r1", "r2")]
+        assert [await caller.value(ticket) for ticket in tickets] == [first, first + 1] * 2
+
+
+async def test_a_release_is_retired_when_its_last_call_has_ended() -> None:
+    async with serving(Dated) as (worker, caller):
+        old = instance_of(worker)
+        worker.serve("r2", await build(worker.spec, [0], Anywhere(), worker.runner.in_thread))
+        running = caller.call("finish")
+        assert await asyncio.to_thread(old.begun.wait, 30)
+        retired = asyncio.create_task(worker.retire("r1", [0]))
+        late = caller.call("when")
+        assert isinstance(await caller.answer(late), messages.Refused)
+        assert worker.holds == {"r2": [0]}
+        assert not retired.done()
+        old.end.set()
+        await retired
+        assert await caller.value(running) == old.year
+        assert Dated.ended[-1] == old.year
+        assert await caller.value(caller.call("when", release="r2")) == old.year + 1
+
+
+async def test_more_shards_of_a_release_may_come_and_some_may_go() -> None:
+    async with serving(Dated) as (worker, caller):
+        worker.serve("r1", await build(worker.spec, [1, 2], Anywhere(), worker.runner.in_thread))
+        assert worker.holds == {"r1": [0, 1, 2]}
+        await worker.retire("r1", [0, 2, 9])
+        assert worker.holds == {"r1": [1]}
+        assert isinstance(await caller.answer(caller.call("when", shard=0)), messages.Refused)
+        assert await caller.value(caller.call("when", shard=1))
 
 
 # --- places -----------------------------------------------------------------------------------------------------------
@@ -325,7 +399,7 @@ async def test_draining_does_not_wait_for_ever() -> None:
 
 async def test_draining_an_idle_worker_nobody_calls_takes_no_time() -> None:
     worker = new_worker(Gate)
-    worker.serve(await build(worker.spec, {0: None}, worker.runner.in_thread))
+    worker.serve("r1", await build(worker.spec, [0], Anywhere(), worker.runner.in_thread))
     assert await worker.drain(30.0)
     await worker.close()
 

@@ -1,0 +1,83 @@
+"""An edition: what a gateway holds of one release, and the requests that are pinned to it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from kapelle.artifacts.instances import Instance, build
+from kapelle.artifacts.source import Source
+from kapelle.declare.apps import AppSpec
+from kapelle.declare.services import ServiceSpec
+from kapelle.gateway.fleet import Fleet
+from kapelle.gateway.handles import attach, inline_handle
+
+
+class Edition:
+    """The app of one release: its instance, whose handles call that release's services, and its inline services."""
+
+    def __init__(self, spec: AppSpec, release: str) -> None:
+        self.release = release
+        self.header = release.encode("ascii")
+        """The release as answers name it."""
+        self.running = 0
+        """Requests that see this release."""
+        self.app: Any = None
+        self.functions: dict[str, Callable[..., Any]] = {}
+        """What each endpoint calls."""
+        self._spec = spec
+        self._instances: list[Instance] = []
+        self._left: asyncio.Event | None = None
+
+    async def build(self, fleet: Fleet, source: Source) -> None:
+        """Construct the inline services and the app."""
+        spec = self._spec
+        fleet.open(self.release, await in_thread(partial(shard_counts, spec, source)))
+        inline = {one.name: await self._inline(one, source) for one in spec.services.values() if one.inline}
+        cls: Any = spec.cls
+        self.app = cls.__new__(cls)
+        attach(self.app, spec, self.release, fleet.pools, inline)
+        path = await in_thread(partial(source.path, spec.artifact)) if spec.artifact else None
+        await in_thread(partial(self.app.__init__, **dict.fromkeys(spec.injected, path)))
+        self.functions = {one.name: getattr(self.app, one.name) for one in spec.endpoints}
+
+    async def startup(self) -> None:
+        """Run the app's start-up hooks; they may call services."""
+        hooked = Instance(self.app, self._spec.hooks, in_thread)
+        await hooked.startup()
+        self._instances.append(hooked)
+
+    def leave(self) -> None:
+        """A request that was pinned to this release has ended."""
+        self.running -= 1
+        if not self.running and self._left is not None:
+            self._left.set()
+
+    async def deserted(self) -> None:
+        """Return when no request sees this release any more."""
+        while self.running:
+            self._left = asyncio.Event()
+            await self._left.wait()
+
+    async def close(self) -> None:
+        """Run the shut-down hooks of what was started."""
+        while self._instances:
+            await self._instances.pop().shutdown()
+
+    async def _inline(self, service: ServiceSpec, source: Source) -> Any:
+        (instance,) = (await build(service, [0], source, in_thread)).values()
+        self._instances.append(instance)
+        return inline_handle(service, instance.value)
+
+
+def shard_counts(spec: AppSpec, source: Source) -> dict[str, int]:
+    """How many shards each sharded service has in a release."""
+    sharded = [one for one in spec.services.values() if one.sharded and one.artifact is not None]
+    return {one.name: source.shard_count(one.artifact) for one in sharded if one.artifact is not None}
+
+
+async def in_thread(function: Callable[[], Any]) -> Any:
+    """Run user code beside the event loop."""
+    return await asyncio.to_thread(function)
