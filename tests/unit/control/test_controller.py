@@ -190,6 +190,9 @@ async def test_what_runs_by_the_same_recipe_is_adopted(house: House) -> None:
     house.run.release()
     controller = await house.running()
     assert house.lines[0] == f"adopting Puppet-0~2, which runs as process {left.pid}"
+    (progress,) = house.lines[1:]
+    assert progress.startswith("gateway-0 is ready after ")
+    assert progress.endswith("(2 of 2)")
     assert phases(controller) == {"Puppet-0~2": "serving", "gateway-0": "serving"}
     assert controller.processes["Puppet-0~2"].life.restarts == 4
 
