@@ -101,10 +101,11 @@ class Worker:
         connection.start(caller.on_frames, caller.on_lost)
 
     async def drain(self, seconds: float) -> bool:
-        """Take no new calls and wait for those that were taken; False when some are still running at the end."""
+        """Take no new calls and wait for those that were taken; False when somebody still waits for one at the end."""
         self._set_state("draining", "")
         self._tell(messages.Unready("draining"))
-        done = await self._within(seconds, lambda: not self._in_flight)
+        await self._within(seconds, lambda: not self._in_flight)
+        done = not any(caller.waits for caller in self._callers)
         # A gateway hangs up when it has heard of the draining and has its answers: no call can be on its way then.
         await self._within(_HANG_UP, lambda: not any(caller.welcomed for caller in self._callers))
         return done
@@ -221,6 +222,11 @@ class _Caller:
         self.welcomed = False
         self._greeted = False
         self._jobs: dict[int, tuple[Job, Queue]] = {}
+
+    @property
+    def waits(self) -> bool:
+        """Whether it waits for an answer."""
+        return any(not job.abandoned for job, _ in self._jobs.values())
 
     # --- what is said to it -------------------------------------------------------------------------------------------
 

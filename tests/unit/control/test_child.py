@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from kapelle.control.child import Child, Ears
-from kapelle.control.exits import birth
+from kapelle.control.exits import birth, wait_for_exit
 from kapelle.control.spawn import spawn
 from kapelle.transport import sockets
 from kapelle.transport.connection import Connection
@@ -115,6 +115,28 @@ async def test_last_words_are_heard_before_the_end(theatre: Theatre) -> None:
     theatre.puppet("fail")
     await theatre.until(("exited", 1))
     assert theatre.heard.index("failed") < theatre.heard.index(("exited", 1))
+
+
+async def test_even_words_that_arrive_later_are_heard_before_the_end(theatre: Theatre) -> None:
+    connections: asyncio.Queue[Connection] = asyncio.Queue()
+
+    def accept(connection: Connection) -> None:
+        connection.start(lambda _: None, lambda _: None)
+        connections.put_nowait(connection)
+
+    await theatre.answer(accept)
+    child = theatre.stranger()
+    await theatre.until("connected")
+    connection = await connections.get()
+    child.kill()
+    await wait_for_exit(child.pid, child.born, None)
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert theatre.heard == ["connected"]
+    connection.send(messages.encode(messages.Health(0, "failed", "no such model", 0, 0, child.pid)))
+    connection.close()
+    await theatre.until(("exited", None))
+    assert theatre.heard == ["connected", "failed", ("exited", None)]
 
 
 async def test_one_that_is_killed_has_ended_by_that_signal(theatre: Theatre) -> None:

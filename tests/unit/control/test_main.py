@@ -110,11 +110,9 @@ def test_the_second_signal_ends_everything_at_once(terminal: Terminal) -> None:
     terminal.recipes[1] = recipe("ignore drain", "gateway-0", "gateway")
     terminal.on_line = lambda line: send(signal.SIGINT) if line == DRAINING else None
     assert terminal.serve() == 1
-    assert terminal.last == [
-        DRAINING,
-        AT_ONCE,
-        "stopped; some work did not finish: gateway-0: killed by SIGKILL",
-    ]
+    *before, last = terminal.last
+    assert before == [DRAINING, AT_ONCE]
+    assert last.startswith("stopped; some work did not finish: gateway-0: killed by SIGKILL")
 
 
 def test_work_that_did_not_finish_shows_in_the_status(terminal: Terminal) -> None:

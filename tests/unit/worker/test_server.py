@@ -397,6 +397,17 @@ async def test_draining_does_not_wait_for_ever() -> None:
         assert await worker.drain(0.01) is True, "although the gateway does not hang up"
 
 
+async def test_work_that_nobody_waits_for_is_none_that_was_given_up() -> None:
+    async with serving(Gate) as (worker, caller):
+        gate = instance_of(worker)
+        running = caller.call("wait", 0)
+        await entered(gate)
+        caller.send(messages.Cancel(running))
+        await caller.pong()
+        assert await worker.drain(0.01)
+        gate.open.set()
+
+
 async def test_draining_an_idle_worker_nobody_calls_takes_no_time() -> None:
     worker = new_worker(Gate)
     worker.serve("r1", await build(worker.spec, [0], Anywhere(), worker.runner.in_thread))
