@@ -18,7 +18,8 @@ from targets.search import KapelleSearch, PlainSearch
 TARGETS: Sequence[Target] = (
     Kapelle(),
     GranianEcho(),
-    Mosec(),
+    Mosec(plain=False),
+    Mosec(plain=True),
     FastApi(),
     FastApiTwoServices(),
     LitServe(),

@@ -10,13 +10,22 @@ from targets.base import PEERS, Command, Scene, peer_python
 
 
 class Mosec:
-    name = "mosec"
+    """``plain`` leaves JSON to the standard library, as mosec does unless it is told otherwise."""
+
     scenarios: Sequence[str] = ("tiny", "tiny-batched")
     packages: Sequence[str] = ("mosec", "msgspec", "numpy")
-    tuning = (
-        "one worker process; JSON decoded, validated and encoded by msgspec through its serialisation hooks; "
-        "batched: up to 32 within 1 ms, the shortest wait it takes; log level warning"
-    )
+
+    def __init__(self, *, plain: bool) -> None:
+        self.name = "mosec-plain" if plain else "mosec"
+        json = (
+            "JSON by the standard library, as it has it"
+            if plain
+            else "JSON decoded, validated and encoded by msgspec through its serialisation hooks"
+        )
+        self.tuning = (
+            f"one worker process; {json}; batched: up to 32 within 1 ms, the shortest wait it takes; log level warning"
+        )
+        self._plain = "1" if plain else ""
 
     def python(self) -> Path:
         return peer_python("mosec")
@@ -25,7 +34,12 @@ class Mosec:
         server = PEERS / "mosec" / "mosec_server.py"
         where = ["--address", "127.0.0.1", "--port", str(scene.port), "--path", str(scene.folder / "mosec")]
         limits = ["--timeout", "30000", "--log-level", "warning"]
-        return [Command([self.python(), server, *where, *limits], {"BATCHED": "1" if scene.batched else ""})]
+        return [
+            Command(
+                [self.python(), server, *where, *limits],
+                {"BATCHED": "1" if scene.batched else "", "PLAIN": self._plain},
+            )
+        ]
 
     def dialogue(self, scenario: str) -> Dialogue:
         return ask_for_predictions()
