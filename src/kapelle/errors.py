@@ -42,6 +42,12 @@ class ArtifactError(KapelleError):
     code = "artifact"
 
 
+class StoreError(KapelleError):
+    """A store of releases cannot be read or written, or has not what was asked for."""
+
+    code = "store"
+
+
 class StartError(KapelleError):
     """A process did not start."""
 

@@ -1,4 +1,4 @@
-"""``kapelle``: serve, status, call, config."""
+"""``kapelle``: serve, status, call, config, release."""
 
 from __future__ import annotations
 
@@ -29,6 +29,18 @@ RunDirectory = Annotated[
 ]
 
 
+Store = Annotated[str | None, Parameter(help="Folder that keeps releases (.kapelle/store/APP below this folder).")]
+AppOption = Annotated[str, Parameter(name=["--target", "-t"], help="The app, as for `kapelle serve`.")]
+Json = Annotated[bool, Parameter(negative="", show_default=False, help="Print JSON instead of a table.")]
+
+release_app = App(
+    name="release",
+    sort_key=5,
+    help="Build, list, compare and verify releases: the files of an app's artifacts, kept together under one name.",
+)
+app.command(release_app)
+
+
 @app.command(
     sort_key=1,
     help_epilogue="There are more settings, as KAPELLE_* variables and in kapelle.toml; `kapelle config` lists them.",
@@ -41,6 +53,8 @@ def serve(
     port: int | None = None,
     gateways: int | None = None,
     artifacts: str | None = None,
+    release: str | None = None,
+    store: Store = None,
     run_dir: RunDirectory = None,
     shard_processes: int | None = None,
     transport: Literal["unix", "tcp"] | None = None,
@@ -64,6 +78,8 @@ def serve(
         Gateway processes that share the port (1).
     artifacts
         Folder of artifacts (artifacts/ beside the app's file).
+    release
+        A release to serve instead, such as r7; `kapelle release` makes and lists them.
     shard_processes
         Processes that hold one copy of all shards of a service (by the machine's cores).
     transport
@@ -80,7 +96,8 @@ def serve(
     from kapelle.cli.serve import run_serve
 
     options = {
-        "host": host, "port": port, "gateways": gateways, "artifacts": artifacts, "run_dir": run_dir,
+        "host": host, "port": port, "gateways": gateways, "artifacts": artifacts, "release": release,
+        "store": store, "run_dir": run_dir,
         "shard_processes": shard_processes, "transport": transport, "tls_certificate": tls_certificate,
         "tls_key": tls_key, "log_format": log_format, "log_level": log_level,
     }  # fmt: skip
@@ -143,6 +160,87 @@ def config() -> int:
     from kapelle.cli.config import run_config
 
     return run_config()
+
+
+@release_app.command(sort_key=1)
+def build(
+    target: Target,
+    /,
+    *,
+    artifacts: Annotated[str | None, Parameter(help="Folder of artifacts (artifacts/ beside the app's file).")] = None,
+    store: Store = None,
+) -> int:
+    """Store the app's artifacts as a release, and verify it.
+
+    The same files are the same release: building it twice changes nothing. `kapelle serve TARGET --release r1` serves it.
+    """
+    from kapelle.cli.release import run_build
+
+    return run_build(target, artifacts, store)
+
+
+@release_app.command(name="list", sort_key=2)
+def list_(target: Target, /, *, store: Store = None, json: Json = False) -> int:
+    """List the releases of an app."""
+    from kapelle.cli.release import run_list
+
+    return run_list(target, store, as_json=json)
+
+
+@release_app.command(sort_key=3)
+def show(
+    release: Annotated[str, Parameter(help="The release, such as r7.")],
+    /,
+    *,
+    target: AppOption,
+    store: Store = None,
+    json: Json = False,
+) -> int:
+    """Show the files of a release."""
+    from kapelle.cli.release import run_show
+
+    return run_show(release, target, store, as_json=json)
+
+
+@release_app.command(sort_key=4)
+def diff(
+    old: Annotated[str, Parameter(help="A release, such as r6.")],
+    new: Annotated[str, Parameter(help="Another one, such as r7.")],
+    /,
+    *,
+    target: AppOption,
+    store: Store = None,
+) -> int:
+    """Show the files in which two releases differ. The exit status is 0 when there are none, else 1."""
+    from kapelle.cli.release import run_diff
+
+    return run_diff(old, new, target, store)
+
+
+@release_app.command(sort_key=5)
+def verify(
+    release: Annotated[str, Parameter(help="The release, such as r7.")], /, *, target: AppOption, store: Store = None
+) -> int:
+    """Read every file of a release in the store, and compare it with the manifest."""
+    from kapelle.cli.release import run_verify
+
+    return run_verify(release, target, store)
+
+
+@release_app.command(sort_key=6)
+def gc(
+    *,
+    target: AppOption,
+    keep: Annotated[int, Parameter(help="How many releases to keep, the newest.")] = 3,
+    dry_run: Annotated[
+        bool, Parameter(negative="", show_default=False, help="Only say what would be removed.")
+    ] = False,
+    store: Store = None,
+) -> int:
+    """Remove old releases, and the files that no other release has."""
+    from kapelle.cli.release import run_gc
+
+    return run_gc(target, keep, store, dry_run=dry_run)
 
 
 def main() -> None:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kapelle.artifacts.folder_objects import FolderObjects
+from kapelle.artifacts.releases import Releases
 from kapelle.cli.failures import load_app
 from kapelle.config.settings import Settings, load
 from kapelle.control.adoption import lives
@@ -44,6 +46,12 @@ class Project:
         """The folder of artifacts."""
         named = self.settings.artifacts
         return Path(named).absolute() if named else self.target.folder / "artifacts"
+
+    @property
+    def releases(self) -> Releases:
+        """The releases of the app."""
+        named = self.settings.store
+        return Releases(FolderObjects(Path(named) if named else STATE / "store" / self.target.name))
 
     @property
     def run(self) -> RunDir:

@@ -11,6 +11,8 @@ from rich.segment import ControlType
 from rich.text import Text
 
 from kapelle.cli.project import Project
+from kapelle.cli.release import fetch
+from kapelle.config.orders import LOCAL
 from kapelle.control.controller import Controller
 from kapelle.control.main import serve
 from kapelle.control.plan import make_plan
@@ -26,8 +28,11 @@ def run_serve(target: str, options: Mapping[str, Any]) -> int:
     settings = project.settings
     configure(format=settings.log_format, level=settings.log_level, service="controller", replica="controller")
     app = project.load()
-    plan = make_plan(target, app, settings, project.artifacts)
     console = Console(highlight=False, markup=False, soft_wrap=True)
+    artifacts, release = project.artifacts, LOCAL
+    if settings.release:
+        artifacts, release = fetch(project, settings.release), settings.release
+    plan = make_plan(target, app, settings, artifacts, release)
 
     def say(line: str | Text) -> None:
         console.control(_CLEAR_LINE)
@@ -45,7 +50,7 @@ def run_serve(target: str, options: Mapping[str, Any]) -> int:
             say(f"  try   {line}")
         say("  stop  Ctrl-C")
 
-    say(Text.assemble("starting ", (app.name, "bold")))
+    say(Text.assemble("starting ", (app.name, "bold"), "" if release == LOCAL else f" in release {release}"))
     for line in plan.describe():
         say(f"  {line}")
     return serve(plan, project.run, on_progress=say, on_ready=ready)

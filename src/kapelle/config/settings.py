@@ -42,6 +42,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Folder of sockets and records of what runs; empty takes .kapelle/<app> below the current folder."""
     artifacts: str = ""
     """Folder of artifacts; empty takes artifacts/ beside the app's file."""
+    release: str = ""
+    """Release to serve, such as r7; empty serves what lies in the folder of artifacts."""
+    store: str = ""
+    """Folder that keeps releases; empty takes .kapelle/store/<app> below the current folder."""
     request_timeout: float = 30.0
     """Deadline of a request whose endpoint names none."""
     max_body: Positive = 16 << 20

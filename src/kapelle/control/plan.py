@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kapelle.artifacts.folder import ArtifactFolder
+from kapelle.config.orders import LOCAL
 from kapelle.config.settings import Settings
 from kapelle.core.placement import Demand, place
 from kapelle.declare.apps import AppSpec
@@ -27,12 +28,16 @@ class ReplicaPlan:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All processes of a system. ``shard_counts`` has the number of shards of each sharded service."""
+    """All processes of a system.
+
+    ``release`` is the name of what lies in ``artifacts``; ``shard_counts`` has the number of shards of each sharded service.
+    """
 
     target: str
     app: AppSpec
     settings: Settings
     artifacts: Path
+    release: str
     replicas: tuple[ReplicaPlan, ...]
     gateways: tuple[str, ...]
     shard_counts: dict[str, int]
@@ -67,8 +72,8 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def make_plan(target: str, app: AppSpec, settings: Settings, artifacts: Path) -> Plan:
-    """The processes for ``app`` on this machine.
+def make_plan(target: str, app: AppSpec, settings: Settings, artifacts: Path, release: str = LOCAL) -> Plan:
+    """The processes for ``app`` on this machine, to serve what lies in ``artifacts``.
 
     Raises:
         ArtifactError: an artifact that the app or a service needs is not there.
@@ -91,7 +96,7 @@ def make_plan(target: str, app: AppSpec, settings: Settings, artifacts: Path) ->
     places = place(demands, cores(), shard_processes_per_copy=settings.shard_processes or None)
     replicas = tuple(ReplicaPlan(one.name, app.services[one.service], one.shards) for one in places)
     gateways = tuple(f"{_GATEWAY}-{number}" for number in range(settings.gateways))
-    return Plan(target, app, settings, artifacts, replicas, gateways, counts)
+    return Plan(target, app, settings, artifacts, release, replicas, gateways, counts)
 
 
 def thread_environment(processes: int) -> dict[str, str]:

@@ -12,7 +12,7 @@ from typing import Literal
 from msgspec.structs import replace
 
 from kapelle.config import orders
-from kapelle.config.orders import LOCAL, Holding
+from kapelle.config.orders import Holding
 from kapelle.config.settings import Settings
 from kapelle.control.plan import Plan, ReplicaPlan, thread_environment
 from kapelle.control.rundir import RunDir
@@ -62,7 +62,7 @@ def recipes(plan: Plan, run: RunDir) -> list[Recipe]:
 
 def _replica(plan: Plan, replica: ReplicaPlan, environment: dict[str, str], code: str) -> Recipe:
     service, settings = replica.service, plan.settings
-    holding = Holding(LOCAL, list(replica.shards))
+    holding = Holding(plan.release, list(replica.shards))
     blank = orders.WorkerOrders(
         target=plan.target,
         service=service.name,
@@ -89,7 +89,7 @@ def _replica(plan: Plan, replica: ReplicaPlan, environment: dict[str, str], code
 def _gateway(plan: Plan, run: RunDir, slot: str, code: str) -> Recipe:
     settings = plan.settings
     blank = orders.GatewayOrders(
-        target=plan.target, name="", release=LOCAL, artifacts=str(plan.artifacts), http=0,
+        target=plan.target, name="", release=plan.release, artifacts=str(plan.artifacts), http=0,
         control=0, door="", controller=run.controller, settings=settings,
     )  # fmt: skip
 
@@ -102,7 +102,7 @@ def _gateway(plan: Plan, run: RunDir, slot: str, code: str) -> Recipe:
         settings, gateways=1, shard_processes=0, transport="unix", run_dir="", start_timeout=0.0, hang_timeout=0.0
     )
     return Recipe(
-        slot, "gateway", "", Holding(LOCAL, []), "kapelle.gateway.main", make_orders, {}, None,
+        slot, "gateway", "", Holding(plan.release, []), "kapelle.gateway.main", make_orders, {}, None,
         _digest(replace(blank, settings=matters), f"{code} {sorted(plan.shard_counts.items())}"),
     )  # fmt: skip
 

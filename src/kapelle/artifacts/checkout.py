@@ -1,0 +1,62 @@
+"""A release on this machine's disk, whole and verified, for processes to read."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from kapelle.artifacts.manifest import File
+from kapelle.artifacts.releases import Advance, Release, Releases
+from kapelle.errors import ArtifactError, StoreError
+
+
+def check_out(releases: Releases, release: Release, root: Path, advance: Advance) -> Path:
+    """The folder below ``root`` that holds the files of ``release``, as a folder of artifacts.
+
+    Every byte is verified as it is written, and the folder appears when all of it is there; one that is there already
+    was made like that. Its files are read-only, for all processes of the machine share them.
+
+    Raises:
+        ArtifactError: a file in the store is not what the manifest says.
+        StoreError: the store cannot be read, or the disk not be written.
+    """
+    folder = root / release.manifest.identity[:16]
+    if folder.is_dir():
+        return folder
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(prefix=".incoming-", dir=root))
+        try:
+            for path, file in release.manifest.files():
+                _write(releases, release, path, file, aside / path, advance)
+            # Where another process was first, its folder is as good.
+            if not folder.is_dir():
+                aside.rename(folder)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+    except OSError as error:
+        if not folder.is_dir():
+            raise StoreError(f"cannot write {release.name} to {root}: {error.strerror}") from error
+    return folder
+
+
+def _write(releases: Releases, release: Release, path: str, file: File, target: Path, advance: Advance) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    digest, size = hashlib.sha256(), 0
+    with target.open("wb") as out:
+        for piece in releases.read(file):
+            digest.update(piece)
+            size += len(piece)
+            out.write(piece)
+            advance(len(piece))
+        out.flush()
+        os.fsync(out.fileno())
+    if (size, digest.hexdigest()) != (file.size, file.sha256):
+        raise ArtifactError(
+            f"{release.name} is damaged: {path} has {size} bytes and SHA-256 {digest.hexdigest()[:12]}…, expected "
+            f"{file.size} and {file.sha256[:12]}…; `kapelle release verify {release.name}` names all such files"
+        )
+    target.chmod(0o444)

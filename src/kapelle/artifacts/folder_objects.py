@@ -1,0 +1,98 @@
+"""Objects in a folder: one file each, written aside and put in place whole."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from kapelle.errors import StoreError
+
+_PIECE = 1 << 20
+_ASIDE = ".incoming-"
+
+
+class FolderObjects:
+    """Objects below ``root``, which is made when the first one is stored."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def __str__(self) -> str:
+        return str(self.root)
+
+    def read(self, key: str) -> Iterator[bytes]:
+        with self._failing("read", key), self._path(key).open("rb") as file:
+            while piece := file.read(_PIECE):
+                yield piece
+
+    def put(self, key: str, source: Path) -> None:
+        if self.exists(key):
+            return
+        with self._failing("write", key), self._aside(key) as aside:
+            shutil.copyfile(source, aside)
+            _flush(aside)
+            aside.replace(self._path(key))
+
+    def create(self, key: str, data: bytes) -> bool:
+        with self._failing("write", key), self._aside(key) as aside:
+            aside.write_bytes(data)
+            _flush(aside)
+            try:
+                # Unlike a rename, a link fails where something is there already.
+                os.link(aside, self._path(key))
+            except FileExistsError:
+                return False
+            _flush(self._path(key).parent)
+        return True
+
+    def exists(self, key: str) -> bool:
+        return self._path(key).is_file()
+
+    def list(self, prefix: str) -> list[str]:
+        folder = self.root / prefix
+        if not folder.is_dir():
+            return []
+        found = (one for one in folder.rglob("*") if one.is_file() and not one.name.startswith(_ASIDE))
+        return sorted(one.relative_to(self.root).as_posix() for one in found)
+
+    def delete(self, key: str) -> None:
+        with self._failing("remove", key):
+            self._path(key).unlink(missing_ok=True)
+
+    def _path(self, key: str) -> Path:
+        return self.root / key
+
+    @contextmanager
+    def _aside(self, key: str) -> Iterator[Path]:
+        """A file in the same folder that nobody takes for an object; gone at the end."""
+        folder = self._path(key).parent
+        folder.mkdir(parents=True, exist_ok=True)
+        number, name = tempfile.mkstemp(prefix=_ASIDE, dir=folder)
+        os.close(number)
+        try:
+            yield Path(name)
+        finally:
+            with suppress(FileNotFoundError):
+                Path(name).unlink()
+
+    @contextmanager
+    def _failing(self, what: str, key: str) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError:
+            raise StoreError(f"{self.root} has no {key}") from None
+        except OSError as error:
+            raise StoreError(f"cannot {what} {self._path(key)}: {error.strerror}") from error
+
+
+def _flush(path: Path) -> None:
+    """To the disk: what is said to be stored must be there after a power failure."""
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)

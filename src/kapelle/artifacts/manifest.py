@@ -1,0 +1,126 @@
+"""The manifest of a release: which files it consists of, by digest, and what made it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from typing import Annotated
+
+import msgspec
+
+from kapelle.errors import ArtifactError
+
+FORMAT = 1
+_MAX_MANIFEST = 64 << 20
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_DIGEST = r"^[0-9a-f]{64}$"
+_RELEASE = re.compile(r"r[1-9][0-9]{0,8}")
+
+Size = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One file: its path below its part with ``/`` between names, its size in bytes, its SHA-256."""
+
+    path: str
+    size: Size
+    sha256: Annotated[str, msgspec.Meta(pattern=_DIGEST)]
+
+
+class Artifact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The files of an artifact: those that everybody needs, and those of each shard."""
+
+    common: list[File]
+    shards: list[list[File]]
+
+
+class Origin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What made a release: the version of Kapelle, the wall-clock time in seconds, and where the files came from."""
+
+    kapelle: str
+    at: float
+    source: str
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A release. What it *is* are its app and its artifacts; ``made`` is only about it."""
+
+    format: int = FORMAT
+    app: str
+    artifacts: dict[str, Artifact]
+    made: Origin
+
+    @property
+    def identity(self) -> str:
+        """The SHA-256 of the content: the same files make the same release, whoever builds it and when."""
+        content = {"format": self.format, "app": self.app, "artifacts": self.artifacts}
+        return hashlib.sha256(msgspec.json.encode(content, order="deterministic")).hexdigest()
+
+    def files(self) -> Iterator[tuple[str, File]]:
+        """Every file with its path in the whole: ``index/centroids.npy``, ``index/shards/003/vectors.faiss``."""
+        for name, artifact in sorted(self.artifacts.items()):
+            for file in artifact.common:
+                yield f"{name}/{file.path}", file
+            for number, shard in enumerate(artifact.shards):
+                for file in shard:
+                    yield f"{name}/shards/{number:03}/{file.path}", file
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(file.size for _, file in self.files())
+
+
+class _Version(msgspec.Struct):
+    format: int
+
+
+def encode(manifest: Manifest) -> bytes:
+    """The manifest as it lies in the store."""
+    return msgspec.json.format(msgspec.json.encode(manifest, order="deterministic"), indent=1) + b"\n"
+
+
+def decode(text: bytes, release: str) -> Manifest:
+    """The manifest of ``release``, checked.
+
+    Raises:
+        ArtifactError: it is of a newer format, is no manifest, or names a file that lies outside of its part.
+    """
+    if len(text) > _MAX_MANIFEST:
+        raise ArtifactError(f"the manifest of {release} has {len(text)} bytes; expected {_MAX_MANIFEST} at most")
+    try:
+        version = msgspec.json.decode(text, type=_Version).format
+        if version != FORMAT:
+            raise ArtifactError(
+                f"the manifest of {release} has format {version}; this Kapelle reads format {FORMAT}: "
+                "update Kapelle, or build the release again"
+            )
+        manifest = msgspec.json.decode(text, type=Manifest)
+    except msgspec.DecodeError as error:
+        raise ArtifactError(f"the manifest of {release} cannot be read: {error}") from None
+    for name in manifest.artifacts:
+        if not is_name(name):
+            raise ArtifactError(f"the manifest of {release} has an artifact {name!r}; expected a plain name")
+    seen: set[str] = set()
+    for path, _ in manifest.files():
+        if not _is_inside(path):
+            raise ArtifactError(f"the manifest of {release} has a file {path!r}; expected a path inside its artifact")
+        if path in seen:
+            raise ArtifactError(f"the manifest of {release} has the file {path!r} twice")
+        seen.add(path)
+    return manifest
+
+
+def is_name(name: str) -> bool:
+    """Whether this can be the name of an artifact or app: one plain path component."""
+    return _NAME.fullmatch(name) is not None
+
+
+def is_release(name: str) -> bool:
+    """Whether this can be the name of a release: r1, r2 and so on."""
+    return _RELEASE.fullmatch(name) is not None
+
+
+def _is_inside(path: str) -> bool:
+    return all(part not in ("", ".", "..") for part in path.split("/")) and "\\" not in path and "\0" not in path

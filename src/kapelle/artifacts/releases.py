@@ -1,0 +1,230 @@
+"""The releases of one app in a store: built, found, compared, verified, thrown away."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from kapelle.artifacts.folder import ArtifactFolder
+from kapelle.artifacts.manifest import Artifact, File, Manifest, Origin, decode, encode, is_name, is_release
+from kapelle.artifacts.objects import Objects
+from kapelle.clock import wall
+from kapelle.errors import ArtifactError, StoreError
+from kapelle.version import VERSION
+
+_THREADS = 4
+_PIECE = 1 << 20
+
+Advance = Callable[[int], None]
+"""Hears how many more bytes are done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A manifest and the name it has in its store."""
+
+    name: str
+    manifest: Manifest
+
+    @property
+    def number(self) -> int:
+        return int(self.name[1:])
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A file that two releases do not have alike; None where a release does not have it."""
+
+    path: str
+    old: File | None
+    new: File | None
+
+
+class Releases:
+    """The releases in ``objects``."""
+
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
+
+    def build(self, app: str, artifacts: Path, names: Iterable[str], advance: Advance) -> tuple[Release, bool]:
+        """Store the artifacts of these names; the release, and whether it is new.
+
+        The same content is the same release: building it again adds nothing, and mends what was damaged.
+
+        Raises:
+            ArtifactError: an artifact is missing, or has something else in it than files and folders.
+            StoreError: the store cannot be read or written.
+        """
+        folder = ArtifactFolder(artifacts)
+        paths = {name: _files(folder.path(name), name) for name in sorted(set(names))}
+        with ThreadPoolExecutor(_THREADS) as pool:
+            jobs = {
+                name: [(path, pool.submit(_describe, path, below, advance)) for below, path in found]
+                for name, found in paths.items()
+            }
+            described = {name: [(path, job.result()) for path, job in found] for name, found in jobs.items()}
+            made = Origin(VERSION, wall(), str(artifacts))
+            contents = {name: _artifact([file for _, file in found]) for name, found in described.items()}
+            manifest = Manifest(app=app, artifacts=contents, made=made)
+            known = next((one for one in self.all() if one.manifest.identity == manifest.identity), None)
+            stored = _blobs(described)
+            if known is not None:
+                # It may have been damaged since; then this mends it.
+                list(pool.map(lambda one: self._mend(one[0], one[1]), stored))
+                return known, False
+            list(pool.map(lambda one: self._objects.put(_blob(one[0].sha256), one[1]), stored))
+        return self._name(manifest), True
+
+    def all(self) -> list[Release]:
+        """All releases, oldest first.
+
+        Raises:
+            ArtifactError: a manifest cannot be read.
+        """
+        keys = self._objects.list("releases/")
+        names = (key.removeprefix("releases/").removesuffix(".json") for key in keys)
+        return sorted((self.get(name) for name in names if is_release(name)), key=lambda one: one.number)
+
+    def get(self, name: str) -> Release:
+        """One release.
+
+        Raises:
+            StoreError: there is none of this name; the message says which there are.
+            ArtifactError: its manifest cannot be read.
+        """
+        key = f"releases/{name}.json"
+        if not is_release(name) or not self._objects.exists(key):
+            keys = [one.removeprefix("releases/").removesuffix(".json") for one in self._objects.list("releases/")]
+            there = ", ".join(sorted(keys, key=lambda one: (len(one), one))[-10:])
+            raise StoreError(
+                f"no release {name!r} in {self._objects}; " + (f"there are {there}" if there else "it is empty")
+            )
+        return Release(name, decode(b"".join(self._objects.read(key)), name))
+
+    def verify(self, release: Release, advance: Advance) -> None:
+        """Read every file of a release in the store.
+
+        Raises:
+            ArtifactError: one is missing, or is not what the manifest says; all such files are named.
+        """
+        with ThreadPoolExecutor(_THREADS) as pool:
+            files = list(release.manifest.files())
+            found = list(pool.map(lambda one: self._fault(one[0], one[1], advance), files))
+        faults = [fault for fault in found if fault]
+        if faults:
+            raise ArtifactError(
+                f"{release.name} is damaged: {'; '.join(faults)}. Build it again from its artifacts, or use another release"
+            )
+
+    def read(self, file: File) -> Iterable[bytes]:
+        """The bytes of a file.
+
+        Raises:
+            StoreError: they are not there.
+        """
+        return self._objects.read(_blob(file.sha256))
+
+    def delete(self, doomed: Iterable[Release]) -> int:
+        """Remove releases, and the files that no other one has; the bytes that this frees."""
+        names = {one.name for one in doomed}
+        for name in names:
+            self._objects.delete(f"releases/{name}.json")
+        kept = {file.sha256 for one in self.all() for _, file in one.manifest.files()}
+        freed = 0
+        for key in self._objects.list("blobs/"):
+            digest = key.rpartition("/")[2]
+            if digest not in kept:
+                freed += sum(map(len, self._objects.read(key)))
+                self._objects.delete(key)
+        return freed
+
+    def _name(self, manifest: Manifest) -> Release:
+        text = encode(manifest)
+        number = max((one.number for one in self.all()), default=0)
+        while True:
+            number += 1
+            if self._objects.create(f"releases/r{number}.json", text):
+                return Release(f"r{number}", manifest)
+
+    def _mend(self, file: File, path: Path) -> None:
+        if self._fault(file.path, file, lambda _: None):
+            self._objects.delete(_blob(file.sha256))
+            self._objects.put(_blob(file.sha256), path)
+
+    def _fault(self, path: str, file: File, advance: Advance) -> str:
+        digest, size = hashlib.sha256(), 0
+        try:
+            for piece in self.read(file):
+                digest.update(piece)
+                size += len(piece)
+                advance(len(piece))
+        except StoreError as error:
+            return f"{path}: {error.detail}"
+        if size != file.size:
+            return f"{path} has {size} bytes, expected {file.size}"
+        if digest.hexdigest() != file.sha256:
+            return f"{path} has SHA-256 {digest.hexdigest()[:12]}…, expected {file.sha256[:12]}…"
+        return ""
+
+
+def differences(old: Manifest, new: Manifest) -> list[Change]:
+    """The files in which two releases differ, by path."""
+    before, after = dict(old.files()), dict(new.files())
+    return [
+        Change(path, before.get(path), after.get(path))
+        for path in sorted(before.keys() | after.keys())
+        if before.get(path) != after.get(path)
+    ]
+
+
+def _blobs(described: Mapping[str, list[tuple[Path, File]]]) -> list[tuple[File, Path]]:
+    """Each different content once, and a file that has it."""
+    return list({file.sha256: (file, path) for found in described.values() for path, file in found}.values())
+
+
+def _blob(digest: str) -> str:
+    return f"blobs/{digest[:2]}/{digest}"
+
+
+def _files(folder: Path, name: str) -> list[tuple[str, Path]]:
+    """The files of an artifact by their path below it."""
+    if not is_name(name):
+        raise ArtifactError(f"an artifact cannot be called {name!r}; expected letters, digits, dots, - and _")
+    found = []
+    for path in sorted(folder.rglob("*")):
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            raise ArtifactError(f"{path} is neither a file nor a folder; a release holds nothing else")
+        if path.is_file():
+            found.append((path.relative_to(folder).as_posix(), path))
+    if not found:
+        raise ArtifactError(f"artifact {name!r} has no files in {folder}")
+    return found
+
+
+def _describe(path: Path, below: str, advance: Advance) -> File:
+    digest, size = hashlib.sha256(), 0
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE):
+            digest.update(piece)
+            size += len(piece)
+            advance(len(piece))
+    return File(below, size, digest.hexdigest())
+
+
+def _artifact(files: list[File]) -> Artifact:
+    """Common files, and those below ``shards/<number>/``."""
+    common: list[File] = []
+    shards: dict[int, list[File]] = {}
+    for file in files:
+        first, _, rest = file.path.partition("/")
+        number, _, below = rest.partition("/")
+        if first == "shards" and number.isdecimal() and below:
+            shards.setdefault(int(number), []).append(File(below, file.size, file.sha256))
+        else:
+            common.append(file)
+    if sorted(shards) != list(range(len(shards))):
+        raise ArtifactError(f"shards are numbered {sorted(shards)}; expected 0 to {len(shards) - 1}")
+    return Artifact(common, [shards[number] for number in range(len(shards))])

@@ -1,0 +1,201 @@
+"""``kapelle release``: releases are built, listed, compared, verified and thrown away."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from rich.table import Table
+
+from kapelle.artifacts.checkout import check_out
+from kapelle.artifacts.manifest import File
+from kapelle.artifacts.releases import Advance, Release, differences
+from kapelle.cli.project import STATE, Project
+from kapelle.declare.apps import AppSpec
+from kapelle.errors import ArtifactError, ConfigError
+
+_DIFFERENT = 1
+_FEWEST = 1
+
+
+def run_build(target: str, artifacts: str | None, store: str | None) -> int:
+    """Store what the app needs; the exit status."""
+    project = Project(target, {"artifacts": artifacts, "store": store})
+    names = _artifacts(project.load())
+    if not names:
+        raise ArtifactError(f"{target} has no artifacts: there is nothing to release")
+    console = Console(highlight=False)
+    with _progress(console, "reading", _size(project.artifacts, names)) as advance:
+        release, new = project.releases.build(project.target.name, project.artifacts, names, advance)
+    if not new:
+        console.print(f"nothing has changed: this is {release.name}")
+        return 0
+    with _progress(console, "verifying", release.manifest.size) as advance:
+        project.releases.verify(release, advance)
+    files = sum(1 for _ in release.manifest.files())
+    console.print(f"[bold]{release.name}[/]: {files} files, {_bytes(release.manifest.size)}, verified")
+    console.print(f"  serve it  kapelle serve {target} --release {release.name}")
+    return 0
+
+
+def run_list(target: str, store: str | None, *, as_json: bool) -> int:
+    """Print a line for each release."""
+    releases = Project(target, {"store": store}).releases.all()
+    if as_json:
+        _print_json([_about(one) for one in releases])
+        return 0
+    console = Console(highlight=False)
+    if not releases:
+        console.print(f"there are no releases; make one with `kapelle release build {target}`")
+        return 0
+    table = _table(("release", "built", "artifacts"), ("shards", "files", "size"))
+    for one in releases:
+        manifest = one.manifest
+        shards = sum(len(artifact.shards) for artifact in manifest.artifacts.values())
+        files = sum(1 for _ in manifest.files())
+        names = ", ".join(manifest.artifacts)
+        table.add_row(
+            one.name, _when(manifest.made.at), names, str(shards or ""), str(files), _bytes(manifest.size),
+        )  # fmt: skip
+    console.print(table)
+    return 0
+
+
+def run_show(name: str, target: str, store: str | None, *, as_json: bool) -> int:
+    """Print what a release consists of."""
+    release = Project(target, {"store": store}).releases.get(name)
+    manifest = release.manifest
+    if as_json:
+        _print_json({**_about(release), "manifest": manifest})
+        return 0
+    console = Console(highlight=False)
+    console.print(
+        f"[bold]{name}[/] of {manifest.app}, built {_when(manifest.made.at)} by Kapelle {manifest.made.kapelle}"
+    )
+    console.print(f"from {manifest.made.source}, content {manifest.identity[:12]}", style="dim")
+    table = _table(("file", "sha256"), ("size",))
+    for path, file in manifest.files():
+        table.add_row(path, file.sha256[:12], _bytes(file.size))
+    console.print(table)
+    return 0
+
+
+def run_diff(old: str, new: str, target: str, store: str | None) -> int:
+    """Print in what two releases differ; the exit status."""
+    releases = Project(target, {"store": store}).releases
+    changes = differences(releases.get(old).manifest, releases.get(new).manifest)
+    console = Console(highlight=False)
+    if not changes:
+        console.print(f"{old} and {new} have the same files")
+        return 0
+    table = _table(("file", "change"), (old, new))
+    for one in changes:
+        what = "added" if one.old is None else "removed" if one.new is None else "changed"
+        table.add_row(one.path, what, _file_size(one.old), _file_size(one.new))
+    console.print(table)
+    return _DIFFERENT
+
+
+def run_verify(name: str, target: str, store: str | None) -> int:
+    """Read all of a release."""
+    releases = Project(target, {"store": store}).releases
+    release = releases.get(name)
+    console = Console(highlight=False)
+    with _progress(console, "verifying", release.manifest.size) as advance:
+        releases.verify(release, advance)
+    console.print(f"{name} is whole: {_bytes(release.manifest.size)} read")
+    return 0
+
+
+def run_gc(target: str, keep: int, store: str | None, *, dry_run: bool) -> int:
+    """Remove all but the newest releases."""
+    if keep < _FEWEST:
+        raise ConfigError(f"--keep is {keep}; expected at least {_FEWEST}")
+    releases = Project(target, {"store": store}).releases
+    doomed = releases.all()[:-keep]
+    console = Console(highlight=False)
+    names = ", ".join(one.name for one in doomed)
+    if not doomed:
+        console.print("there is nothing to remove")
+    elif dry_run:
+        console.print(f"would remove {names}")
+    else:
+        freed = releases.delete(doomed)
+        console.print(f"removed {names}: {_bytes(freed)} are free again")
+    return 0
+
+
+def fetch(project: Project, name: str) -> Path:
+    """The folder of artifacts that holds a release, verified; with progress for people while it is made.
+
+    Raises:
+        StoreError, ArtifactError: the release is missing, damaged, or of another app.
+    """
+    releases = project.releases
+    release = releases.get(name)
+    root = (STATE / "cache" / project.target.name).absolute()
+    with _progress(Console(highlight=False, stderr=True), f"fetching {name}", release.manifest.size) as advance:
+        return check_out(releases, release, root, advance)
+
+
+def _artifacts(app: AppSpec) -> set[str]:
+    named = {app.artifact, *(service.artifact for service in app.services.values())}
+    return {one for one in named if one is not None}
+
+
+def _size(folder: Path, names: set[str]) -> int:
+    return sum(path.stat().st_size for name in names for path in (folder / name).rglob("*") if path.is_file())
+
+
+@contextmanager
+def _progress(console: Console, what: str, total: int) -> Iterator[Advance]:
+    """A bar on a terminal, nothing elsewhere."""
+    bar = Progress(
+        TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), console=console,
+        transient=True, disable=not console.is_terminal,
+    )  # fmt: skip
+    with bar:
+        task = bar.add_task(what, total=total)
+        advance: Callable[[int], None] = lambda count: bar.advance(task, count)  # noqa: E731 - it has a type
+        yield advance
+
+
+def _table(texts: tuple[str, ...], numbers: tuple[str, ...]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    for title in texts:
+        table.add_column(title, overflow="fold")
+    for title in numbers:
+        table.add_column(title, justify="right")
+    return table
+
+
+def _about(release: Release) -> dict[str, object]:
+    manifest = release.manifest
+    return {"name": release.name, "identity": manifest.identity, "size": manifest.size, "made": manifest.made}
+
+
+def _print_json(value: object) -> None:
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value)).decode() + "\n")
+
+
+def _when(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+def _file_size(file: File | None) -> str:
+    return "" if file is None else _bytes(file.size)
+
+
+def _bytes(count: int) -> str:
+    size = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024 or unit == "GiB":
+            return f"{size:.0f} {unit}" if unit == "B" or size >= 100 else f"{size:.1f} {unit}"
+        size /= 1024
+    raise AssertionError("there is a last unit")

@@ -1,0 +1,137 @@
+"""Releases from the command line: built, listed, compared, verified, removed, served."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from kapelle.cli.project import Project
+from kapelle.cli.release import fetch, run_build, run_diff, run_gc, run_list, run_show, run_verify
+from kapelle.errors import ArtifactError, ConfigError, StoreError
+
+APP = """
+from pathlib import Path
+import kapelle
+
+@kapelle.service(artifact="model")
+class Model:
+    def __init__(self, artifact: Path) -> None: ...
+
+    @kapelle.method
+    def run(self) -> int: ...
+
+@kapelle.app
+class Sample:
+    model: Model
+
+    @kapelle.get("/")
+    async def root(self) -> int:
+        return await self.model.run()
+"""
+BARE = """
+import kapelle
+
+@kapelle.app
+class Bare:
+    @kapelle.get("/")
+    async def root(self) -> str: ...
+"""
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sample.py").write_text(APP)
+    (tmp_path / "artifacts" / "model").mkdir(parents=True)
+    (tmp_path / "artifacts" / "model" / "weights").write_text("one")
+
+
+def build(weights: str) -> None:
+    Path("artifacts/model/weights").write_text(weights)
+    assert run_build("sample.py", None, None) == 0
+
+
+def test_a_build_says_what_comes_next(capsys: pytest.CaptureFixture[str]) -> None:
+    build("one")
+    assert capsys.readouterr().out.splitlines() == [
+        "r1: 1 files, 3 B, verified",
+        "  serve it  kapelle serve sample.py --release r1",
+    ]
+    build("one")
+    assert capsys.readouterr().out == "nothing has changed: this is r1\n"
+
+
+def test_releases_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    run_list("sample.py", None, as_json=False)
+    assert "make one with `kapelle release build sample.py`" in capsys.readouterr().out
+    build("one")
+    build("two!")
+    capsys.readouterr()
+    run_list("sample.py", None, as_json=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["release", "r1", "r2"]
+    run_list("sample.py", None, as_json=True)
+    assert [one["size"] for one in json.loads(capsys.readouterr().out)] == [3, 4]
+
+
+def test_a_release_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    build("one")
+    run_show("r1", "sample.py", None, as_json=False)
+    assert "model/weights" in capsys.readouterr().out
+    run_show("r1", "sample.py", None, as_json=True)
+    text = capsys.readouterr().out
+    assert json.loads(text[text.index("{") :])["manifest"]["format"] == 1
+
+
+def test_differences_have_an_exit_status(capsys: pytest.CaptureFixture[str]) -> None:
+    build("one")
+    build("two!")
+    assert run_diff("r1", "r1", "sample.py", None) == 0
+    assert run_diff("r1", "r2", "sample.py", None) == 1
+    assert "changed" in capsys.readouterr().out
+
+
+def test_what_is_damaged_is_not_served() -> None:
+    build("one")
+    (blob,) = (path for path in Path(".kapelle/store/sample/blobs").rglob("*") if path.is_file())
+    blob.write_text("two")
+    with pytest.raises(ArtifactError, match="model/weights"):
+        run_verify("r1", "sample.py", None)
+    with pytest.raises(ArtifactError, match="model/weights"):
+        fetch(Project("sample.py", {}), "r1")
+
+
+def test_a_release_is_fetched_as_a_folder_of_artifacts(tmp_path: Path) -> None:
+    build("one")
+    folder = fetch(Project("sample.py", {}), "r1")
+    assert folder.is_relative_to(tmp_path / ".kapelle" / "cache" / "sample")
+    assert (folder / "model" / "weights").read_text() == "one"
+
+
+def test_old_releases_are_removed(capsys: pytest.CaptureFixture[str]) -> None:
+    for weights in ("one", "two", "three"):
+        build(weights)
+    with pytest.raises(ConfigError, match="--keep is 0; expected at least 1"):
+        run_gc("sample.py", 0, None, dry_run=False)
+    capsys.readouterr()
+    run_gc("sample.py", 1, None, dry_run=True)
+    run_gc("sample.py", 1, None, dry_run=False)
+    run_gc("sample.py", 1, None, dry_run=False)
+    assert capsys.readouterr().out.splitlines() == [
+        "would remove r1, r2", "removed r1, r2: 6 B are free again", "there is nothing to remove",
+    ]  # fmt: skip
+    with pytest.raises(StoreError, match="there are r3"):
+        run_show("r1", "sample.py", None, as_json=False)
+
+
+def test_an_app_without_artifacts_has_nothing_to_release(tmp_path: Path) -> None:
+    (tmp_path / "bare.py").write_text(BARE)
+    with pytest.raises(ArtifactError, match=r"bare.py has no artifacts"):
+        run_build("bare.py", None, None)
+
+
+def test_the_store_may_be_elsewhere(tmp_path: Path) -> None:
+    run_build("sample.py", None, str(tmp_path / "elsewhere"))
+    assert (tmp_path / "elsewhere" / "releases" / "r1.json").is_file()
