@@ -24,6 +24,7 @@ from kapelle.transport.connection import Connection
 from kapelle.transport.door import Lender, open_door
 from kapelle.transport.sockets import Address
 from kapelle.transport.supervision import Supervised
+from kapelle.wire import messages
 from tests.unit.control.stage import recipe
 
 PATIENCE = 10.0
@@ -187,7 +188,7 @@ async def test_one_that_loads_is_found_too(remains: Remains) -> None:
 
 async def test_a_gateway_is_known_by_its_door(remains: Remains) -> None:
     remains.puppet("ready", "gateway-0")
-    remains.run.door("gateway-0").touch()
+    sockets.bind(Address("unix", str(remains.run.door("gateway-0")))).close()
     os.unlink(remains.run.data("gateway-0").removeprefix("unix:"))  # noqa: PTH108 - the plain system call is meant
     (found,) = await find_strangers(remains.run, [], 1.0)
     assert (found.role, found.data) == ("gateway", "")
@@ -216,15 +217,15 @@ async def test_one_that_has_not_begun_is_asked_to_end(remains: Remains, monkeypa
     server.close()
 
 
-async def test_nonsense_is_no_answer(remains: Remains, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_ANSWER", 0.2)
-
+async def test_nonsense_is_no_answer_and_what_follows_is(remains: Remains) -> None:
     def talk(connection: Connection) -> None:
         connection.start(lambda _: None, lambda _: None)
         connection.send(b"nonsense")
+        connection.send(messages.encode(messages.Health(0, "ready", "", 0, 0, os.getpid())))
 
     server = await sockets.serve(sockets.bind(Address.parse(remains.run.control("Puppet-0"))), talk)
-    assert await find_strangers(remains.run, [], 1.0) == []
+    (found,) = await find_strangers(remains.run, [], 1.0)
+    assert found.pid == os.getpid()
     server.close()
 
 
