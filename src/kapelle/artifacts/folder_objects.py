@@ -36,6 +36,7 @@ class FolderObjects:
             shutil.copyfile(source, aside)
             _flush(aside)
             aside.replace(self._path(key))
+            _flush(self._path(key).parent)
 
     def create(self, key: str, data: bytes) -> bool:
         with self._failing("write", key), self._aside(key) as aside:

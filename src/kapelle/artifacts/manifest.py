@@ -13,6 +13,7 @@ from kapelle.errors import ArtifactError
 
 FORMAT = 1
 _MAX_MANIFEST = 64 << 20
+_MAX_PATH = 1000
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _DIGEST = r"^[0-9a-f]{64}$"
 _RELEASE = re.compile(r"r[1-9][0-9]{0,8}")
@@ -103,12 +104,16 @@ def decode(text: bytes, release: str) -> Manifest:
         if not is_name(name):
             raise ArtifactError(f"the manifest of {release} has an artifact {name!r}; expected a plain name")
     seen: set[str] = set()
+    folders: set[str] = set()
     for path, _ in manifest.files():
         if not _is_inside(path):
             raise ArtifactError(f"the manifest of {release} has a file {path!r}; expected a path inside its artifact")
         if path in seen:
             raise ArtifactError(f"the manifest of {release} has the file {path!r} twice")
         seen.add(path)
+        folders.update(path[:end] for end, letter in enumerate(path) if letter == "/")
+    if both := sorted(seen & folders):
+        raise ArtifactError(f"the manifest of {release} has {both[0]!r} as a file and as a folder")
     return manifest
 
 
@@ -123,4 +128,5 @@ def is_release(name: str) -> bool:
 
 
 def _is_inside(path: str) -> bool:
-    return all(part not in ("", ".", "..") for part in path.split("/")) and "\\" not in path and "\0" not in path
+    parts = path.split("/")
+    return len(path) <= _MAX_PATH and path.isprintable() and "\\" not in path and not {"", ".", ".."} & {*parts}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,14 +70,16 @@ class Releases:
             made = Origin(VERSION, wall(), str(artifacts))
             contents = {name: _artifact([file for _, file in found]) for name, found in described.items()}
             manifest = Manifest(app=app, artifacts=contents, made=made)
-            known = next((one for one in self.all() if one.manifest.identity == manifest.identity), None)
-            stored = _blobs(described)
-            if known is not None:
-                # It may have been damaged since; then this mends it.
-                list(pool.map(lambda one: self._mend(one[0], one[1]), stored))
-                return known, False
-            list(pool.map(lambda one: self._objects.put(_blob(one[0].sha256), one[1]), stored))
-        return self._name(manifest), True
+            # What is there already may have been damaged since; then this mends it.
+            list(pool.map(lambda one: self._keep(one[0], one[1]), _blobs(described)))
+        known = next((one for one in self.readable() if one.manifest.identity == manifest.identity), None)
+        return (known, False) if known is not None else self._name(manifest)
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all releases, oldest first."""
+        keys = (key.removeprefix("releases/").removesuffix(".json") for key in self._objects.list("releases/"))
+        return sorted((name for name in keys if is_release(name)), key=lambda name: int(name[1:]))
 
     def all(self) -> list[Release]:
         """All releases, oldest first.
@@ -84,9 +87,15 @@ class Releases:
         Raises:
             ArtifactError: a manifest cannot be read.
         """
-        keys = self._objects.list("releases/")
-        names = (key.removeprefix("releases/").removesuffix(".json") for key in keys)
-        return sorted((self.get(name) for name in names if is_release(name)), key=lambda one: one.number)
+        return [self.get(name) for name in self.names]
+
+    def readable(self) -> list[Release]:
+        """As ``all``, without those whose manifest cannot be read: a newer Kapelle may have made them."""
+        found = []
+        for name in self.names:
+            with suppress(ArtifactError):
+                found.append(self.get(name))
+        return found
 
     def get(self, name: str) -> Release:
         """One release.
@@ -97,8 +106,7 @@ class Releases:
         """
         key = f"releases/{name}.json"
         if not is_release(name) or not self._objects.exists(key):
-            keys = [one.removeprefix("releases/").removesuffix(".json") for one in self._objects.list("releases/")]
-            there = ", ".join(sorted(keys, key=lambda one: (len(one), one))[-10:])
+            there = ", ".join(self.names[-10:])
             raise StoreError(
                 f"no release {name!r} in {self._objects}; " + (f"there are {there}" if there else "it is empty")
             )
@@ -128,31 +136,54 @@ class Releases:
         return self._objects.read(_blob(file.sha256))
 
     def delete(self, doomed: Iterable[Release]) -> int:
-        """Remove releases, and the files that no other one has; the bytes that this frees."""
+        """Remove releases, and the files that no other one has; the bytes that this frees.
+
+        Not while a release is being built: its files have no manifest yet that says they are needed.
+
+        Raises:
+            ArtifactError: a manifest cannot be read, so that nobody knows what it needs; nothing was removed.
+        """
+        doomed = list(doomed)
         names = {one.name for one in doomed}
-        for name in names:
-            self._objects.delete(f"releases/{name}.json")
-        kept = {file.sha256 for one in self.all() for _, file in one.manifest.files()}
+        kept = {file.sha256 for one in self.all() if one.name not in names for _, file in one.manifest.files()}
+        sizes = {file.sha256: file.size for one in doomed for _, file in one.manifest.files()}
+        for one in doomed:
+            self._objects.delete(f"contents/{one.manifest.identity}")
+            self._objects.delete(f"releases/{one.name}.json")
         freed = 0
         for key in self._objects.list("blobs/"):
             digest = key.rpartition("/")[2]
             if digest not in kept:
-                freed += sum(map(len, self._objects.read(key)))
+                freed += sizes.get(digest, 0)
                 self._objects.delete(key)
         return freed
 
-    def _name(self, manifest: Manifest) -> Release:
+    def _name(self, manifest: Manifest) -> tuple[Release, bool]:
+        """Give it the next name; where another build of the same content was first, the name of that one."""
         text = encode(manifest)
-        number = max((one.number for one in self.all()), default=0)
+        number = int(self.names[-1][1:]) if self.names else 0
         while True:
             number += 1
-            if self._objects.create(f"releases/r{number}.json", text):
-                return Release(f"r{number}", manifest)
+            name = f"r{number}"
+            if self._objects.create(f"releases/{name}.json", text):
+                break
+        content = f"contents/{manifest.identity}"
+        if self._objects.create(content, name.encode()):
+            return Release(name, manifest), True
+        first = b"".join(self._objects.read(content)).decode()
+        if first == name or first not in self.names:
+            # It is of a release that was removed halfway, whose place this one takes.
+            self._objects.delete(content)
+            self._objects.create(content, name.encode())
+            return Release(name, manifest), True
+        self._objects.delete(f"releases/{name}.json")
+        return self.get(first), False
 
-    def _mend(self, file: File, path: Path) -> None:
-        if self._fault(file.path, file, lambda _: None):
-            self._objects.delete(_blob(file.sha256))
-            self._objects.put(_blob(file.sha256), path)
+    def _keep(self, file: File, path: Path) -> None:
+        key = _blob(file.sha256)
+        if self._objects.exists(key) and self._fault(file.path, file, lambda _: None):
+            self._objects.delete(key)
+        self._objects.put(key, path)
 
     def _fault(self, path: str, file: File, advance: Advance) -> str:
         digest, size = hashlib.sha256(), 0
@@ -218,10 +249,13 @@ def _artifact(files: list[File]) -> Artifact:
     """Common files, and those below ``shards/<number>/``."""
     common: list[File] = []
     shards: dict[int, list[File]] = {}
+    folders: dict[int, str] = {}
     for file in files:
         first, _, rest = file.path.partition("/")
         number, _, below = rest.partition("/")
         if first == "shards" and number.isdecimal() and below:
+            if folders.setdefault(int(number), number) != number:
+                raise ArtifactError(f"shards/{folders[int(number)]} and shards/{number} are the same shard; remove one")
             shards.setdefault(int(number), []).append(File(below, file.size, file.sha256))
         else:
             common.append(file)

@@ -46,7 +46,8 @@ def run_build(target: str, artifacts: str | None, store: str | None) -> int:
 
 def run_list(target: str, store: str | None, *, as_json: bool) -> int:
     """Print a line for each release."""
-    releases = Project(target, {"store": store}).releases.all()
+    found = Project(target, {"store": store}).releases
+    releases = found.readable()
     if as_json:
         _print_json([_about(one) for one in releases])
         return 0
@@ -64,6 +65,9 @@ def run_list(target: str, store: str | None, *, as_json: bool) -> int:
             one.name, _when(manifest.made.at), names, str(shards or ""), str(files), _bytes(manifest.size),
         )  # fmt: skip
     console.print(table)
+    unreadable = [name for name in found.names if name not in {one.name for one in releases}]
+    if unreadable:
+        console.print(f"cannot be read: {', '.join(unreadable)}; `kapelle release show` says why")
     return 0
 
 

@@ -57,11 +57,17 @@ def test_a_newer_format_is_refused_by_its_number() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["../x", "/etc/passwd", "a/../../x", "a//b", "", ".", "a/./b", "a\\b", "a\0b", "shards/../x"]
+    "path",
+    ["../x", "/etc/passwd", "a/../../x", "a//b", "", ".", "a/./b", "a\\b", "a\0b", "a\nb", "shards/../x", "x" * 1001],
 )
 def test_no_file_lies_outside(path: str) -> None:
     with pytest.raises(ArtifactError, match="expected a path inside its artifact"):
         decode(encode(manifest([File(path, 1, DIGEST)])), "r1")
+
+
+def test_nothing_is_a_file_and_a_folder() -> None:
+    with pytest.raises(ArtifactError, match="has 'index/a' as a file and as a folder"):
+        decode(encode(manifest([File("a", 1, DIGEST), File("a/b", 1, DIGEST)])), "r1")
 
 
 @pytest.mark.parametrize("name", ["..", "a/b", "", ".hidden", "a b"])

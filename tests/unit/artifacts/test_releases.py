@@ -85,6 +85,42 @@ def test_of_two_builds_at_once_each_gets_a_name_of_its_own(shop: Shop, tmp_path:
     assert sorted(names, key=lambda one: int(one[1:])) == [f"r{number}" for number in range(1, 13)]
 
 
+def test_of_many_builds_of_the_same_at_once_comes_one_release(shop: Shop) -> None:
+    with ThreadPoolExecutor(6) as pool:
+        built = list(pool.map(lambda _: shop.build(), range(12)))
+    assert [new for _, new in built].count(True) == 1
+    assert len({release.name for release, _ in built}) == len(shop.releases.names) == 1
+
+
+def test_what_a_newer_kapelle_has_made_is_in_nobodys_way(shop: Shop) -> None:
+    release, _ = shop.build()
+    assert shop.objects.create("releases/r2.json", b'{"format": 99}')
+    assert shop.releases.readable() == [release]
+    shop.write(model__weights="more")
+    later, _ = shop.build()
+    assert later.name == "r3"
+    with pytest.raises(ArtifactError, match="r2 has format 99"):
+        shop.releases.delete([release])
+    shop.verify(release)
+
+
+def test_a_damaged_file_that_a_new_release_shares_is_mended(shop: Shop) -> None:
+    old, _ = shop.build()
+    flip(shop.blob(old, "index/centroids"))
+    shop.write(model__weights="more")
+    new, _ = shop.build()
+    shop.verify(new)
+    shop.verify(old)
+
+
+def test_a_release_that_was_removed_halfway_can_be_built_again(shop: Shop) -> None:
+    release, _ = shop.build()
+    shop.objects.delete("releases/r1.json")
+    again, new = shop.build()
+    assert (again.manifest.identity, new) == (release.manifest.identity, True)
+    assert shop.build() == (again, False)
+
+
 def flip(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[0] ^= 1
@@ -149,6 +185,9 @@ def test_what_cannot_be_a_release_is_refused(shop: Shop) -> None:
     shop.write(gap__shards__000__a="a", gap__shards__002__a="b")
     with pytest.raises(ArtifactError, match=r"shards are numbered \[0, 2\]; expected 0 to 1"):
         shop.build("gap")
+    shop.write(twice__shards__0__a="a", twice__shards__000__b="b")
+    with pytest.raises(ArtifactError, match="shards/0 and shards/000 are the same shard"):
+        shop.build("twice")
     assert shop.releases.all() == []
 
 
