@@ -41,5 +41,5 @@ bench: environment  ## Measure Kapelle beside its peers; SCENARIO=tiny ARGS="--r
 
 clean:  ## Remove all that these commands made
 	rm -rf .venv .make.lock .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.*
-	rm -rf .kapelle apps/*/.kapelle apps/*/artifacts apps/*/.artifacts.* benchmarks/.peers dist
+	rm -rf .kapelle apps/*/.kapelle apps/*/artifacts apps/*/.artifacts.* benchmarks/.peers benchmarks/.search dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -29,4 +29,5 @@ TARGETS: Sequence[Target] = (
     KapelleSearch(),
     PlainSearch("fp32"),
     PlainSearch("int8"),
+    PlainSearch("int8", tuned=True),
 )

@@ -22,6 +22,12 @@ def _dialogue(target: str) -> Dialogue:
     return Dialogue("/process", exchanges)
 
 
+def _recall(target: str) -> str:
+    """How often it finds what an exact search with the float32 model finds, as text."""
+    about = SEARCH / "about.json"
+    return f"recall@1 {json.loads(about.read_text())['recall'][target]:.3f}" if about.exists() else "no recall measured"
+
+
 def _check_data() -> None:
     if not (SEARCH / "about.json").exists():
         raise NotInstalled("there is nothing to search in; run `python benchmarks/search_data.py`")
@@ -31,10 +37,13 @@ class KapelleSearch:
     name = "kapelle"
     scenarios: Sequence[str] = SCENARIOS
     packages: Sequence[str] = ("kapelle", "onnxruntime", "tokenizers", "faiss-cpu", "numpy")
-    tuning = (
-        "apps/question_search as `make run` serves it: one gateway, two int8 encoders that batch, clusters in processes "
-        "of their own in two copies, 3 probes; access log off as for all"
-    )
+
+    @property
+    def tuning(self) -> str:
+        return (
+            f"{_recall(self.name)}; apps/question_search as `make run` serves it: one gateway, two int8 encoders that batch, "
+            "clusters in processes of their own in two copies, 3 probes; access log off as for all"
+        )
 
     def python(self) -> Path:
         _check_data()
@@ -56,17 +65,24 @@ class KapelleSearch:
 
 
 class PlainSearch:
-    """``precision`` is fp32 or int8, the model of the plain server."""
+    """``precision`` is fp32 or int8, the model of the plain server; ``tuned`` gives each request one thread."""
 
     scenarios: Sequence[str] = SCENARIOS
     packages: Sequence[str] = ("fastapi", "uvicorn", "onnxruntime", "tokenizers", "faiss-cpu", "numpy")
 
-    def __init__(self, precision: str) -> None:
-        self.name = f"plain-{precision}"
+    def __init__(self, precision: str, *, tuned: bool = False) -> None:
+        self.name = f"plain-{precision}{'-tuned' if tuned else ''}"
         self._folder = SEARCH / precision
-        self.tuning = (
-            f"one uvicorn process (uvloop, httptools), a `def` endpoint in FastAPI's threads, the {precision} model with "
-            "ONNX Runtime's own defaults, one flat FAISS index; access log off"
+        self._threads = "1" if tuned else ""
+
+    @property
+    def tuning(self) -> str:
+        threads = (
+            "one thread of ONNX Runtime and FAISS a request, without spinning" if self._threads else "their defaults"
+        )
+        return (
+            f"{_recall(f'plain-{self._folder.name}')}; one uvicorn process (uvloop, httptools), a `def` endpoint in FastAPI's "
+            f"threads, the {self._folder.name} model in ONNX Runtime and one flat FAISS index with {threads}; access log off"
         )
 
     def python(self) -> Path:
@@ -77,7 +93,9 @@ class PlainSearch:
         uvicorn: list[str | Path] = [self.python(), "-m", "uvicorn", "--app-dir", PEERS / "search", "plain_search:app"]
         options: list[str | Path] = ["--port", str(scene.port), "--no-access-log", "--log-level", "warning"]
         # All cores, as it would have by itself: the common setting of one is for a 4x3 product.
-        return [Command([*uvicorn, *options], {"FOLDER": str(self._folder), "OMP_NUM_THREADS": str(os.cpu_count())})]
+        cores = str(os.cpu_count())
+        environment = {"FOLDER": str(self._folder), "OMP_NUM_THREADS": cores, "THREADS": self._threads}
+        return [Command([*uvicorn, *options], environment)]
 
     def dialogue(self, _scenario: str) -> Dialogue:
-        return _dialogue(self.name)
+        return _dialogue(f"plain-{self._folder.name}")

@@ -9,7 +9,7 @@ from pathlib import Path
 import faiss
 import numpy as np
 from fastapi import FastAPI
-from onnxruntime import InferenceSession
+from onnxruntime import InferenceSession, SessionOptions
 from pydantic import BaseModel, Field
 from tokenizers import Tokenizer
 
@@ -17,7 +17,13 @@ folder = Path(os.environ["FOLDER"])
 tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
 tokenizer.enable_truncation(128)
 tokenizer.enable_padding()
-session = InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
+options = SessionOptions()
+if os.environ.get("THREADS"):
+    # One thread a request: requests run beside each other anyway, and the libraries' own pools would fight for the cores.
+    options.intra_op_num_threads = int(os.environ["THREADS"])
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    faiss.omp_set_num_threads(int(os.environ["THREADS"]))
+session = InferenceSession(str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"])
 questions = json.loads((folder / "questions.json").read_text())
 vectors = np.load(folder / "vectors.npy")
 index = faiss.IndexFlatIP(vectors.shape[1])
