@@ -18,6 +18,7 @@ import gc
 import itertools
 import sys
 import time
+from abc import ABC, abstractmethod
 from array import array
 from collections import Counter, deque
 from collections.abc import Iterator
@@ -83,7 +84,7 @@ class Outcome:
         )
 
 
-class _Load:
+class _Load(ABC):
     """What both loops share: the exchanges in turn, the connections, the judgement of an answer."""
 
     def __init__(self, dialogue: Dialogue, port: int) -> None:
@@ -161,10 +162,11 @@ class _Load:
         self._reconnecting.add(task)
         task.add_done_callback(self._reconnecting.discard)
 
+    @abstractmethod
     def _ready(self, connection: Connection, now: float) -> None:
         """The connection is free to send."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _gone(self, connection: Connection) -> None:
         """The connection will not answer any more."""
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from onnxruntime import InferenceSession, SessionOptions  # type: ignore[import-untyped]  # it has no stubs
-from onnxruntime.capi import onnxruntime_pybind11_state as failures  # type: ignore[import-untyped]  # nor has this
+from onnxruntime import InferenceSession, SessionOptions
+from onnxruntime.capi import onnxruntime_pybind11_state as failures
 from tokenizers import Tokenizer
 
 from apps.question_search.errors import ModelError

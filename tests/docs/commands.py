@@ -11,25 +11,36 @@ from cyclopts import Parameter
 from kapelle.cli import main
 from tests.docs.tables import one_line, table
 
-VERBS = (main.serve, main.status, main.call, main.config)
+VERBS = {
+    "serve": main.serve,
+    "status": main.status,
+    "call": main.call,
+    "config": main.config,
+    "release build": main.build,
+    "release list": main.list_,
+    "release show": main.show,
+    "release diff": main.diff,
+    "release verify": main.verify,
+    "release gc": main.gc,
+}
 
 
 def commands() -> str:
     """A section per verb."""
-    return "\n\n".join(map(_section, VERBS))
+    return "\n\n".join(_section(name, verb) for name, verb in VERBS.items())
 
 
-def _section(verb: Any) -> str:
+def _section(name: str, verb: Any) -> str:
     text, _, explained = (inspect.getdoc(verb) or "").partition("Parameters\n----------\n")
     meanings = {
-        name: one_line(meaning)
-        for name, meaning in re.findall(r"^(\w+)\n {4}(.*(?:\n {4}.*)*)", explained, re.MULTILINE)
+        parameter: one_line(meaning)
+        for parameter, meaning in re.findall(r"^(\w+)\n {4}(.*(?:\n {4}.*)*)", explained, re.MULTILINE)
     }
     hints = get_type_hints(verb, include_extras=True)
     parameters = inspect.signature(verb).parameters.values()
     arguments = [one for one in parameters if one.kind is one.POSITIONAL_ONLY]
     options = [one for one in parameters if one.kind is one.KEYWORD_ONLY]
-    usage = " ".join(["kapelle", verb.__name__, *map(_argument, arguments)])
+    usage = " ".join(["kapelle", name, *map(_argument, arguments)])
     rows = [(f"`{_argument(one)}`", _meaning(hints[one.name]) or meanings[one.name]) for one in arguments]
     rows += [(_option(one, hints[one.name]), _meaning(hints[one.name]) or meanings[one.name]) for one in options]
     return "\n\n".join(

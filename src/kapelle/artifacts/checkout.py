@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import tempfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
-from kapelle.artifacts.manifest import File
-from kapelle.artifacts.releases import Advance, Release, Releases
+from kapelle.artifacts.manifest import Advance, File, measured
+from kapelle.artifacts.releases import Release, Releases
 from kapelle.errors import ArtifactError, StoreError
 
 
@@ -45,18 +46,19 @@ def check_out(releases: Releases, release: Release, root: Path, advance: Advance
 
 def _write(releases: Releases, release: Release, path: str, file: File, target: Path, advance: Advance) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    digest, size = hashlib.sha256(), 0
     with target.open("wb") as out:
-        for piece in releases.read(file):
-            digest.update(piece)
-            size += len(piece)
-            out.write(piece)
-            advance(len(piece))
+        found = measured(file.path, _copied(releases.read(file), out), advance)
         out.flush()
         os.fsync(out.fileno())
-    if (size, digest.hexdigest()) != (file.size, file.sha256):
+    if found != file:
         raise ArtifactError(
-            f"{release.name} is damaged: {path} has {size} bytes and SHA-256 {digest.hexdigest()[:12]}…, expected "
+            f"{release.name} is damaged: {path} has {found.size} bytes and SHA-256 {found.sha256[:12]}…, expected "
             f"{file.size} and {file.sha256[:12]}…; `kapelle release verify {release.name}` names all such files"
         )
     target.chmod(0o444)
+
+
+def _copied(pieces: Iterable[bytes], out: BinaryIO) -> Iterator[bytes]:
+    for piece in pieces:
+        out.write(piece)
+        yield piece

@@ -48,7 +48,7 @@ class Instance:
             if hook.when == "shutdown":
                 try:
                     await self._call(hook)
-                except Exception:  # user code; the process ends either way, and the log says why
+                except Exception:  # user code may raise anything; the log has it, and the other hooks have their turn
                     log.exception("shut-down hook failed", hook=hook.name)
 
     def abort(self) -> None:
@@ -70,7 +70,7 @@ class Instance:
                 await function()
             else:
                 await _in_own_thread(function, hook.name)
-        except Exception:  # user code; traffic goes on, and the log says why
+        except Exception:  # user code may raise anything; the log has it, and traffic goes on
             log.exception("background hook failed", hook=hook.name)
 
 
@@ -86,7 +86,7 @@ async def build(spec: ServiceSpec, shards: Iterable[int], source: Source, in_thr
             instance = Instance(value, spec.hooks, in_thread)
             await instance.startup()
             instances[shard] = instance
-    except Exception:
+    except Exception:  # whatever user code raised goes on to the caller, once the others are shut down
         for built in instances.values():
             await built.shutdown()
         raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Annotated
 
 import msgspec
@@ -18,6 +18,9 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _DIGEST = r"^[0-9a-f]{64}$"
 _RELEASE = re.compile(r"r[1-9][0-9]{0,8}")
 
+Advance = Callable[[int], None]
+"""Hears how many more bytes are done."""
+
 Size = Annotated[int, msgspec.Meta(ge=0)]
 
 
@@ -27,6 +30,16 @@ class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     path: str
     size: Size
     sha256: Annotated[str, msgspec.Meta(pattern=_DIGEST)]
+
+
+def measured(path: str, pieces: Iterable[bytes], advance: Advance) -> File:
+    """The file that these bytes are."""
+    digest, size = hashlib.sha256(), 0
+    for piece in pieces:
+        digest.update(piece)
+        size += len(piece)
+        advance(len(piece))
+    return File(path, size, digest.hexdigest())
 
 
 class Artifact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from kapelle.artifacts.folder import ArtifactFolder
-from kapelle.artifacts.manifest import Artifact, File, Manifest, Origin, decode, encode, is_name, is_release
+from kapelle.artifacts.manifest import (
+    Advance,
+    Artifact,
+    File,
+    Manifest,
+    Origin,
+    decode,
+    encode,
+    is_name,
+    is_release,
+    measured,
+)
 from kapelle.artifacts.objects import Objects
 from kapelle.clock import wall
 from kapelle.errors import ArtifactError, StoreError
@@ -19,9 +30,6 @@ from kapelle.version import VERSION
 _THREADS = 4
 _PIECE = 1 << 20
 
-Advance = Callable[[int], None]
-"""Hears how many more bytes are done."""
-
 
 @dataclass(frozen=True, slots=True)
 class Release:
@@ -29,10 +37,6 @@ class Release:
 
     name: str
     manifest: Manifest
-
-    @property
-    def number(self) -> int:
-        return int(self.name[1:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,18 +190,14 @@ class Releases:
         self._objects.put(key, path)
 
     def _fault(self, path: str, file: File, advance: Advance) -> str:
-        digest, size = hashlib.sha256(), 0
         try:
-            for piece in self.read(file):
-                digest.update(piece)
-                size += len(piece)
-                advance(len(piece))
+            found = measured(file.path, self.read(file), advance)
         except StoreError as error:
             return f"{path}: {error.detail}"
-        if size != file.size:
-            return f"{path} has {size} bytes, expected {file.size}"
-        if digest.hexdigest() != file.sha256:
-            return f"{path} has SHA-256 {digest.hexdigest()[:12]}…, expected {file.sha256[:12]}…"
+        if found.size != file.size:
+            return f"{path} has {found.size} bytes, expected {file.size}"
+        if found.sha256 != file.sha256:
+            return f"{path} has SHA-256 {found.sha256[:12]}…, expected {file.sha256[:12]}…"
         return ""
 
 
@@ -236,13 +236,8 @@ def _files(folder: Path, name: str) -> list[tuple[str, Path]]:
 
 
 def _describe(path: Path, below: str, advance: Advance) -> File:
-    digest, size = hashlib.sha256(), 0
     with path.open("rb") as file:
-        while piece := file.read(_PIECE):
-            digest.update(piece)
-            size += len(piece)
-            advance(len(piece))
-    return File(below, size, digest.hexdigest())
+        return measured(below, iter(partial(file.read, _PIECE), b""), advance)
 
 
 def _artifact(files: list[File]) -> Artifact:

@@ -172,7 +172,8 @@ def build(
 ) -> int:
     """Store the app's artifacts as a release, and verify it.
 
-    The same files are the same release: building it twice changes nothing. `kapelle serve TARGET --release r1` serves it.
+    The same files are the same release: building it again adds nothing, and mends what was damaged in the store.
+    `kapelle serve TARGET --release r1` serves it.
     """
     from kapelle.cli.release import run_build
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -14,14 +15,15 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from rich.table import Table
 
 from kapelle.artifacts.checkout import check_out
-from kapelle.artifacts.manifest import File
-from kapelle.artifacts.releases import Advance, Release, differences
+from kapelle.artifacts.manifest import Advance, File
+from kapelle.artifacts.releases import Release, differences
 from kapelle.cli.project import STATE, Project
 from kapelle.declare.apps import AppSpec
 from kapelle.errors import ArtifactError, ConfigError
 
 _DIFFERENT = 1
 _FEWEST = 1
+_UNITS = ("B", "KiB", "MiB", "GiB")
 
 
 def run_build(target: str, artifacts: str | None, store: str | None) -> int:
@@ -139,7 +141,7 @@ def fetch(project: Project, name: str) -> Path:
     """The folder of artifacts that holds a release, verified; with progress for people while it is made.
 
     Raises:
-        StoreError, ArtifactError: the release is missing, damaged, or of another app.
+        StoreError, ArtifactError: the release is missing or damaged.
     """
     releases = project.releases
     release = releases.get(name)
@@ -166,8 +168,7 @@ def _progress(console: Console, what: str, total: int) -> Iterator[Advance]:
     )  # fmt: skip
     with bar:
         task = bar.add_task(what, total=total)
-        advance: Callable[[int], None] = lambda count: bar.advance(task, count)  # noqa: E731 - it has a type
-        yield advance
+        yield partial(bar.advance, task)
 
 
 def _table(texts: tuple[str, ...], numbers: tuple[str, ...]) -> Table:
@@ -197,9 +198,6 @@ def _file_size(file: File | None) -> str:
 
 
 def _bytes(count: int) -> str:
-    size = float(count)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if size < 1024 or unit == "GiB":
-            return f"{size:.0f} {unit}" if unit == "B" or size >= 100 else f"{size:.1f} {unit}"
-        size /= 1024
-    raise AssertionError("there is a last unit")
+    power = min(max(count.bit_length() - 1, 0) // 10, len(_UNITS) - 1)
+    size = count / 1024**power
+    return f"{size:.0f} {_UNITS[power]}" if not power or size >= 100 else f"{size:.1f} {_UNITS[power]}"

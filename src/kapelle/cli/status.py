@@ -51,7 +51,7 @@ async def find_status(running: Running) -> status.SystemStatus:
         if isinstance(message, messages.StatusAnswer):
             return status.decode(message.status)
     except (OSError, TimeoutError):
-        pass
+        pass  # the controller is gone or hung; its processes can speak for themselves
     processes = await asyncio.gather(*map(_ask_process, running.records))
     system = running.run.system()
     url = system.url if system is not None else ""
@@ -66,7 +66,7 @@ async def _ask_process(record: Record) -> status.ProcessStatus:
             state = "serving" if message.state == "ready" else message.state
             in_flight, queued = message.in_flight, message.queued
     except (OSError, TimeoutError):
-        pass
+        pass  # that it does not answer is what is shown: "silent"
     return status.ProcessStatus(
         name=record.name, role=record.role, service=record.service, release=record.release,
         shards=record.shards, pid=record.pid, phase=state,

@@ -107,7 +107,7 @@ class RunDir:
             if os.path.samestat(os.fstat(lock), path.stat()):
                 return lock
         except FileNotFoundError:
-            pass
+            pass  # whoever held it removed the folder meanwhile: the lock is of no use, and is tried for again
         except BlockingIOError:
             os.close(lock)
             raise StartError(

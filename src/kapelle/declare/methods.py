@@ -353,7 +353,7 @@ def _row_results(function: Callable[..., Any], returns: Any) -> Any:
             f"{function.__qualname__} returns {returns!r}; rows that fail are exceptions of any class in the list, so "
             "expected list[R | Exception], R being what the other rows give; or list[R], and raise RowErrors"
         )
-    return list[reduce(or_, results)]  # type: ignore[misc]  # known at run time only
+    return list[reduce(or_, results)]  # type: ignore[misc]  # a type made at run time, which no checker can follow
 
 
 _STREAMS = (AsyncIterator, AsyncIterable, AsyncGenerator)

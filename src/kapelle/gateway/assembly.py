@@ -83,7 +83,7 @@ class Assembly:
         try:
             await edition.build(self.fleet, source)
             await edition.startup()
-        except BaseException:
+        except BaseException:  # a cancellation too: what was begun is not left behind
             await edition.close()
             self.fleet.forget(release)
             raise

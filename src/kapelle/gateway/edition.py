@@ -74,8 +74,11 @@ class Edition:
 
 def shard_counts(spec: AppSpec, source: Source) -> dict[str, int]:
     """How many shards each sharded service has in a release."""
-    sharded = [one for one in spec.services.values() if one.sharded and one.artifact is not None]
-    return {one.name: source.shard_count(one.artifact) for one in sharded if one.artifact is not None}
+    return {
+        one.name: source.shard_count(one.artifact)
+        for one in spec.services.values()
+        if one.sharded and one.artifact is not None
+    }
 
 
 async def in_thread(function: Callable[[], Any]) -> Any:

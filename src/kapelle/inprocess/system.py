@@ -112,7 +112,7 @@ class System:
         worker.on_exit = partial(self._exited, plan.name)
         try:
             worker.serve(LOCAL, await build(plan.service, plan.shards, self._artifacts, worker.runner.in_thread))
-        except BaseException as error:
+        except BaseException as error:  # user code may also exit or be cancelled: the worker ends in any case
             worker.abort()
             if isinstance(error, SystemExit):
                 raise StartError(f"{plan.name} wanted to exit with {error.code!r} while it started") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from kapelle.core.rollout_fence import Fence
 from kapelle.core.rollout_messages import WHOLE, Order, Prepare, Process, Report, Retire, Route, Shards
@@ -31,6 +32,8 @@ class Simulated:
         self.held_since: dict[str, float] = {}
         self.building: dict[str, Shards] = {}
         self.failed: dict[str, str] = {}
+        self.busy: dict[str, int] = {}
+        """Requests that a gateway has pinned to each release."""
         self.clumsy = False
         """Whether its next load fails for a reason of its own."""
         self.slow = False
@@ -123,30 +126,8 @@ class SimulatedGateway(Simulated):
 
     routed: tuple[int, str] | None = None
 
-    def __init__(
-        self,
-        world: World,
-        process: Process,
-        releases: dict[str, Release],
-        tell: Callable[[Simulated], None],
-        die: Callable[[Simulated], None],
-    ) -> None:
-        super().__init__(world, process, releases, tell, die)
-        self.busy: dict[str, int] = {}
-
     def report(self) -> Report:
-        bare = super().report()
-        return Report(
-            bare.process,
-            bare.number,
-            bare.epoch,
-            bare.heard,
-            bare.holds,
-            bare.building,
-            bare.failed,
-            self.routed,
-            dict(self.busy),
-        )
+        return replace(super().report(), routed=self.routed, busy=dict(self.busy))
 
     def begin(self) -> str | None:
         """Pin a request: the release it will see."""

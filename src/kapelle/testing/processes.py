@@ -58,7 +58,7 @@ class ProcessSystem:
             await self.controller.start()
             if not await self.controller.ready_or_failed():
                 raise StartError(f"the system did not start: {self.controller.failure}")  # noqa: TRY301 - what follows cleans up after this error too
-        except BaseException:
+        except BaseException:  # a cancelled or interrupted test leaves no processes behind either
             await self.stop()
             raise
 

@@ -69,7 +69,7 @@ async def dial(open_lane: Callable[[], Awaitable[Lane]]) -> Connection:
     small = await open_lane()
     try:
         bulk = await open_lane()
-    except BaseException:
+    except BaseException:  # a cancellation too: half a connection is not left open
         small.abort()
         raise
     small.write(encode(_GREETING + link + b" " + _SMALL))

@@ -5,7 +5,7 @@ from math import erf, sqrt
 
 import numpy as np
 import onnx
-import onnxruntime as ort  # type: ignore[import-untyped]  # it has no stubs
+import onnxruntime as ort
 import pytest
 from numpy.typing import NDArray
 

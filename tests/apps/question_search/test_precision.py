@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
-import onnxruntime as ort  # type: ignore[import-untyped]  # it has no stubs
+import onnxruntime as ort
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st

@@ -97,21 +97,27 @@ def test_says_when_nothing_runs(
     assert capsys.readouterr().err.startswith("kapelle: nothing runs from this folder")
 
 
+def orphaned(folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A system in the current folder whose controller is gone; its URL."""
+    (folder / "app.py").write_text(APP)
+    monkeypatch.chdir(folder)
+    with serving(folder) as served:
+        served.process.kill()
+        served.process.wait()
+    return served.url
+
+
 def test_a_system_without_its_controller_is_seen_and_taken_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "app.py").write_text(APP)
-    monkeypatch.chdir(tmp_path)
-    with serving(tmp_path) as served:
-        served.process.kill()
-        served.process.wait()
+    url = orphaned(tmp_path, monkeypatch)
     assert run_status(None, None, as_json=False) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == f"app.py at {served.url}, no controller"
+    assert lines[0] == f"app.py at {url}, no controller"
     assert lines[-1] == "nobody restarts what ends; take it over with `kapelle serve app.py`"
 
     with serving(tmp_path) as successor:
-        assert successor.url == served.url
+        assert successor.url == url
         assert sum(line.startswith("adopting ") for line in successor.lines) == 3
         assert run_status(None, None, as_json=False) == 0
         capsys.readouterr()
@@ -120,11 +126,7 @@ def test_a_system_without_its_controller_is_seen_and_taken_over(
 def test_a_stopped_process_is_silent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "app.py").write_text(APP)
-    monkeypatch.chdir(tmp_path)
-    with serving(tmp_path) as served:
-        served.process.kill()
-        served.process.wait()
+    orphaned(tmp_path, monkeypatch)
     run_status(None, None, as_json=True)
     processes = {one["name"]: one["pid"] for one in json.loads(capsys.readouterr().out)["processes"]}
     os.kill(processes["Words-0"], signal.SIGSTOP)

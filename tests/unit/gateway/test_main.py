@@ -22,14 +22,13 @@ from kapelle.gateway import main
 from kapelle.gateway.fleet import Fleet
 from kapelle.observe.metrics import Registry
 from kapelle.transport import sockets
-from kapelle.transport.connection import Connection
 from kapelle.transport.door import borrow_door, open_door
 from kapelle.transport.memory import MemoryNetwork
 from kapelle.transport.sockets import Address
 from kapelle.wire import messages
 from kapelle.wire.messages import Member, Members
 from tests.unit.gateway.puppets import RELEASE, Puppet
-from tests.unit.transport.ends import End
+from tests.unit.transport.lines import Line
 
 # What a process that never served leaves open, the system closes at its end.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed resource:ResourceWarning")
@@ -37,8 +36,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:unclosed resource:ResourceWarnin
 PATIENCE = 10.0
 held = threading.Event()
 """Holds a constructor up until the end of its test."""
-
-_decode = messages.Decoder[messages.FromProcess](messages.FromProcess)
 
 
 @kapelle.service
@@ -85,25 +82,6 @@ class Broken:
     async def root(self) -> None: ...
 
 
-class Supervisor(End):
-    """The controller's end."""
-
-    def __init__(self, connection: Connection) -> None:
-        super().__init__(connection)
-        self.start()
-
-    def say(self, message: messages.Message) -> None:
-        self.connection.send(messages.encode(message))
-
-    async def state(self, name: str) -> messages.Health:
-        def found() -> list[messages.Health]:
-            heard = [_decode(frame.head) for frame in self.frames]
-            return [one for one in heard if isinstance(one, messages.Health) and one.state == name]
-
-        await self.until(lambda: self.lost or found())
-        return found()[0]
-
-
 class Process:
     """A gateway that runs in the loop of the test, on real sockets."""
 
@@ -117,8 +95,8 @@ class Process:
         given = orders("", sockets.bind(self._control).detach(), door.detach(), str(self.lent_at), **settings)
         self.running = asyncio.create_task(main.serve(spec, given))
 
-    async def supervisor(self) -> Supervisor:
-        return Supervisor(await sockets.connect(self._control))
+    async def supervisor(self) -> Line:
+        return Line(await sockets.connect(self._control), messages.FromProcess)
 
     def client(self) -> httpx.AsyncClient:
         return httpx.AsyncClient(base_url=self.url, timeout=PATIENCE, trust_env=False)
@@ -207,12 +185,12 @@ async def test_work_that_does_not_end_in_time_is_told_by_the_exit_code(tmp_path:
             await resting
 
 
-async def asked_again(supervisor: Supervisor) -> messages.Health:
+async def asked_again(supervisor: Line) -> messages.Health:
     """What it says of itself now."""
     before = len(supervisor.frames)
     supervisor.say(messages.Probe(1))
     await supervisor.received(before + 1)
-    found = _decode(supervisor.frames[-1].head)
+    found = supervisor.heard[-1]
     assert isinstance(found, messages.Health)
     return found
 
@@ -260,7 +238,7 @@ async def test_an_app_that_cannot_be_imported_is_told_to_the_supervisor(tmp_path
         )  # fmt: skip
         given = orders("app.py", control.fileno(), 0, "")
         talking = asyncio.create_task(process.communicate(encode(given)))
-        supervisor = Supervisor(await sockets.connect(address))
+        supervisor = Line(await sockets.connect(address), messages.FromProcess)
         failed = await supervisor.state("failed")
     assert (failed.detail, failed.pid) == ("ModuleNotFoundError: No module named 'no_such_library'", process.pid)
     _, log = await talking

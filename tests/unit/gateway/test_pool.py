@@ -101,13 +101,14 @@ async def test_a_slow_replica_gets_fewer_calls() -> None:
             task.cancel()
 
 
-async def test_shards_are_called_where_they_are() -> None:
-    @kapelle.service(sharded_by="index")
-    class Shards:
-        @kapelle.method
-        def find(self, value: int) -> int:
-            raise NotImplementedError
+@kapelle.service(sharded_by="index")
+class Shards:
+    @kapelle.method
+    def find(self, value: int) -> int:
+        raise NotImplementedError
 
+
+async def test_shards_are_called_where_they_are() -> None:
     async with stage(Shards, replicas=0, shards=3) as one:
         (first,) = await one.add(1, [0, 2])
         (second,) = await one.add(1, [1, 2])
@@ -128,12 +129,6 @@ async def test_shards_are_called_where_they_are() -> None:
 
 
 async def test_a_replica_may_come_back_with_other_shards() -> None:
-    @kapelle.service(sharded_by="index")
-    class Shards:
-        @kapelle.method
-        def find(self, value: int) -> int:
-            raise NotImplementedError
-
     async with stage(Shards, replicas=1, shards=2) as one:
         (puppet,) = one.puppets
         puppet.holds = {RELEASE: [1]}

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from kapelle.transport import sockets
 from kapelle.transport.sockets import Address
 from kapelle.wire import messages
 from kapelle.worker import main
-from tests.unit.transport.ends import End
+from tests.unit.transport.lines import Line
 from tests.unit.worker.bench import raw
 
 # What a process that never served leaves open, the system closes at its end.
@@ -79,32 +78,6 @@ class App:
 
     @kapelle.get("/")
     async def root(self) -> None: ...
-
-
-class Line(End):
-    """A connection to the process, of a supervisor or a gateway."""
-
-    def __init__(self, connection: Any, union: Any) -> None:
-        super().__init__(connection)
-        self._decode = messages.Decoder[Any](union)
-        self.start()
-
-    def say(self, message: messages.Message) -> None:
-        self.connection.send(messages.encode(message))
-
-    async def hears(self, wanted: Callable[[Any], bool]) -> Any:
-        """The first message that is wanted."""
-        await self.until(lambda: self.lost or any(map(wanted, self.heard)))
-        return next(filter(wanted, self.heard))
-
-    @property
-    def heard(self) -> list[Any]:
-        return [self._decode(frame.head) for frame in self.frames]
-
-    async def state(self, name: str) -> messages.Health:
-        found = await self.hears(lambda one: isinstance(one, messages.Health) and one.state == name)
-        assert isinstance(found, messages.Health)
-        return found
 
 
 class Process:
