@@ -10,7 +10,7 @@ class Source(Protocol):
     """The artifacts of one release. Every method may take long, and blocks: files may have to be fetched first."""
 
     def path(self, artifact: str) -> Path:
-        """The folder of an artifact, without its shards.
+        """The folder of an artifact; whether its shards are in it is not for the caller to rely on.
 
         Raises:
             ArtifactError: it has none of this name, or it cannot be had.

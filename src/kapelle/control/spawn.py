@@ -62,7 +62,7 @@ def _bound_address(asked: Address, name: object) -> Address:
 def _letter(orders: bytes) -> IO[bytes]:
     """The orders as a file to be read from its start; no disk is needed where the system can keep it in memory.
 
-    A command line would be too short for the folders of a thousand shards, and everybody could read it.
+    A command line has a limit that settings and shards may pass, and everybody could read it.
     """
     if hasattr(os, "memfd_create"):
         letter: IO[bytes] = os.fdopen(os.memfd_create("orders"), "w+b")
