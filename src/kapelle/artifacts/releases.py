@@ -76,7 +76,7 @@ class Releases:
             manifest = Manifest(app=app, artifacts=contents, made=made)
             # What is there already may have been damaged since; then this mends it.
             list(pool.map(lambda one: self._keep(one[0], one[1]), _blobs(described)))
-        known = next((one for one in self.readable() if one.manifest.identity == manifest.identity), None)
+        known = self._oldest(manifest.identity)
         return (known, False) if known is not None else self._name(manifest)
 
     @property
@@ -91,13 +91,18 @@ class Releases:
         Raises:
             ArtifactError: a manifest cannot be read.
         """
-        return [self.get(name) for name in self.names]
+        found = []
+        for name in self.names:
+            # One that goes between the two is not there.
+            with suppress(StoreError):
+                found.append(self.get(name))
+        return found
 
     def readable(self) -> list[Release]:
         """As ``all``, without those whose manifest cannot be read: a newer Kapelle may have made them."""
         found = []
         for name in self.names:
-            with suppress(ArtifactError):
+            with suppress(ArtifactError, StoreError):
                 found.append(self.get(name))
         return found
 
@@ -152,7 +157,6 @@ class Releases:
         kept = {file.sha256 for one in self.all() if one.name not in names for _, file in one.manifest.files()}
         sizes = {file.sha256: file.size for one in doomed for _, file in one.manifest.files()}
         for one in doomed:
-            self._objects.delete(f"contents/{one.manifest.identity}")
             self._objects.delete(f"releases/{one.name}.json")
         freed = 0
         for key in self._objects.list("blobs/"):
@@ -163,25 +167,25 @@ class Releases:
         return freed
 
     def _name(self, manifest: Manifest) -> tuple[Release, bool]:
-        """Give it the next name; where another build of the same content was first, the name of that one."""
+        """Give it the next name; where another build of the same content was first, the name of that one.
+
+        Numbers are taken in order, so whoever has one can see all that have a smaller one.
+        """
         text = encode(manifest)
         number = int(self.names[-1][1:]) if self.names else 0
         while True:
             number += 1
-            name = f"r{number}"
-            if self._objects.create(f"releases/{name}.json", text):
+            mine = Release(f"r{number}", manifest)
+            if self._objects.create(f"releases/{mine.name}.json", text):
                 break
-        content = f"contents/{manifest.identity}"
-        if self._objects.create(content, name.encode()):
-            return Release(name, manifest), True
-        first = b"".join(self._objects.read(content)).decode()
-        if first == name or first not in self.names:
-            # It is of a release that was removed halfway, whose place this one takes.
-            self._objects.delete(content)
-            self._objects.create(content, name.encode())
-            return Release(name, manifest), True
-        self._objects.delete(f"releases/{name}.json")
-        return self.get(first), False
+        first = self._oldest(manifest.identity) or mine
+        if first.name == mine.name:
+            return mine, True
+        self._objects.delete(f"releases/{mine.name}.json")
+        return first, False
+
+    def _oldest(self, identity: str) -> Release | None:
+        return next((one for one in self.readable() if one.manifest.identity == identity), None)
 
     def _keep(self, file: File, path: Path) -> None:
         key = _blob(file.sha256)
