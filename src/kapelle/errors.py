@@ -191,3 +191,11 @@ def rebuild(code: str, detail: str, extra: str) -> CallError:
 _PLAIN: dict[str, type[CallError]] = {
     kind.code: kind for kind in (TooLarge, DeadlineExceeded, Cancelled, ReplicaLost, ContractError)
 }
+
+
+def in_a_line(error: BaseException) -> str:
+    """What happened, for a list or a log: our own errors speak for themselves, others say of which type they are."""
+    if isinstance(error, KapelleError):
+        return error.detail
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -86,7 +86,7 @@ async def build(spec: ServiceSpec, shards: Iterable[int], source: Source, in_thr
             instance = Instance(value, spec.hooks, in_thread)
             await instance.startup()
             instances[shard] = instance
-    except Exception:  # whatever user code raised goes on to the caller, once the others are shut down
+    except BaseException:  # whatever user code raised, or that it is not wanted any more, goes on to the caller
         for built in instances.values():
             await built.shutdown()
         raise

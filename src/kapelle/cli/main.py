@@ -79,7 +79,8 @@ def serve(
     artifacts
         Folder of artifacts (artifacts/ beside the app's file).
     release
-        A release to serve instead, such as r7; `kapelle release` makes and lists them.
+        What to begin with: a release such as r7, or local for the folder of artifacts (the release that is current in
+        the store, or the folder where there is none).
     shard_processes
         Processes that hold one copy of all shards of a service (by the machine's cores).
     transport
@@ -228,7 +229,7 @@ def verify(
     return run_verify(release, target, store)
 
 
-@release_app.command(sort_key=6)
+@release_app.command(sort_key=10)
 def gc(
     *,
     target: AppOption,
@@ -242,6 +243,42 @@ def gc(
     from kapelle.cli.release import run_gc
 
     return run_gc(target, keep, store, dry_run=dry_run)
+
+
+@release_app.command(sort_key=7)
+def publish(
+    release: Annotated[str, Parameter(help="The release, such as r7.")],
+    target: OptionalTarget = None,
+    /,
+    *,
+    run_dir: RunDirectory = None,
+) -> int:
+    """Make a release the current one of a running system, without a request that fails.
+
+    Its files are verified, every process loads it beside what it serves, the golden queries are asked; only then do new
+    requests see it, all of them in all services. For a while it is watched beside the release before, and rolled back
+    when it does worse. What goes wrong before the switch leaves traffic as it is. The exit status is 0 when the release
+    is the current one in the end.
+    """
+    from kapelle.cli.publish import run_publish
+
+    return run_publish(release, target, run_dir)
+
+
+@release_app.command(sort_key=8)
+def rollback(target: OptionalTarget = None, /, *, run_dir: RunDirectory = None) -> int:
+    """Go back to the release before the current one: at once while that is still loaded, else it is published again."""
+    from kapelle.cli.publish import run_rollback
+
+    return run_rollback(target, run_dir)
+
+
+@release_app.command(sort_key=9)
+def cancel(target: OptionalTarget = None, /, *, run_dir: RunDirectory = None) -> int:
+    """Give up the publish that runs, as long as it is not committed."""
+    from kapelle.cli.publish import run_cancel
+
+    return run_cancel(target, run_dir)
 
 
 def main() -> None:

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kapelle.artifacts.folder_objects import FolderObjects
+from kapelle.artifacts.objects import Objects
 from kapelle.artifacts.releases import Releases
+from kapelle.artifacts.stores import open_objects
 from kapelle.cli.failures import load_app
 from kapelle.config.settings import Settings, load
 from kapelle.control.adoption import lives
+from kapelle.control.plan import Stock
 from kapelle.control.rundir import Record, RunDir
 from kapelle.declare.apps import AppSpec
 from kapelle.declare.loading import Target
@@ -48,10 +50,25 @@ class Project:
         return Path(named).absolute() if named else self.target.folder / "artifacts"
 
     @property
+    def stock(self) -> Stock:
+        """Where the app's artifacts and releases are."""
+        return Stock(self.artifacts, self.store, (STATE / "cache" / self.target.name).absolute())
+
+    @property
+    def store(self) -> str:
+        """Where the releases are kept."""
+        named = self.settings.store or str(STATE / "store" / self.target.name)
+        return named if "://" in named else str(Path(named).absolute())
+
+    @property
+    def objects(self) -> Objects:
+        """What is in the store."""
+        return open_objects(self.store)
+
+    @property
     def releases(self) -> Releases:
         """The releases of the app."""
-        named = self.settings.store
-        return Releases(FolderObjects(Path(named) if named else STATE / "store" / self.target.name))
+        return Releases(self.objects)
 
     @property
     def run(self) -> RunDir:

@@ -10,12 +10,11 @@ from rich.control import Control
 from rich.segment import ControlType
 from rich.text import Text
 
-from kapelle.cli.project import Project
-from kapelle.cli.release import fetch
+from kapelle.cli.project import Project, live_records
 from kapelle.config.orders import LOCAL
+from kapelle.control.beginning import arrange
 from kapelle.control.controller import Controller
 from kapelle.control.main import serve
-from kapelle.control.plan import make_plan
 from kapelle.observe.logs import configure
 
 # Takes away what the terminal shows for a key, as in ^C.
@@ -29,10 +28,8 @@ def run_serve(target: str, options: Mapping[str, Any]) -> int:
     configure(format=settings.log_format, level=settings.log_level, service="controller", replica="controller")
     app = project.load()
     console = Console(highlight=False, markup=False, soft_wrap=True)
-    artifacts, release = project.artifacts, LOCAL
-    if settings.release:
-        artifacts, release = fetch(project, settings.release), settings.release
-    plan = make_plan(target, app, settings, artifacts, release)
+    runs = bool(live_records(project.run))
+    plan, conductor = arrange(target, app, settings, project.stock, project.objects, runs=runs)
 
     def say(line: str | Text) -> None:
         console.control(_CLEAR_LINE)
@@ -50,7 +47,7 @@ def run_serve(target: str, options: Mapping[str, Any]) -> int:
             say(f"  try   {line}")
         say("  stop  Ctrl-C")
 
-    say(Text.assemble("starting ", (app.name, "bold"), "" if release == LOCAL else f" in release {release}"))
+    say(Text.assemble("starting ", (app.name, "bold"), "" if plan.release == LOCAL else f" in release {plan.release}"))
     for line in plan.describe():
         say(f"  {line}")
-    return serve(plan, project.run, on_progress=say, on_ready=ready)
+    return serve(plan, conductor, project.run, on_progress=say, on_ready=ready)

@@ -21,7 +21,8 @@ class Holding(msgspec.Struct, frozen=True):
 
 
 class WorkerOrders(msgspec.Struct, frozen=True, kw_only=True):
-    """Run what is to be held of ``service``. ``artifacts`` is the folder of the local ones.
+    """Run what is to be held of ``service``. ``artifacts`` is the folder of the local ones, ``store`` where
+    releases are, ``cache`` the folder they are fetched to.
 
     ``data`` and ``control`` are the numbers of inherited, listening sockets.
     """
@@ -31,13 +32,16 @@ class WorkerOrders(msgspec.Struct, frozen=True, kw_only=True):
     replica: str
     holding: Holding
     artifacts: str
+    store: str
+    cache: str
     data: int
     control: int
     settings: Settings
 
 
 class GatewayOrders(msgspec.Struct, frozen=True, kw_only=True):
-    """Run the app of ``release``. ``artifacts`` is the folder of the local ones.
+    """Run the app of ``release``. ``artifacts`` is the folder of the local ones, ``store`` where releases are, ``cache``
+    the folder they are fetched to.
 
     ``http`` and ``control`` are the numbers of inherited, listening sockets; ``door`` is the path at which the former
     is lent to a later controller.
@@ -47,6 +51,8 @@ class GatewayOrders(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     release: str
     artifacts: str
+    store: str
+    cache: str
     http: int
     control: int
     door: str

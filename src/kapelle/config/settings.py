@@ -20,6 +20,7 @@ from kapelle.errors import ConfigError
 _PREFIX = "KAPELLE_"
 _DURATIONS = (
     "request_timeout", "keep_alive", "header_timeout", "body_timeout", "drain_timeout", "start_timeout", "hang_timeout",
+    "prepare_timeout", "bake",
 )  # fmt: skip
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -43,9 +44,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     artifacts: str = ""
     """Folder of artifacts; empty takes artifacts/ beside the app's file."""
     release: str = ""
-    """Release to serve, such as r7; empty serves what lies in the folder of artifacts."""
+    """What to begin with: a release such as r7, or local for what lies in the folder of artifacts; empty takes the release
+    that is current in the store, and the folder where there is none."""
     store: str = ""
-    """Folder that keeps releases; empty takes .kapelle/store/<app> below the current folder."""
+    """Where releases are kept: a folder, or s3://bucket/prefix; empty takes .kapelle/store/<app> below the current folder."""
+    prepare_timeout: float = 600.0
+    """How long all processes may take to load a release that is published, until it is refused."""
+    bake: float = 30.0
+    """How long a published release is watched beside the one before, which it is rolled back to when it does worse."""
     request_timeout: float = 30.0
     """Deadline of a request whose endpoint names none."""
     max_body: Positive = 16 << 20

@@ -27,11 +27,12 @@ _decode = messages.Decoder[messages.FromProcess](messages.FromProcess)
 
 @dataclass(frozen=True, slots=True)
 class Ears:
-    """Who hears of a child: when it can be talked to, how it is, whom it has reached, and its exit code in the end."""
+    """Who hears when a child can be talked to, how it is, whom it has reached, what it says of releases, how it ended."""
 
     connected: Callable[[], None]
     health: Callable[[messages.Health], None]
     acquainted: Callable[[int], None]
+    told: Callable[[messages.FromProcess], None]
     exited: Callable[[int | None], None]
 
 
@@ -106,6 +107,8 @@ class Child:
                     self._ears.acquainted(version)
                 case messages.Scraped():
                     pass  # never asked for here
+                case _:
+                    self._ears.told(message)
 
     async def _await_exit(self) -> None:
         code = await wait_for_exit(self.pid, self.born, self._popen)

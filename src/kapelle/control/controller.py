@@ -14,6 +14,7 @@ from kapelle.clock import wall
 from kapelle.config.orders import Holding
 from kapelle.control import status
 from kapelle.control.adoption import assign, find_strangers, get_door, lives
+from kapelle.control.conductor import Conductor
 from kapelle.control.desk import Desk
 from kapelle.control.handover import Handover
 from kapelle.control.plan import Plan
@@ -38,13 +39,19 @@ _GRACE = 5.0
 
 
 class Controller:
-    """Supervises the processes of a plan. ``on_progress`` gets a line for people at each step of the start."""
+    """Supervises the processes of a plan; ``conductor`` changes the release they serve, where there is a store.
 
-    def __init__(self, plan: Plan, run: RunDir, on_progress: Callable[[str], None]) -> None:
+    ``on_progress`` gets a line for people at each step of the start.
+    """
+
+    def __init__(
+        self, plan: Plan, run: RunDir, on_progress: Callable[[str], None], conductor: Conductor | None = None
+    ) -> None:
         self.plan = plan
         self.run = run
         self.processes: dict[str, Process] = {}
         self.ready = False
+        self.conductor = conductor
         self._on_progress = on_progress
         self._recipes = recipes(plan, run)
         self._handover = Handover()
@@ -65,7 +72,7 @@ class Controller:
                 "kapelle_process_restarts", "Restarts of a process since the start of the system.",
                 partial(self._restarts, recipe.slot), process=recipe.slot,
             )  # fmt: skip
-        self._desk = Desk(self.system_status, registry)
+        self._desk = Desk(self.system_status, registry, conductor)
         settings = plan.settings
         self._around = Surroundings(
             data=lambda name: (
@@ -75,6 +82,11 @@ class Controller:
             door=self._door_number,
             on_change=self._change,
             on_acquainted=self._look_at_handovers,
+            on_told=self._told,
+            on_start=self._started,
+            on_exit=self._exited,
+            holding=lambda one: one.recipe.holding if conductor is None else conductor.holding(one),
+            releases=lambda one: {} if conductor is None else conductor.releases(one),
             on_replace=self._replace,
             on_end=self._ended,
             drain_timeout=settings.drain_timeout,
@@ -118,6 +130,9 @@ class Controller:
             raise error if isinstance(error, StartError) else self._unusable(error) from None
         self._populate([one for one in records if lives(one)])
         self._ticker = asyncio.get_running_loop().call_later(self._probe_every, self._probe)
+        if self.conductor is not None:
+            self.conductor.on_change = self._change
+            self.conductor.open()
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Return when ``condition`` holds; it is looked at whenever something has changed."""
@@ -134,6 +149,8 @@ class Controller:
     async def stop(self) -> list[str]:
         """Drain gateways, then replicas, and leave nothing behind. What did not end well, and why."""
         outcomes: list[str] = []
+        if self.conductor is not None:
+            self.conductor.close()
         if self._door is not None:
             # The gateways still hold it, and close it when they have let in all that came.
             self._door.close()
@@ -177,7 +194,7 @@ class Controller:
         places, left_over = assign(records, self._recipes)
         new = [self._add(recipe, recipe.slot) for recipe in self._recipes if recipe.slot not in places]
         kept = [(recipe, self._adopt(recipe, places[recipe.slot])) for recipe in self._recipes if recipe.slot in places]
-        outdated = [process for recipe, process in kept if places[recipe.slot].digest != recipe.digest]
+        outdated = [process for recipe, process in kept if not recipe.fits(places[recipe.slot])]
         leaving = [self._adopt(_last_recipe(record), record) for record in left_over]
         for process in new:
             process.start()
@@ -228,6 +245,19 @@ class Controller:
         successor.life.restarts, successor.life.reason = old.life.restarts + 1, old.life.reason
         successor.start()
 
+    def _started(self, process: Process) -> None:
+        if self.conductor is not None:
+            self.conductor.started(process)
+
+    def _told(self, process: Process, message: messages.FromProcess) -> None:
+        if self.conductor is not None:
+            self.conductor.told(process, message)
+            self._tell_news()
+
+    def _exited(self, process: Process) -> None:
+        if self.conductor is not None:
+            self.conductor.gone(process)
+
     def _ended(self, process: Process) -> None:
         self.processes.pop(process.name, None)
         self._change()
@@ -250,6 +280,10 @@ class Controller:
         self._look_at_handovers()
         self._write_down([process.record for process in processes if process.pid])
         self._note_progress()
+        self._tell_news()
+
+    def _tell_news(self) -> None:
+        """Let those look again who wait ``until`` something is so."""
         if self._news is not None:
             self._news.set_result(None)
             self._news = None

@@ -1,4 +1,4 @@
-"""Where the controller answers questions: ``kapelle status``, and gateways that collect metrics."""
+"""Where the controller answers questions and grants wishes: ``kapelle status``, ``kapelle release publish``, metrics."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Callable
 import structlog
 
 from kapelle.control import status
+from kapelle.control.conductor import DENIED, Conductor
 from kapelle.errors import WireError
 from kapelle.observe.metrics import Registry
 from kapelle.transport import sockets
@@ -23,12 +24,16 @@ _decode = messages.Decoder[messages.ToController](messages.ToController)
 
 
 class Desk:
-    """Answers on the controller's socket. ``tell`` gives the state of the system."""
+    """Answers on the controller's socket. ``tell`` gives the state of the system; ``conductor`` grants wishes."""
 
-    def __init__(self, tell: Callable[[], status.SystemStatus], registry: Registry) -> None:
+    def __init__(
+        self, tell: Callable[[], status.SystemStatus], registry: Registry, conductor: Conductor | None = None
+    ) -> None:
         self._tell = tell
         self._registry = registry
+        self._conductor = conductor
         self._server: asyncio.Server | None = None
+        self._granting: set[asyncio.Task[None]] = set()
 
     async def open(self, address: str) -> None:
         """Begin to answer."""
@@ -43,18 +48,39 @@ class Desk:
         def on_frames(frames: list[Frame]) -> None:
             try:
                 for frame in frames:
-                    connection.send(messages.encode(self._answer(_decode(frame.head))))
+                    self._hear(connection, _decode(frame.head))
             except WireError as error:
                 log.warning("somebody asked garbage and is cut off", reason=str(error))
                 connection.abort()
 
         connection.start(on_frames, lambda _: None)
 
-    def _answer(self, question: messages.ToController) -> messages.FromController:
+    def _hear(self, connection: Connection, question: messages.ToController) -> None:
+        answer: messages.FromController
         match question:
             case messages.StatusQuery():
-                return messages.StatusAnswer(status.encode(self._tell()))
+                answer = messages.StatusAnswer(status.encode(self._tell()))
             case messages.Scrape(number):
-                return messages.Scraped(number, pack_families(self._registry.collect()))
+                answer = messages.Scraped(number, pack_families(self._registry.collect()))
             case messages.Probe(number):
-                return messages.Health(number, "ready", "", 0, 0, os.getpid())
+                answer = messages.Health(number, "ready", "", 0, 0, os.getpid())
+            case _:
+                granting = asyncio.create_task(self._grant(connection, question))
+                self._granting.add(granting)
+                granting.add_done_callback(self._granting.discard)
+                return
+        connection.send(messages.encode(answer))
+
+    async def _grant(self, connection: Connection, wish: messages.Wish) -> None:
+        """Do it to the end, whether whoever wished it stays to hear of it or not."""
+
+        def say(text: str) -> None:
+            connection.send(messages.encode(messages.Told(text)))
+
+        if self._conductor is None:
+            over = messages.Over(
+                "", DENIED, "this system serves local artifacts only; start it without --release local"
+            )
+        else:
+            over = await self._conductor.grant(wish, say)
+        connection.send(messages.encode(over))

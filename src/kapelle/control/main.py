@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import uvloop
 
+from kapelle.control.conductor import Conductor
 from kapelle.control.controller import Controller
 from kapelle.control.plan import Plan
 from kapelle.control.rundir import RunDir
@@ -20,17 +21,21 @@ Say = Callable[[str], None]
 T = TypeVar("T")
 
 
-def serve(plan: Plan, run: RunDir, *, on_progress: Say, on_ready: Callable[[Controller], None]) -> int:
+def serve(
+    plan: Plan, conductor: Conductor | None, run: RunDir, *, on_progress: Say, on_ready: Callable[[Controller], None]
+) -> int:
     """Run the plan until SIGINT, SIGTERM or SIGHUP; the exit code.
 
     Raises:
         StartError: the system did not start.
     """
-    return uvloop.run(_serve(plan, run, _steady(on_progress), on_ready))
+    return uvloop.run(_serve(plan, conductor, run, _steady(on_progress), on_ready))
 
 
-async def _serve(plan: Plan, run: RunDir, say: Say, on_ready: Callable[[Controller], None]) -> int:
-    controller = Controller(plan, run, say)
+async def _serve(
+    plan: Plan, conductor: Conductor | None, run: RunDir, say: Say, on_ready: Callable[[Controller], None]
+) -> int:
+    controller = Controller(plan, run, say, conductor)
     stop = asyncio.Event()
 
     def asked() -> None:

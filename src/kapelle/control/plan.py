@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import socket
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from kapelle.artifacts.folder import ArtifactFolder
 from kapelle.config.orders import LOCAL
 from kapelle.config.settings import Settings
-from kapelle.core.placement import Demand, place
+from kapelle.core.assignment import Replica, assign
+from kapelle.core.placement import Demand, Place, place
+from kapelle.core.rollout_messages import Shape
 from kapelle.declare.apps import AppSpec
 from kapelle.declare.services import ServiceSpec
 from kapelle.errors import DeclarationError
@@ -27,16 +31,25 @@ class ReplicaPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Stock:
+    """What there is to serve: the folder of local artifacts, the store of releases ("" for none), where those are fetched to."""
+
+    artifacts: Path
+    store: str = ""
+    cache: Path = Path()
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """All processes of a system.
 
-    ``release`` is the name of what lies in ``artifacts``; ``shard_counts`` has the number of shards of each sharded service.
+    ``release`` is what the processes begin with; ``shard_counts`` has the number of its shards for each sharded service.
     """
 
     target: str
     app: AppSpec
     settings: Settings
-    artifacts: Path
+    stock: Stock
     release: str
     replicas: tuple[ReplicaPlan, ...]
     gateways: tuple[str, ...]
@@ -72,8 +85,8 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def make_plan(target: str, app: AppSpec, settings: Settings, artifacts: Path, release: str = LOCAL) -> Plan:
-    """The processes for ``app`` on this machine, to serve what lies in ``artifacts``.
+def make_plan(target: str, app: AppSpec, settings: Settings, stock: Stock, begin: Shape | None = None) -> Plan:
+    """The processes for ``app`` on this machine, to begin with a release of that shape, or with the local artifacts.
 
     Raises:
         ArtifactError: an artifact that the app or a service needs is not there.
@@ -81,22 +94,51 @@ def make_plan(target: str, app: AppSpec, settings: Settings, artifacts: Path, re
     """
     if _GATEWAY in app.services:
         raise DeclarationError(f"a service cannot be called {_GATEWAY!r}: its processes would have the gateways' names")
+    sizes = _local_sizes(app, stock.artifacts) if begin is None else begin.services
+    demands = [Demand(one.name, one.replicas, len(sizes[one.name])) for one in app.services.values() if not one.inline]
+    places = place(demands, cores(), shard_processes_per_copy=settings.shard_processes or None)
+    held = {one.name: one.shards for one in places}
+    if begin is not None:
+        # As the rollout machine does it, so that it finds everything in its place.
+        held.update(_assigned(app, places, sizes))
+    replicas = tuple(ReplicaPlan(one.name, app.services[one.service], held[one.name]) for one in places)
+    gateways = tuple(f"{_GATEWAY}-{number}" for number in range(settings.gateways))
+    counts = {name: len(shards) for name, shards in sizes.items() if shards}
+    release = LOCAL if begin is None else begin.release
+    return Plan(target, app, settings, stock, release, replicas, gateways, counts)
+
+
+def node() -> str:
+    """The name of this machine among all that a system runs on."""
+    return socket.gethostname()
+
+
+def _local_sizes(app: AppSpec, artifacts: Path) -> dict[str, tuple[int, ...]]:
+    """The shards of each service; their sizes count as equal."""
     folder = ArtifactFolder(artifacts)
-    counts: dict[str, int] = {}
-    demands: list[Demand] = []
+    sizes: dict[str, tuple[int, ...]] = {}
     for service in app.services.values():
+        sizes[service.name] = ()
         if service.sharded and service.artifact is not None:
-            counts[service.name] = folder.shard_count(service.artifact)
+            sizes[service.name] = (1,) * folder.shard_count(service.artifact)
         elif service.artifact is not None:
             folder.path(service.artifact)
-        if not service.inline:
-            demands.append(Demand(service.name, service.replicas, counts.get(service.name, 0)))
     if app.artifact is not None:
         folder.path(app.artifact)
-    places = place(demands, cores(), shard_processes_per_copy=settings.shard_processes or None)
-    replicas = tuple(ReplicaPlan(one.name, app.services[one.service], one.shards) for one in places)
-    gateways = tuple(f"{_GATEWAY}-{number}" for number in range(settings.gateways))
-    return Plan(target, app, settings, artifacts, release, replicas, gateways, counts)
+    return sizes
+
+
+def _assigned(
+    app: AppSpec, places: Sequence[Place], sizes: Mapping[str, tuple[int, ...]]
+) -> dict[str, tuple[int, ...]]:
+    """The shards of each replica of a sharded service."""
+    held: dict[str, tuple[int, ...]] = {}
+    for service in app.services.values():
+        if sizes.get(service.name):
+            replicas = [Replica(one.name, node()) for one in places if one.service == service.name]
+            found = assign(sizes[service.name], replicas, service.replicas)
+            held.update({name: tuple(sorted(shards)) for name, shards in found.items()})
+    return held
 
 
 def thread_environment(processes: int) -> dict[str, str]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
 from kapelle.clock import monotonic, wall
+from kapelle.config.orders import Holding
 from kapelle.control import status
 from kapelle.control.child import Child, Ears
 from kapelle.control.exits import describe_exit
@@ -43,6 +45,11 @@ class Surroundings:
     door: Callable[[], int]
     on_change: Callable[[], None]
     on_acquainted: Callable[[], None]
+    on_told: Callable[[Process, messages.FromProcess], None]
+    on_start: Callable[[Process], None]
+    on_exit: Callable[[Process], None]
+    holding: Callable[[Process], Holding]
+    releases: Callable[[Process], dict[str, str]]
     on_replace: Callable[[Process], None]
     on_end: Callable[[Process], None]
     drain_timeout: float
@@ -55,7 +62,7 @@ class Process:
         self.name = name
         self.recipe = recipe
         self.holding = recipe.holding
-        """What it holds, and will hold when it is started again."""
+        """What it holds of the current release, as far as that is known, or else what it began with."""
         self.life = Life(terms)
         self.ended = asyncio.Event()
         self.outcome = ""
@@ -97,7 +104,7 @@ class Process:
         return Record(
             name=self.name, slot=one.slot, role=one.role, service=one.service, release=self.holding.release,
             shards=self.holding.shards, pid=self.pid,
-            born=born, data=self.data, control=self.control, digest=one.digest, ready=life.usable,
+            born=born, data=self.data, control=self.control, digest=one.digest, content=one.content, ready=life.usable,
             started=self.started, restarts=life.restarts, last_end=life.reason,
         )  # fmt: skip
 
@@ -108,7 +115,7 @@ class Process:
         health = self._child.health if self._child is not None else None
         return status.ProcessStatus(
             name=self.name, role=one.role, service=one.service, release=self.holding.release,
-            shards=self.holding.shards, pid=self.pid, phase=life.phase.value,
+            releases=self._around.releases(self), shards=self.holding.shards, pid=self.pid, phase=life.phase.value,
             restarts=life.restarts, last_end=life.reason, uptime=wall() - self.started if self._child else 0.0,
             memory=self._resident, in_flight=health.in_flight if health else 0, queued=health.queued if health else 0,
         )  # fmt: skip
@@ -121,7 +128,9 @@ class Process:
         """Take over a process that runs already."""
         self.started = record.started
         self.life.restarts, self.life.reason = record.restarts, record.last_end
+        self.holding = Holding(record.release, record.shards)
         self._child = Child(record.pid, record.born, record.data, record.control, self._ears)
+        self._around.on_start(self)
         self._apply(self.life.adopt(monotonic(), ready=record.ready))
 
     def drain(self) -> None:
@@ -150,7 +159,9 @@ class Process:
 
     @property
     def _ears(self) -> Ears:
-        return Ears(self._connected, self._heard, self._got_acquainted, self._exited)
+        return Ears(
+            self._connected, self._heard, self._got_acquainted, partial(self._around.on_told, self), self._exited
+        )
 
     def _apply(self, effects: list[Effect]) -> None:
         for effect in effects:
@@ -195,6 +206,7 @@ class Process:
         is_gateway = recipe.role == "gateway"
         self._last_words = ""
         self.started = wall()
+        self.holding = around.holding(self)
         try:
             spawned = spawn(
                 recipe, self.name, self.holding, around.control(self.name),
@@ -206,11 +218,13 @@ class Process:
             self._apply(self.life.exited(f"could not be started: {error}", monotonic()))
             return
         self._child = Child.of(spawned.popen, spawned.data, str(around.control(self.name)), self._ears)
+        around.on_start(self)
         around.on_change()
 
     def _connected(self) -> None:
         # A gateway must hear who the others are, and a drain that could not be said before is said now.
         self._around.on_change()
+        self.send(messages.Attend())
         if self.life.phase is Phase.DRAINING:
             self.send(messages.Drain(self._around.drain_timeout))
 
@@ -234,6 +248,7 @@ class Process:
 
     def _exited(self, code: int | None) -> None:
         self._child, self._resident, self.acquainted_as_of = None, 0, 0
+        self._around.on_exit(self)
         reason = self._last_words or describe_exit(code)
         ending = self.life.phase is Phase.DRAINING
         if ending and not self.life.untouched and (code or self.life.killed):

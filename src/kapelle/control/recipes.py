@@ -12,10 +12,10 @@ from typing import Literal
 from msgspec.structs import replace
 
 from kapelle.config import orders
-from kapelle.config.orders import Holding
+from kapelle.config.orders import LOCAL, Holding
 from kapelle.config.settings import Settings
 from kapelle.control.plan import Plan, ReplicaPlan, thread_environment
-from kapelle.control.rundir import RunDir
+from kapelle.control.rundir import Record, RunDir
 
 Role = Literal["gateway", "replica"]
 
@@ -27,7 +27,8 @@ class Recipe:
     ``slot`` is the place's name; the process there has the same, or ``slot~2`` when it took over from another.
     ``holding`` is what it holds as planned. ``orders`` makes what it is told from its name, what it shall hold, and the
     numbers of its sockets (data or door, and control).
-    ``digest`` tells whether a process that runs was started by the same recipe.
+    ``digest`` tells whether a process that runs was started by the same recipe, ``content`` whether it was of the same
+    local artifacts; "" when it is to hold a release, for that changes while it runs.
     """
 
     slot: str
@@ -39,6 +40,13 @@ class Recipe:
     environment: dict[str, str]
     memory_limit: int | None
     digest: str
+    content: str = ""
+
+    def fits(self, record: Record) -> bool:
+        """Whether the process on record may go on in this place."""
+        if record.digest != self.digest:
+            return False
+        return self.holding.release != LOCAL or (record.release, record.content) == (LOCAL, self.content)
 
 
 def slot_of(name: str) -> str:
@@ -67,8 +75,10 @@ def _replica(plan: Plan, replica: ReplicaPlan, environment: dict[str, str], code
         target=plan.target,
         service=service.name,
         replica="",
-        holding=holding,
-        artifacts=str(plan.artifacts),
+        holding=Holding("", []),
+        artifacts=str(plan.stock.artifacts),
+        store=plan.stock.store,
+        cache=str(plan.stock.cache),
         data=0,
         control=0,
         settings=settings,
@@ -82,15 +92,15 @@ def _replica(plan: Plan, replica: ReplicaPlan, environment: dict[str, str], code
     )
     return Recipe(
         replica.name, "replica", service.name, holding, "kapelle.worker.main", make_orders, environment,
-        service.memory_limit, _digest(replace(blank, settings=matters), code),
+        service.memory_limit, _digest(replace(blank, settings=matters), code), _content(plan, replica.shards),
     )  # fmt: skip
 
 
 def _gateway(plan: Plan, run: RunDir, slot: str, code: str) -> Recipe:
     settings = plan.settings
     blank = orders.GatewayOrders(
-        target=plan.target, name="", release=plan.release, artifacts=str(plan.artifacts), http=0,
-        control=0, door="", controller=run.controller, settings=settings,
+        target=plan.target, name="", release="", artifacts=str(plan.stock.artifacts), store=plan.stock.store,
+        cache=str(plan.stock.cache), http=0, control=0, door="", controller=run.controller, settings=settings,
     )  # fmt: skip
 
     def make_orders(name: str, held: Holding, door: int, control: int) -> bytes:
@@ -99,12 +109,17 @@ def _gateway(plan: Plan, run: RunDir, slot: str, code: str) -> Recipe:
 
     # How many others there are, and how the controller treats them, is nothing to a gateway.
     matters = replace(
-        settings, gateways=1, shard_processes=0, transport="unix", run_dir="", start_timeout=0.0, hang_timeout=0.0
-    )
-    return Recipe(
-        slot, "gateway", "", Holding(plan.release, []), "kapelle.gateway.main", make_orders, {}, None,
-        _digest(replace(blank, settings=matters), f"{code} {sorted(plan.shard_counts.items())}"),
+        settings, gateways=1, shard_processes=0, transport="unix", run_dir="", start_timeout=0.0, hang_timeout=0.0,
+        release="", bake=0.0, prepare_timeout=0.0,
     )  # fmt: skip
+    return Recipe(
+        slot, "gateway", "", Holding(plan.release, [0]), "kapelle.gateway.main", make_orders, {}, None,
+        _digest(replace(blank, settings=matters), code), _content(plan, sorted(plan.shard_counts.items())),
+    )  # fmt: skip
+
+
+def _content(plan: Plan, shards: object) -> str:
+    return str(shards) if plan.release == LOCAL else ""
 
 
 def _digest(told: orders.WorkerOrders | orders.GatewayOrders, code: str) -> str:

@@ -28,7 +28,8 @@ _SOCKETS = (".control", ".data", ".door")
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """A process that was started: enough to find it again. ``born`` tells it from a later one of the same number.
 
-    ``slot`` is its place in the plan and ``digest`` tells by which recipe it was started; ``ready`` is whether it was
+    ``slot`` is its place in the plan, ``digest`` tells by which recipe it was started and ``content`` of which local
+    artifacts; ``ready`` is whether it was
     last seen to serve ``release``, ``started`` the wall-clock time of its start.
     """
 
@@ -43,6 +44,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     slot: str = ""
     release: str = ""
     digest: str = ""
+    content: str = ""
     ready: bool = False
     started: float = 0.0
     restarts: int = 0

@@ -6,7 +6,10 @@ import msgspec
 
 
 class ProcessStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """One process. ``memory`` is resident bytes, ``uptime`` seconds since its last start."""
+    """One process. ``memory`` is resident bytes, ``uptime`` seconds since its last start.
+
+    ``release`` is the one it serves, with ``shards`` of it; ``releases`` has the state of each that it has.
+    """
 
     name: str
     role: str
@@ -21,6 +24,7 @@ class ProcessStatus(msgspec.Struct, frozen=True, kw_only=True):
     memory: int
     in_flight: int
     queued: int
+    releases: dict[str, str] = {}
 
 
 class SystemStatus(msgspec.Struct, frozen=True, kw_only=True):

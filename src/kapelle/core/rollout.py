@@ -38,6 +38,8 @@ from kapelle.core.rollout_publish import Publish, Stage
 from kapelle.core.rollout_targets import Targets
 from kapelle.core.rollout_view import View, Want
 
+_SHOWN = 3
+
 
 class Rollout:
     """``author`` is unique to this object; ``copies`` says how many replicas hold each shard of a service.
@@ -208,7 +210,7 @@ class Rollout:
         if job.stage is Stage.CLAIM:
             self._claim(f"publishing {job.release}")
         elif job.stage is Stage.PREPARE:
-            self._tell(f"{job.release}: waiting for {', '.join(job.waiting)}")
+            self._tell(f"{job.release}: waiting for {_some(job.waiting)}")
         elif job.stage is Stage.GOLDEN:
             self._tell(f"{job.release}: prepared, asking the golden queries")
             self._repeat("golden", AskGolden(job.epoch, job.release))
@@ -332,3 +334,9 @@ class Rollout:
                     self._wake_at(member.troubled_since + terms.reassign_after)
                 elif member.report is None:
                     self._wake_at(member.since + terms.reassign_after)
+
+
+def _some(names: list[str]) -> str:
+    """A list that can be read at a glance."""
+    shown = ", ".join(names[:_SHOWN])
+    return shown if len(names) <= _SHOWN else f"{shown} and {len(names) - _SHOWN} more"

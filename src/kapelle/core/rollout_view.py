@@ -5,8 +5,9 @@ Whoever is counted on has been heard in the epoch of the pointer: no order of an
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from kapelle.core.rollout_caution import provers
 from kapelle.core.rollout_fleet import NOTHING, Fleet, Member
 from kapelle.core.rollout_messages import WHOLE, Pointer, Prepare, Retire, Route, Shards
 from kapelle.core.rollout_targets import Targets
@@ -26,6 +27,7 @@ class View:
     now: float
     may_drop: bool
     """Whether the pointer has been where it is for long enough to drop what it no longer names."""
+    _allowed: dict[str, set[str]] = field(default_factory=dict)
 
     def orders(self) -> list[Want]:
         """All that has to change, as far as it can now."""
@@ -33,6 +35,7 @@ class View:
             return []
         reported = [member for member in self.fleet.alive() if member.report is not None]
         orders: list[Want] = []
+        self._allowed = {one: self._may_load(one, reported) for one in self.wanted if one != self.pointer.release}
         for member in reported:
             orders += self._prepare(member)
         orders += self._route()
@@ -92,7 +95,7 @@ class View:
         orders: list[Want] = []
         for release in self.wanted:
             target = self._target(release, member)
-            if not target <= member.keeps(release):
+            if not target <= member.keeps(release) and self._is_allowed(member, release):
                 orders.append((Prepare, member, release, target))
                 if release == self.pointer.release:
                     # First that which has traffic; whether the process dies of another release shows only then.
@@ -101,10 +104,30 @@ class View:
             orders += self._greet(member)
         return orders
 
+    def _is_allowed(self, member: Member, release: str) -> bool:
+        return release == self.pointer.release or member.process.name in self._allowed.get(release, ())
+
+    def _may_load(self, release: str, reported: list[Member]) -> set[str]:
+        """Who may load a release that is not the current one: it may kill its process. Gateways come last."""
+        allowed: set[str] = set()
+        for service in self.targets.shapes[release].services:
+            living = [one for one in reported if one.process.service == service]
+            placed = self.targets.placed(service, self.now)
+            is_whole = all(one in living and self.well(one) for one in placed)
+            targets = [(one, self._target(release, one)) for one in living]
+            wanting = [(one, shards) for one, shards in targets if not shards <= one.keeps(release)]
+            allowed |= provers(release, wanting, living, is_whole=is_whole)
+        if self.whole(release):
+            gateways = [one.process.name for one in reported if one.process.role == "gateway"]
+            is_proven = any(one.holds(release) for one in reported if one.process.role == "gateway")
+            allowed.update(gateways if is_proven else sorted(gateways)[:1])
+        return allowed
+
     def _greet(self, member: Member) -> list[Want]:
-        """Tell the epoch to a process that has all it should have: by an order to have it, or to have nothing."""
+        """Tell the epoch to a process that has nothing to do: by an order to have what it has."""
         if self.wanted:
-            return [(Prepare, member, self.wanted[0], self._target(self.wanted[0], member))]
+            release = self.wanted[0]
+            return [(Prepare, member, release, self._target(release, member) & member.keeps(release))]
         reports = [each.report for each in self.fleet.alive() if each.report is not None]
         held = sorted({release for report in reports for release in report.holds.keys() | report.building})
         return [(Prepare, member, release, NOTHING) for release in held[:1]]

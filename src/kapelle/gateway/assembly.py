@@ -75,13 +75,14 @@ class Assembly:
             await application.startup()
 
     async def prepare(self, release: str, source: Source) -> None:
-        """Build the app of another release beside, and run its start-up hooks; no request sees it yet.
+        """Build the app of another release beside, and run its start-up hooks once all replicas of it can be called.
 
-        What has been built when something fails is shut down again.
+        No request sees it yet. What has been built when something fails is shut down again.
         """
         edition = Edition(self.spec, release)
         try:
             await edition.build(self.fleet, source)
+            await self.fleet.serving(release)
             await edition.startup()
         except BaseException:  # a cancellation too: what was begun is not left behind
             await edition.close()
@@ -94,9 +95,11 @@ class Assembly:
         self.gateway.edition = self.editions[release]
         self.fleet.route(release)
 
-    async def retire(self, release: str) -> None:
-        """Give up a release that new requests do not see, once the last one that does has ended."""
-        edition = self.editions.pop(release)
+    def retire(self, release: str) -> Awaitable[None]:
+        """Give up a release that new requests do not see; what is returned does it once the last one that does has ended."""
+        return self._leave(release, self.editions.pop(release))
+
+    async def _leave(self, release: str, edition: Edition) -> None:
         await edition.deserted()
         await edition.close()
         self.fleet.forget(release)

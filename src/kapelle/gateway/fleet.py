@@ -28,6 +28,7 @@ class Fleet:
         }
         self.members: list[Member] = []
         self._dial = dial
+        self._moved = asyncio.Event()
 
     @property
     def ready(self) -> bool:
@@ -42,6 +43,12 @@ class Fleet:
     def serves(self, release: str) -> bool:
         """As ``ready``, for any release."""
         return all(pool.ready(release) for pool in self.pools.values())
+
+    async def serving(self, release: str) -> None:
+        """Return when it ``serves`` the release."""
+        while not self.serves(release):
+            self._moved.clear()
+            await self._moved.wait()
 
     def open(self, release: str, shard_counts: dict[str, int]) -> None:
         """Calls for ``release`` will come; ``shard_counts`` has the number of shards of each sharded service."""
@@ -87,4 +94,5 @@ class Fleet:
         await asyncio.gather(*(pool.close() for pool in self.pools.values()))
 
     def _changed(self) -> None:
+        self._moved.set()
         self.on_change()

@@ -17,13 +17,16 @@ from pathlib import Path
 import structlog
 import uvloop
 
-from kapelle.artifacts.folder import ArtifactFolder
+from kapelle.artifacts.keeper import Keeper
+from kapelle.artifacts.sources import Sources
 from kapelle.config.orders import GatewayOrders, decode_gateway
 from kapelle.declare.apps import AppSpec
 from kapelle.declare.loading import Target
 from kapelle.gateway.assembly import Assembly
+from kapelle.gateway.duties import Duties
 from kapelle.gateway.entrance import let_in, tls_context
 from kapelle.gateway.fleet import Fleet
+from kapelle.gateway.holder import GatewayHolder
 from kapelle.gateway.scrape import Collector
 from kapelle.observe.logs import capture_prints, configure
 from kapelle.observe.metrics import Registry
@@ -103,6 +106,10 @@ async def serve(spec: AppSpec, orders: GatewayOrders) -> int:
     state = State(fleet)
     collector = Collector(orders.name, registry, fleet, dial, orders.controller)
     assembly = Assembly(spec, fleet, settings, registry, collector.collect)
+    holder = GatewayHolder(assembly, Sources(Path(orders.artifacts), orders.store, Path(orders.cache)))
+    keeper = Keeper(holder)
+    holder.on_deserted = keeper.changed
+    duties = Duties(assembly, keeper)
     asked: asyncio.Future[float] = asyncio.get_running_loop().create_future()
 
     def drain(timeout: float) -> None:
@@ -114,8 +121,10 @@ async def serve(spec: AppSpec, orders: GatewayOrders) -> int:
         collect=registry.collect,
         on_drain=drain,
         on_members=state.heard,
+        on_duty=duties.told,
     )
     state.on_change = supervised.announce
+    keeper.tell = duties.tell = supervised.tell_attending
     state.on_acquainted = lambda version: supervised.tell_controller(Acquainted(version))
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, drain, settings.drain_timeout)
@@ -124,7 +133,7 @@ async def serve(spec: AppSpec, orders: GatewayOrders) -> int:
         socket.socket(fileno=orders.http) as door,
         closing(Lender(Path(orders.door), door)) as lender,
     ):
-        starting = asyncio.create_task(_start(assembly, state, orders))
+        starting = asyncio.create_task(_start(keeper, holder, state, orders))
         await asyncio.wait((starting, asked), return_when=asyncio.FIRST_COMPLETED)
         if not starting.done():
             # It never took a request; a constructor cannot be stopped, and need not be waited for.
@@ -147,6 +156,7 @@ async def serve(spec: AppSpec, orders: GatewayOrders) -> int:
         lender.close()
         server.close()
         clean = await assembly.gateway.drain(timeout)
+        await keeper.close()
         await assembly.close()
         control.close()
         await supervised.close()
@@ -154,10 +164,10 @@ async def serve(spec: AppSpec, orders: GatewayOrders) -> int:
         return 0 if clean else 1
 
 
-async def _start(assembly: Assembly, state: State, orders: GatewayOrders) -> ssl.SSLContext | None:
+async def _start(keeper: Keeper, holder: GatewayHolder, state: State, orders: GatewayOrders) -> ssl.SSLContext | None:
     """All that comes before clients are let in; those that came wait in the door's queue."""
     context = tls_context(orders.settings)
-    await assembly.start(orders.release, ArtifactFolder(Path(orders.artifacts)))
+    await keeper.begin(orders.release, holder.first(orders.release))
     await state.acquainted()
     return context
 

@@ -14,7 +14,7 @@ from kapelle.artifacts.folder import ArtifactFolder
 from kapelle.artifacts.instances import build
 from kapelle.config.orders import LOCAL
 from kapelle.config.settings import Settings
-from kapelle.control.plan import Plan, ReplicaPlan, make_plan
+from kapelle.control.plan import Plan, ReplicaPlan, Stock, make_plan
 from kapelle.declare.apps import AppSpec
 from kapelle.errors import StartError
 from kapelle.gateway.assembly import Assembly
@@ -35,7 +35,7 @@ class System:
     def __init__(self, spec: AppSpec, settings: Settings, artifacts: Path) -> None:
         self.spec = spec
         self.settings = settings
-        self._plan: Plan = make_plan("", spec, settings, artifacts)
+        self._plan: Plan = make_plan("", spec, settings, Stock(artifacts))
         self._artifacts = ArtifactFolder(artifacts)
         self._network = MemoryNetwork()
         self._workers: dict[str, Worker] = {}

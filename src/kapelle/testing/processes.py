@@ -10,9 +10,12 @@ from pathlib import Path
 
 import httpx
 
+from kapelle.artifacts.stores import open_objects
 from kapelle.config.settings import Settings
+from kapelle.control.beginning import arrange
+from kapelle.control.conductor import Conductor
 from kapelle.control.controller import Controller
-from kapelle.control.plan import make_plan
+from kapelle.control.plan import Stock
 from kapelle.control.process import Process
 from kapelle.control.rundir import RunDir
 from kapelle.declare.apps import AppSpec
@@ -23,10 +26,17 @@ class ProcessSystem:
     """A running system. ``controller`` may be looked into; the processes are real."""
 
     def __init__(self, target: str, spec: AppSpec, settings: Settings, artifacts: Path) -> None:
-        plan = make_plan(target, spec, settings, artifacts)
         self._folder = tempfile.TemporaryDirectory(prefix="kapelle-")
-        self.run = RunDir(Path(self._folder.name) / "run")
-        self.controller = Controller(plan, self.run, self._note)
+        folder = Path(self._folder.name)
+        self.run = RunDir(folder / "run")
+        try:
+            stock = Stock(artifacts, settings.store, folder / "cache")
+            objects = open_objects(settings.store) if settings.store else None
+            plan, conductor = arrange(target, spec, settings, stock, objects, runs=False)
+        except BaseException:  # what was refused leaves nothing behind
+            self._folder.cleanup()
+            raise
+        self.controller = Controller(plan, self.run, self._note, conductor)
         self.progress: list[str] = []
         self.outcomes: list[str] = []
         """After ``stop``: what did not end well."""
@@ -42,6 +52,12 @@ class ProcessSystem:
         if self._client is None:
             self._client = httpx.AsyncClient(base_url=self.url, timeout=30.0, trust_env=False)
         return self._client
+
+    @property
+    def conductor(self) -> Conductor:
+        """What changes the release; there is one when the system has a ``store``."""
+        assert self.controller.conductor is not None, "the system has no store"
+        return self.controller.conductor
 
     @property
     def processes(self) -> list[str]:

@@ -14,7 +14,7 @@ from contextlib import suppress
 import msgspec
 import structlog
 
-from kapelle.errors import KapelleError, WireError
+from kapelle.errors import WireError, in_a_line
 from kapelle.observe.metrics import Family
 from kapelle.transport import sockets
 from kapelle.transport.connection import Connection
@@ -49,7 +49,10 @@ def unpack_families(samples: msgspec.Raw) -> list[Family]:
 
 
 class Supervised:
-    """Answers supervisors. ``health`` gives (state, detail, in flight, queued)."""
+    """Answers supervisors. ``health`` gives (state, detail, in flight, queued).
+
+    ``on_duty`` hears whatever else a process may be told, and gives its answer, if there is one at once.
+    """
 
     def __init__(
         self,
@@ -58,11 +61,14 @@ class Supervised:
         collect: Callable[[], list[Family]],
         on_drain: Callable[[float], None],
         on_members: Callable[[messages.Members], None] | None = None,
+        on_duty: Callable[[messages.Duty], messages.FromProcess | None] | None = None,
     ) -> None:
         self._health = health
         self._collect = collect
         self._on_drain = on_drain
         self._on_members = on_members
+        self._on_duty = on_duty
+        self._attending: set[Connection] = set()
         self._failure = ""
         self._accepted = 0
         self._members_as_of = (0, 0)
@@ -88,9 +94,14 @@ class Supervised:
         if self._controller in self._connections:
             self._controller.send(messages.encode(message))
 
+    def tell_attending(self, message: messages.FromProcess) -> None:
+        """Tell all who attend."""
+        for connection in self._attending:
+            connection.send(messages.encode(message))
+
     async def fail(self, error: Exception) -> None:
         """The process did not start: tell the supervisor that is there, or comes at once, and close."""
-        self._failure = error.detail if isinstance(error, KapelleError) else _in_a_line(error)
+        self._failure = in_a_line(error)
         self.announce()
         await self._until(lambda: bool(self._connections))
         await self.close()
@@ -110,6 +121,7 @@ class Supervised:
 
     def _lost(self, connection: Connection) -> None:
         del self._connections[connection]
+        self._attending.discard(connection)
         self._changed.set()
 
     def _tell(self, connection: Connection, number: int) -> None:
@@ -139,6 +151,15 @@ class Supervised:
                     self._members_as_of = as_of
                     self._controller = connection
                     self._on_members(message)
+            case _:
+                self._do_duty(connection, message)
+
+    def _do_duty(self, connection: Connection, message: messages.Duty) -> None:
+        if isinstance(message, messages.Attend):
+            self._attending.add(connection)
+        answer = self._on_duty(message) if self._on_duty is not None else None
+        if answer is not None:
+            connection.send(messages.encode(answer))
 
 
 async def report_failure(control: int, error: Exception) -> None:
@@ -147,8 +168,3 @@ async def report_failure(control: int, error: Exception) -> None:
     listener = await sockets.serve(socket.socket(fileno=control), supervised.accept)
     await supervised.fail(error)
     listener.close()
-
-
-def _in_a_line(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__

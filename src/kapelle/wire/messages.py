@@ -192,7 +192,57 @@ class Members(Message, tag=4, frozen=True):
     members: list[Member]
 
 
-ToProcess = Probe | Scrape | Drain | Members
+class Attend(Message, tag=5, frozen=True):
+    """Say what you hold of which release, now and whenever that changes."""
+
+
+class Prepare(Message, tag=6, frozen=True):
+    """Have these shards of ``release`` ready beside all that is there. One that failed is tried again.
+
+    ``epoch`` and ``number`` are the order's place among all orders, as of ``kapelle.core.rollout_messages.Stamp``.
+    """
+
+    epoch: int
+    number: int
+    release: str
+    shards: list[int]
+
+
+class Retire(Message, tag=7, frozen=True):
+    """Drop these shards of ``release``, or stop building them, once no call is in them."""
+
+    epoch: int
+    number: int
+    release: str
+    shards: list[int]
+
+
+class Route(Message, tag=8, frozen=True):
+    """Pin new requests to ``release``."""
+
+    epoch: int
+    number: int
+    release: str
+
+
+Order = Prepare | Retire | Route
+
+
+class AskGolden(Message, tag=9, frozen=True):
+    """Ask the golden queries of ``release``, which is prepared."""
+
+    epoch: int
+    release: str
+
+
+class TakePulse(Message, tag=10, frozen=True):
+    """How does each release do under traffic?"""
+
+
+Duty = Attend | Order | AskGolden | TakePulse
+"""What concerns the releases that a process holds."""
+
+ToProcess = Probe | Scrape | Drain | Members | Duty
 
 
 # --- process to supervisor --------------------------------------------------------------------------------------------
@@ -225,18 +275,64 @@ class Acquainted(Message, tag=4, frozen=True):
     version: int
 
 
-FromProcess = Health | Scraped | Acquainted
+class Report(Message, tag=5, frozen=True):
+    """All that a process has to say of releases; a later ``number`` is newer.
+
+    The fields are those of ``kapelle.core.rollout_messages.Report``; of a replica ``routed`` is ``(0, "")``.
+    """
+
+    number: int
+    epoch: int
+    heard: dict[str, int]
+    holds: dict[str, list[int]]
+    building: list[str]
+    failed: dict[str, str]
+    routed: tuple[int, str] = (0, "")
+    busy: dict[str, int] = {}
+
+
+class GoldenAnswer(Message, tag=6, frozen=True):
+    """The answer to ``AskGolden``: "" when all queries were answered as they should, else which one was not and why."""
+
+    epoch: int
+    release: str
+    failure: str
+
+
+class Pulse(Message, tag=7, frozen=True):
+    """The answer to ``TakePulse``: what each release has done since this gateway began, as of ``kapelle.core.vitals``."""
+
+    releases: dict[str, msgspec.Raw]
+
+
+FromProcess = Health | Scraped | Acquainted | Report | GoldenAnswer | Pulse
 
 
 # --- command line to controller ---------------------------------------------------------------------------------------
-# The controller answers ``Probe`` and ``Scrape`` like every process, and one question more.
+# The controller answers ``Probe`` and ``Scrape`` like every process, and some questions more.
 
 
 class StatusQuery(Message, tag=5, frozen=True):
     """What runs?"""
 
 
-ToController = Probe | Scrape | StatusQuery
+class Publish(Message, tag=11, frozen=True):
+    """Make ``release`` the current one."""
+
+    release: str
+
+
+class Rollback(Message, tag=12, frozen=True):
+    """Go back to the release before the current one."""
+
+
+class CancelPublish(Message, tag=13, frozen=True):
+    """Give up the publish that runs."""
+
+
+Wish = Publish | Rollback | CancelPublish
+
+ToController = Probe | Scrape | StatusQuery | Wish
 
 
 class StatusAnswer(Message, tag=3, frozen=True):
@@ -245,7 +341,21 @@ class StatusAnswer(Message, tag=3, frozen=True):
     status: bytes
 
 
-FromController = Health | Scraped | StatusAnswer
+class Told(Message, tag=8, frozen=True):
+    """How far a wish is, for people to read."""
+
+    text: str
+
+
+class Over(Message, tag=9, frozen=True):
+    """How a wish ended: ``outcome`` is one of ``kapelle.core.rollout_messages.Outcome``, or "denied"."""
+
+    release: str
+    outcome: str
+    reason: str
+
+
+FromController = Health | Scraped | StatusAnswer | Told | Over
 
 
 encode = msgspec.msgpack.Encoder().encode

@@ -14,8 +14,8 @@ from pathlib import Path
 import structlog
 import uvloop
 
-from kapelle.artifacts.folder import ArtifactFolder
-from kapelle.artifacts.instances import build
+from kapelle.artifacts.keeper import Keeper
+from kapelle.artifacts.sources import Sources
 from kapelle.config.orders import WorkerOrders, decode_worker
 from kapelle.declare.loading import Target
 from kapelle.declare.services import ServiceSpec
@@ -25,6 +25,8 @@ from kapelle.observe.metrics import Registry
 from kapelle.observe.process import register_process_metrics, settle
 from kapelle.transport import sockets
 from kapelle.transport.supervision import Supervised, report_failure
+from kapelle.wire import messages
+from kapelle.worker.holder import WorkerHolder
 from kapelle.worker.server import Worker
 
 log = structlog.get_logger()
@@ -38,25 +40,34 @@ async def serve(spec: ServiceSpec, orders: WorkerOrders) -> int:
     registry = Registry(service=orders.service, replica=orders.replica)
     register_process_metrics(registry)
     worker = Worker(spec, orders.replica, registry)
+    holder = WorkerHolder(worker, Sources(Path(orders.artifacts), orders.store, Path(orders.cache)))
+    keeper = Keeper(holder)
     asked: asyncio.Future[float] = asyncio.get_running_loop().create_future()
 
     def drain(timeout: float) -> None:
         if not asked.done():
             asked.set_result(timeout)
 
+    def duty(told: messages.Duty) -> messages.FromProcess | None:
+        if isinstance(told, messages.Attend):
+            return keeper.report
+        if isinstance(told, messages.Order):
+            keeper.obey(told)
+        return None
+
     supervised = Supervised(
         health=lambda: (worker.state, worker.detail, worker.in_flight, worker.runner.queued_rows),
         collect=registry.collect,
         on_drain=drain,
+        on_duty=duty,
     )
     worker.on_state = supervised.announce
+    keeper.tell = supervised.tell_attending
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, drain, orders.settings.drain_timeout)
     control = await sockets.serve(socket.socket(fileno=orders.control), supervised.accept)
     data = await sockets.serve(socket.socket(fileno=orders.data), worker.accept)
-    building = asyncio.create_task(
-        build(spec, held.shards, ArtifactFolder(Path(orders.artifacts)), worker.runner.in_thread)
-    )
+    building = asyncio.create_task(keeper.begin(held.release, holder.first(held.release, held.shards)))
     await asyncio.wait((building, asked), return_when=asyncio.FIRST_COMPLETED)
     if not building.done():
         # It never took a call; a constructor cannot be stopped, and need not be waited for.
@@ -64,7 +75,7 @@ async def serve(spec: ServiceSpec, orders: WorkerOrders) -> int:
         log.info("ended before it was ready")
         return 0
     try:
-        worker.serve(held.release, building.result())
+        building.result()
     except Exception as error:  # user code is loaded here, and may raise anything
         log.exception(_FAILED)
         await supervised.fail(error)
@@ -72,6 +83,7 @@ async def serve(spec: ServiceSpec, orders: WorkerOrders) -> int:
     log.debug("ready", holds=worker.holds)
     settle()
     clean = await worker.drain(await asked)
+    await keeper.close()
     for listener in (data, control):
         listener.close()
     await worker.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 import structlog
 
@@ -80,19 +80,15 @@ class Worker:
         for caller in self._callers:
             caller.welcome()
 
-    async def retire(self, release: str, shards: Collection[int]) -> None:
-        """Take no more calls for these shards, finish those that were taken, and shut the instances down."""
+    def retire(self, release: str, shards: Collection[int]) -> Awaitable[None]:
+        """Take no more calls for these shards; what is returned finishes those that were taken, and shuts down."""
         held = self._instances.get(release, {})
         leaving = {shard: held.pop(shard) for shard in shards if shard in held}
         if not held:
             self._instances.pop(release, None)
         queues = [self.queues.pop((release, shard, name)) for shard in leaving for name in self._executions]
         self._tell(messages.Holds(self.holds))
-        while any(queue.load for queue in queues):
-            self._moved.clear()
-            await self._moved.wait()
-        for instance in leaving.values():
-            await instance.shutdown()
+        return self._finish(queues, list(leaving.values()))
 
     def accept(self, connection: Connection) -> None:
         """A gateway has connected."""
@@ -201,6 +197,13 @@ class Worker:
         self.state = state
         self.detail = detail
         self.on_state()
+
+    async def _finish(self, queues: list[Queue], instances: list[Instance]) -> None:
+        while any(queue.load for queue in queues):
+            self._moved.clear()
+            await self._moved.wait()
+        for instance in instances:
+            await instance.shutdown()
 
     async def _within(self, seconds: float, done: Callable[[], bool]) -> bool:
         try:

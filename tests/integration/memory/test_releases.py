@@ -68,9 +68,6 @@ async def switch(system: MemorySystem, release: str, artifacts: Path, pages: int
         shards = range(pages) if worker.spec.sharded else [0]
         worker.serve(release, await build(worker.spec, shards, source, worker.runner.in_thread))
     await assembly.prepare(release, source)
-    while not assembly.fleet.serves(release):
-        system._changed.clear()
-        await system._changed.wait()
     assembly.route(release)
     await assembly.retire(old)
     for worker in system._workers.values():

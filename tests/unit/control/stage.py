@@ -12,7 +12,7 @@ import msgspec
 import kapelle
 from kapelle.config.orders import Holding
 from kapelle.config.settings import Settings
-from kapelle.control.plan import Plan, make_plan
+from kapelle.control.plan import Plan, Stock, make_plan
 from kapelle.control.process import Process, Surroundings
 from kapelle.control.recipes import Recipe, Role
 from kapelle.core.life import Terms
@@ -62,7 +62,7 @@ def plan(folder: Path, **settings: Any) -> Plan:
     """The plan of a system at any port; whose ``recipes`` may be replaced by those of puppets."""
     app = app_spec(Theatre)
     assert app is not None
-    return make_plan("theatre.py", app, msgspec.convert({"port": 0, **settings}, Settings), folder)
+    return make_plan("theatre.py", app, msgspec.convert({"port": 0, **settings}, Settings), Stock(folder))
 
 
 class Stage:

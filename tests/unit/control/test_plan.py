@@ -9,7 +9,7 @@ import pytest
 import kapelle
 from kapelle.config.settings import Settings
 from kapelle.control import plan as module
-from kapelle.control.plan import Plan, cores, make_plan, thread_environment
+from kapelle.control.plan import Plan, Stock, cores, make_plan, thread_environment
 from kapelle.declare.apps import app_spec
 from kapelle.errors import ArtifactError, DeclarationError
 
@@ -93,7 +93,7 @@ def _four_cores(monkeypatch: pytest.MonkeyPatch) -> None:
 def planned(artifacts: Path, cls: type = Orchestra, **settings: Any) -> Plan:
     app = app_spec(cls)
     assert app is not None
-    return make_plan("app.py", app, msgspec.convert(settings, Settings), artifacts)
+    return make_plan("app.py", app, msgspec.convert(settings, Settings), Stock(artifacts))
 
 
 def test_each_replica_has_its_shards(artifacts: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from kapelle.config.orders import LOCAL, Holding, decode_gateway, decode_worker
 from kapelle.config.settings import Settings
-from kapelle.control.plan import Plan, make_plan
+from kapelle.control.plan import Plan, Stock, make_plan
 from kapelle.control.recipes import Recipe, recipes
 from kapelle.control.rundir import RunDir
 from kapelle.declare.apps import app_spec
@@ -66,7 +66,7 @@ def plan(tmp_path: Path, code: str = APP, shards: int = 3, **settings: Any) -> P
     app = app_spec(load(tmp_path / "app.py").App)
     assert app is not None
     made = msgspec.convert({"shard_processes": 2, "gateways": 2, **settings}, Settings)
-    return make_plan("app.py", app, made, tmp_path / "artifacts")
+    return make_plan("app.py", app, made, Stock(tmp_path / "artifacts"))
 
 
 def made(tmp_path: Path, code: str = APP, **settings: Any) -> dict[str, Recipe]:

@@ -88,6 +88,9 @@ class Stage:
         self.terms = terms
         self.players = {name: self.new_player(name, 1) for name in SERVICES}
         self.golden_failure: str | None = None
+        self.deadly: set[str] = set()
+        """The releases that kill whoever loads them."""
+        self.dead: set[str] = set()
         self.said: list[Effect] = []
         self.rollout = self.new_rollout("first")
 
@@ -134,6 +137,9 @@ class Stage:
                 player = self.players[effect.process.name]
                 if player.process != effect.process:
                     return []
+                if isinstance(effect, Prepare) and effect.shards and effect.release in self.deadly:
+                    self.dead.add(effect.process.name)
+                    return self.rollout.gone(effect.process.name, effect.process.incarnation, self.now)
                 player.obey(effect)
                 return self.rollout.report(player.report(), self.now)
             case MovePointer(entry=entry):

@@ -122,17 +122,21 @@ def test_an_answer_to_an_earlier_attempt_is_not_taken_for_this_one(stage: Stage)
     assert not stage.ended
 
 
-def test_two_deaths_while_a_release_is_built_refuse_it(stage: Stage) -> None:
-    queue = stage.rollout.publish("r2", stage.now)
-    stage.log.append(next(effect.entry for effect in queue if isinstance(effect, MovePointer)))
-    effects = stage.rollout.read(stage.log[-1], stage.now)
-    for name in ("cluster-0", "cluster-1"):
-        order = next(effect for effect in effects if isinstance(effect, Prepare) and effect.process.name == name)
-        assert order.release == "r2"
-    stage.kill("cluster-0")
-    assert not stage.ended
+def test_two_deaths_while_a_release_is_built_refuse_it_and_never_take_both_copies(stage: Stage) -> None:
+    stage.deadly.add("r2")
+    publish(stage, "r2")
+    died = {name for name in ("cluster-0", "cluster-1", "encoder") if name in stage.dead}
+    assert died == {"cluster-0", "encoder"}, "of two copies one is risked, and a service of one replica has no choice"
+    assert stage.ended[0].reason == "2 processes died while they built it: cluster-0, encoder"
+
+
+def test_a_copy_whose_other_copy_is_away_is_not_risked(stage: Stage) -> None:
     stage.kill("cluster-1")
-    assert stage.ended[0].reason == "2 processes died while they built it: cluster-0, cluster-1"
+    publish(stage, "r2")
+    assert "r2" not in stage.players["cluster-0"].holds
+    stage.restart("cluster-1")
+    stage.wait(TERMS.repeat)
+    assert stage.log[-1].release == "r2"
 
 
 def test_a_dead_replica_holds_a_publish_up_until_its_shards_are_given_to_others(stage: Stage) -> None:
@@ -149,7 +153,7 @@ def test_a_service_without_any_replica_refuses_the_release_in_the_end(stage: Sta
     publish(stage, "r2")
     stage.wait(TERMS.prepare_timeout)
     assert stage.ended[0].outcome is Outcome.REFUSED
-    assert stage.ended[0].reason == "after 100 s it still waits for a replica of encoder"
+    assert stage.ended[0].reason == "after 100 s it still waits for a replica of encoder, gateway"
 
 
 def test_a_gateway_that_was_not_heard_of_keeps_a_release_from_being_committed(stage: Stage) -> None:

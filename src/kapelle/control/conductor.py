@@ -1,0 +1,405 @@
+"""Carries out what the rollout machine decides: orders to processes, entries of the pointer, answers to people."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from typing import TypeVar
+
+import structlog
+
+from kapelle.artifacts.history import Ending, History
+from kapelle.artifacts.manifest import Manifest
+from kapelle.artifacts.objects import Objects
+from kapelle.artifacts.pointer import PointerLog
+from kapelle.artifacts.releases import Releases
+from kapelle.clock import wall
+from kapelle.config.orders import Holding
+from kapelle.control.plan import node
+from kapelle.control.process import Process
+from kapelle.control.trial import Trial
+from kapelle.core import rollout_messages as core
+from kapelle.core.rollout import Rollout
+from kapelle.declare.apps import AppSpec
+from kapelle.errors import ArtifactError, KapelleError, StoreError
+from kapelle.wire import messages
+
+log = structlog.get_logger()
+
+Say = Callable[[str], None]
+T = TypeVar("T")
+
+DENIED = "denied"
+"""The outcome of a wish that could not be granted."""
+
+
+class Conductor:
+    """Keeps the processes of a system on the release that its store's pointer names."""
+
+    def __init__(self, app: AppSpec, objects: Objects, terms: core.Terms) -> None:
+        self.on_change: Callable[[], None] = lambda: None
+        author = f"{node()}-{os.getpid()}-{secrets.token_hex(4)}"
+        sharded = {one.name: one.replicas for one in app.services.values() if one.sharded}
+        self._app = app
+        self._terms = terms
+        self._node = node()
+        self._releases = Releases(objects)
+        self._log = PointerLog(objects)
+        self._history = History(objects)
+        self._rollout = Rollout(author, sharded, terms)
+        self._known: dict[Process, core.Process] = {}
+        """The running incarnation of each process."""
+        self._reports: dict[Process, messages.Report] = {}
+        self._shards: dict[tuple[str, str], list[int]] = {}
+        """What each place in the plan held of each release when it was last heard of."""
+        self._incarnations: dict[str, int] = {}
+        self._wishes: dict[asyncio.Future[messages.Over], Say] = {}
+        self._verifying = False
+        self._trial: Trial | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._look = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        # One thread: what is read of the pointer after a write is newer than that.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="kapelle-store")
+        self._unreachable = ""
+
+    # --- the processes ------------------------------------------------------------------------------------------------
+
+    def started(self, process: Process) -> None:
+        """It was started, or taken over from a controller that is gone."""
+        one = process.recipe
+        if one.role == "replica" and not one.module:
+            return  # it has no place in the plan, and leaves
+        # A successor stands for the replica whose place it takes; of gateways each has requests of its own.
+        name = process.name if one.role == "gateway" else one.slot
+        number = max(self._incarnations.get(name, 0) + 1, int(process.started * 1000))
+        self._incarnations[name] = number
+        known = self._known[process] = core.Process(name, one.role, one.service, self._node, number)
+        self._reports.pop(process, None)
+        self._do(self._rollout.started(known, wall()))
+
+    def gone(self, process: Process) -> None:
+        """It has ended."""
+        known = self._known.pop(process, None)
+        self._reports.pop(process, None)
+        if known is not None:
+            self._do(self._rollout.gone(known.name, known.incarnation, wall()))
+
+    def told(self, process: Process, message: messages.FromProcess) -> None:
+        """It has something to say about releases."""
+        known = self._known.get(process)
+        if known is None:
+            return
+        match message:
+            case messages.Report():
+                self._reports[process] = message
+                self._shards.update({(known.name, release): held for release, held in message.holds.items()})
+                self._settle(process)
+                self._do(self._rollout.report(_report(known, message), wall()))
+            case messages.GoldenAnswer(epoch, release, failure):
+                self._do(self._rollout.golden(epoch, release, failure or None, wall()))
+            case messages.Pulse(releases) if self._trial is not None:
+                breach = self._trial.heard(known.name, releases)
+                if breach:
+                    self._do(self._rollout.breach(breach, wall()))
+
+    def _settle(self, process: Process) -> None:
+        """See that what is written down of a process, and told of it, is what it holds of the current release."""
+        report, release = self._reports.get(process), self.current
+        if report is not None and release is not None and release in report.holds:
+            holding = Holding(release, report.holds[release])
+            if holding != process.holding:
+                process.holding = holding
+                self.on_change()
+
+    def holding(self, process: Process) -> Holding:
+        """What it begins with when it is started now: what it last held of the release that is current."""
+        release = self.current
+        if release is None or release == process.recipe.holding.release:
+            planned = process.recipe.holding
+        else:
+            service = self._app.services.get(process.recipe.service)
+            planned = Holding(release, [] if service is not None and service.sharded else [0])
+        return Holding(planned.release, self._shards.get((process.recipe.slot, planned.release), planned.shards))
+
+    def releases(self, process: Process) -> dict[str, str]:
+        """Which releases it has, and in which state each is, for people."""
+        report = self._reports.get(process)
+        if report is None:
+            return {}
+        found = dict.fromkeys(report.holds, "ready")
+        for release, count in report.busy.items():
+            found[release] = f"{count} in flight" if release != report.routed[1] else found.get(release, "ready")
+        if report.routed[1]:
+            found[report.routed[1]] = "serving"
+        found.update(dict.fromkeys(report.building, "loading"))
+        found.update(dict.fromkeys(report.failed, "failed"))
+        return found
+
+    # --- the pointer --------------------------------------------------------------------------------------------------
+
+    @property
+    def current(self) -> str | None:
+        """The release that the pointer names; None when it names none, or is not known yet."""
+        return self._rollout.pointer.release if self._rollout.pointer is not None else None
+
+    def open(self) -> None:
+        """Begin to follow the pointer."""
+        self._spawn(self._follow())
+
+    def close(self) -> None:
+        """Decide nothing more; what runs goes on."""
+        for task in self._tasks:
+            task.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._trial is not None:
+            self._trial.close()
+        for waiting in self._wishes:
+            waiting.cancel()
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def _follow(self) -> None:
+        while True:
+            self._look.clear()
+            try:
+                pointer = await self._blocking(self._log.read)
+                await self._learn(pointer)
+            except KapelleError as error:
+                self._store_fails(error)
+            else:
+                self._unreachable = ""
+                before = self.current
+                self._do(self._rollout.read(pointer, wall()))
+                if self.current != before:
+                    for process in self._known:
+                        self._settle(process)
+                    log.info("the current release", release=self.current, entry=pointer.epoch)
+                    self._went_back(before)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._terms.linger / 2):
+                    await self._look.wait()
+
+    def _went_back(self, before: str | None) -> None:
+        """Whoever asked a controller that had not published ``before`` itself to go back hears of it here."""
+        if self._rollout.job is None:
+            self._answer(messages.Over(before or "", core.Outcome.ROLLED_BACK.value, f"back on {self.current}"))
+
+    async def _learn(self, pointer: core.Pointer) -> None:
+        """The shapes of the releases it names."""
+        for name in (pointer.release, pointer.previous):
+            if name is not None and not self._rollout.targets.knows(name):
+                try:
+                    release = await self._blocking(partial(self._releases.get, name))
+                except KapelleError:
+                    if name == pointer.release:
+                        raise
+                    continue  # it may have been removed since; nobody needs it until somebody goes back to it
+                self._do(self._rollout.shape(shape(name, release.manifest, self._app), wall()))
+
+    async def _move(self, entry: core.Pointer, reason: str) -> None:
+        try:
+            if await self._blocking(partial(self._log.write, entry, reason, wall())):
+                log.info("the pointer has moved", entry=entry.epoch, release=entry.release, reason=reason)
+        except StoreError as error:
+            self._store_fails(error)
+        self._look.set()
+
+    def _store_fails(self, error: KapelleError) -> None:
+        if error.detail != self._unreachable:
+            log.warning("the store cannot be used; what runs goes on", reason=error.detail)
+        self._unreachable = error.detail
+
+    # --- wishes -------------------------------------------------------------------------------------------------------
+
+    async def grant(self, wish: messages.Wish, say: Say) -> messages.Over:
+        """Do what somebody wants, telling how far it is; how it ended."""
+        match wish:
+            case messages.Publish(release):
+                return await self.publish(release, say)
+            case messages.Rollback():
+                return await self.rollback(say)
+            case messages.CancelPublish():
+                return await self._granted(self._rollout.cancel, say)
+
+    async def publish(self, release: str, say: Say) -> messages.Over:
+        """Make ``release`` the current one; how that ended."""
+        if self._verifying:
+            return messages.Over(release, DENIED, "another release is being verified; wait until that is over")
+        if release != self.current:
+            self._verifying = True
+            try:
+                manifest = await self._verified(release, say)
+            except KapelleError as error:
+                return await self._write_down(messages.Over(release, core.Outcome.REFUSED.value, error.detail))
+            finally:
+                self._verifying = False
+            self._do(self._rollout.shape(shape(release, manifest, self._app), wall()))
+        return await self._granted(lambda now: self._rollout.publish(release, now), say)
+
+    async def rollback(self, say: Say) -> messages.Over:
+        """Go back to the release before the current one; how that ended."""
+        pointer = self._rollout.pointer
+        if pointer is not None and pointer.previous is not None and not self._is_on_trial(pointer):
+            return await self.publish(pointer.previous, say)
+        return await self._granted(self._rollout.rollback, say)
+
+    def _is_on_trial(self, pointer: core.Pointer) -> bool:
+        return pointer.baking_since is not None and wall() < pointer.baking_since + self._terms.bake
+
+    async def _granted(self, wish: Callable[[float], list[core.Effect]], say: Say) -> messages.Over:
+        waiting: asyncio.Future[messages.Over] = asyncio.get_running_loop().create_future()
+        effects = wish(wall())
+        denied = next((one for one in effects if isinstance(one, core.Denied)), None)
+        if denied is not None:
+            self._do([one for one in effects if one is not denied])
+            return messages.Over("", DENIED, f"{denied.wish}: {denied.reason}")
+        self._wishes[waiting] = say
+        try:
+            self._do(effects)
+            return await waiting
+        finally:
+            del self._wishes[waiting]
+
+    async def _verified(self, name: str, say: Say) -> Manifest:
+        """The manifest of a release whose files are all in the store as they should be."""
+        release = await self._blocking(partial(self._releases.get, name))
+        files = sum(1 for _ in release.manifest.files())
+        say(f"{name}: verifying {files} files, {release.manifest.size / 2**20:.1f} MiB")
+        shape(name, release.manifest, self._app)
+        await asyncio.to_thread(self._releases.verify, release, lambda _: None)
+        return release.manifest
+
+    async def _write_down(self, over: messages.Over) -> messages.Over:
+        log.info("a publish has ended", release=over.release, outcome=over.outcome, reason=over.reason)
+        ending = Ending(release=over.release, outcome=over.outcome, reason=over.reason, at=wall())
+        try:
+            await self._blocking(partial(self._history.add, ending))
+        except StoreError as error:
+            self._store_fails(error)
+        return over
+
+    # --- effects ------------------------------------------------------------------------------------------------------
+
+    def _do(self, effects: list[core.Effect]) -> None:
+        for effect in effects:
+            self._carry_out(effect)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        wake = self._rollout.wake
+        if wake is not None:
+            self._timer = asyncio.get_running_loop().call_later(max(0.0, wake - wall()), self._tick)
+
+    def _tick(self) -> None:
+        self._do(self._rollout.tick(wall()))
+
+    def _carry_out(self, effect: core.Effect) -> None:
+        match effect:
+            case core.Prepare() | core.Retire() | core.Route():
+                self._order(effect)
+            case core.AskGolden(epoch, release):
+                self._ask_golden(messages.AskGolden(epoch, release))
+            case core.MovePointer(entry, reason):
+                self._spawn(self._move(entry, reason))
+            case core.Watch(old, new):
+                self._stop_watching()
+                self._trial = Trial(old, new, self._take_pulse)
+            case core.StopWatching():
+                self._stop_watching()
+            case core.Progress(text):
+                log.debug("publishing", progress=text)
+                for say in self._wishes.values():
+                    say(text)
+            case core.Ended(release, outcome, reason):
+                self._end(messages.Over(release, outcome.value, reason))
+            case core.Denied(wish, reason):
+                log.warning("a wish was denied", wish=wish, reason=reason)
+
+    def _order(self, order: core.Order) -> None:
+        """Send it to the incarnation that it is for; one that does not hear it is told again later."""
+        match order:
+            case core.Prepare(_, release, shards, stamp):
+                message: messages.Order = messages.Prepare(*stamp, release, sorted(shards))
+            case core.Retire(_, release, shards, stamp):
+                message = messages.Retire(*stamp, release, sorted(shards))
+            case core.Route(_, release, stamp):
+                message = messages.Route(*stamp, release)
+        for process, known in self._known.items():
+            if known == order.process:
+                process.send(message)
+
+    def _end(self, over: messages.Over) -> None:
+        self._answer(over)
+        if over.outcome != core.Outcome.UNCHANGED:
+            self._spawn(self._note(over))
+
+    def _answer(self, over: messages.Over) -> None:
+        for waiting in self._wishes:
+            if not waiting.done():
+                waiting.set_result(over)
+
+    async def _note(self, over: messages.Over) -> None:
+        await self._write_down(over)
+
+    def _ask_golden(self, question: messages.AskGolden) -> None:
+        """Ask a gateway; when it goes, the machine asks again."""
+        for process, report in self._reports.items():
+            if process.recipe.role == "gateway" and question.release in report.holds:
+                process.send(question)
+                return
+
+    def _take_pulse(self) -> None:
+        for process in self._known:
+            if process.recipe.role == "gateway":
+                process.send(messages.TakePulse())
+
+    def _stop_watching(self) -> None:
+        if self._trial is not None:
+            self._trial.close()
+            self._trial = None
+
+    def _spawn(self, work: asyncio._CoroutineLike[None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _blocking(self, function: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, function)
+
+
+def shape(name: str, manifest: Manifest, app: AppSpec) -> core.Shape:
+    """The shards that the services of ``app`` have in a release, by their bytes.
+
+    Raises:
+        ArtifactError: the release is of another app, or lacks what this one needs.
+    """
+    needed = {app.artifact, *(one.artifact for one in app.services.values())} - {None}
+    missing = sorted(one for one in needed if one is not None and one not in manifest.artifacts)
+    if missing:
+        there = ", ".join(sorted(manifest.artifacts)) or "nothing"
+        raise ArtifactError(f"{name} has no artifact {', '.join(missing)}, which {app.name} needs; it has {there}")
+    found: dict[str, tuple[int, ...]] = {one.name: () for one in app.services.values() if not one.inline}
+    for one in app.services.values():
+        if one.sharded and one.artifact is not None:
+            shards = manifest.artifacts[one.artifact].shards
+            if not shards:
+                raise ArtifactError(
+                    f"{name} has no shards of artifact {one.artifact!r}, which {one.name} is sharded by"
+                )
+            found[one.name] = tuple(sum(file.size for file in files) for files in shards)
+    return core.Shape(name, found)
+
+
+def _report(process: core.Process, report: messages.Report) -> core.Report:
+    routed = report.routed if report.routed[1] else None
+    return core.Report(
+        process, report.number, report.epoch, report.heard,
+        {release: frozenset(shards) for release, shards in report.holds.items()},
+        frozenset(report.building), report.failed, routed, report.busy,
+    )  # fmt: skip

@@ -1,0 +1,61 @@
+"""What a gateway holds of releases: an edition of the app for each, and the requests that are pinned to it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection
+from functools import partial
+
+from kapelle.artifacts.sources import Sources
+from kapelle.gateway.assembly import Assembly
+from kapelle.gateway.edition import Edition
+
+
+class GatewayHolder:
+    """Builds and drops editions. ``on_deserted`` is called when no request sees a release any more that new ones do not."""
+
+    def __init__(self, assembly: Assembly, sources: Sources) -> None:
+        self.on_deserted: Callable[[], None] = lambda: None
+        self._assembly = assembly
+        self._sources = sources
+        self._started = asyncio.Event()
+        self._watching: set[asyncio.Task[None]] = set()
+
+    @property
+    def holds(self) -> dict[str, list[int]]:
+        return {release: [0] for release in self._assembly.editions} if self._started.is_set() else {}
+
+    @property
+    def routed(self) -> str:
+        return self._assembly.fleet.release if self._started.is_set() else ""
+
+    @property
+    def busy(self) -> dict[str, int]:
+        return {one.release: one.running for one in self._assembly.editions.values() if one.running}
+
+    async def first(self, release: str) -> None:
+        """What the process begins with."""
+        source = await asyncio.to_thread(partial(self._sources.of, release))
+        await self._assembly.start(release, source)
+        self._started.set()
+
+    async def prepare(self, release: str, shards: Collection[int]) -> None:
+        await self._started.wait()
+        source = await asyncio.to_thread(partial(self._sources.of, release))
+        await self._assembly.prepare(release, source)
+
+    def retire(self, release: str, shards: Collection[int]) -> Awaitable[None]:
+        return self._assembly.retire(release)
+
+    def route(self, release: str) -> None:
+        before = self._assembly.gateway.edition
+        if before.release == release:
+            return
+        self._assembly.route(release)
+        watching = asyncio.create_task(self._watch(before))
+        self._watching.add(watching)
+        watching.add_done_callback(self._watching.discard)
+
+    async def _watch(self, edition: Edition) -> None:
+        await edition.deserted()
+        self.on_deserted()

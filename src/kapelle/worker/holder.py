@@ -1,0 +1,52 @@
+"""What a worker holds of releases: built beside the traffic, dropped after it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection
+from functools import partial
+from typing import Any
+
+from kapelle.artifacts.instances import InThread, build
+from kapelle.artifacts.sources import Sources
+from kapelle.worker.server import Worker
+
+
+class WorkerHolder:
+    """Builds and drops instances of a worker's service."""
+
+    routed = ""
+
+    def __init__(self, worker: Worker, sources: Sources) -> None:
+        self._worker = worker
+        self._sources = sources
+
+    @property
+    def holds(self) -> dict[str, list[int]]:
+        return self._worker.holds
+
+    @property
+    def busy(self) -> dict[str, int]:
+        return {}
+
+    async def first(self, release: str, shards: Collection[int]) -> None:
+        """What the process begins with: there is no traffic yet, and user code has its thread for itself."""
+        await self._build(release, shards, self._worker.runner.in_thread)
+
+    async def prepare(self, release: str, shards: Collection[int]) -> None:
+        # The thread of user code is busy with calls, and they must not wait for a constructor.
+        await self._build(release, shards, _beside)
+
+    def retire(self, release: str, shards: Collection[int]) -> Awaitable[None]:
+        return self._worker.retire(release, shards)
+
+    def route(self, release: str) -> None:
+        """Nothing begins in a worker."""
+
+    async def _build(self, release: str, shards: Collection[int], in_thread: InThread) -> None:
+        source = await asyncio.to_thread(partial(self._sources.of, release))
+        self._worker.serve(release, await build(self._worker.spec, sorted(shards), source, in_thread))
+
+
+async def _beside(function: Callable[[], Any]) -> Any:
+    return await asyncio.to_thread(function)
