@@ -21,9 +21,9 @@ class Holding(msgspec.Struct, frozen=True):
 
 
 class WorkerOrders(msgspec.Struct, frozen=True, kw_only=True):
-    """Run what is to be held of ``service``. ``artifacts`` is the folder of the local ones, ``store`` where
-    releases are, ``cache`` the folder they are fetched to.
+    """Run what is to be held of ``service``.
 
+    ``artifacts`` is the folder of the local ones, ``store`` where releases are, ``cache`` the folder they are fetched to.
     ``data`` and ``control`` are the numbers of inherited, listening sockets.
     """
 
@@ -40,9 +40,9 @@ class WorkerOrders(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GatewayOrders(msgspec.Struct, frozen=True, kw_only=True):
-    """Run the app of ``release``. ``artifacts`` is the folder of the local ones, ``store`` where releases are, ``cache``
-    the folder they are fetched to.
+    """Run the app of ``release``.
 
+    ``artifacts`` is the folder of the local ones, ``store`` where releases are, ``cache`` the folder they are fetched to.
     ``http`` and ``control`` are the numbers of inherited, listening sockets; ``door`` is the path at which the former
     is lent to a later controller.
     """

@@ -44,8 +44,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     artifacts: str = ""
     """Folder of artifacts; empty takes artifacts/ beside the app's file."""
     release: str = ""
-    """What to begin with: a release such as r7, or local for what lies in the folder of artifacts; empty takes the release
-    that is current in the store, and the folder where there is none."""
+    """Release to begin with, such as r7, or local for the folder of artifacts; empty takes the store's current one."""
     store: str = ""
     """Where releases are kept: a folder, or s3://bucket/prefix; empty takes .kapelle/store/<app> below the current folder."""
     prepare_timeout: float = 600.0

@@ -43,6 +43,9 @@ class Conductor:
 
     def __init__(self, app: AppSpec, objects: Objects, terms: core.Terms) -> None:
         self.on_change: Callable[[], None] = lambda: None
+        """Called when what is written down of processes has changed."""
+        self.on_news: Callable[[], None] = lambda: None
+        """Called when anything has changed."""
         author = f"{node()}-{os.getpid()}-{secrets.token_hex(4)}"
         sharded = {one.name: one.replicas for one in app.services.values() if one.sharded}
         self._app = app
@@ -289,6 +292,7 @@ class Conductor:
     def _do(self, effects: list[core.Effect]) -> None:
         for effect in effects:
             self._carry_out(effect)
+        self.on_news()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -323,13 +327,12 @@ class Conductor:
 
     def _order(self, order: core.Order) -> None:
         """Send it to the incarnation that it is for; one that does not hear it is told again later."""
-        match order:
-            case core.Prepare(_, release, shards, stamp):
-                message: messages.Order = messages.Prepare(*stamp, release, sorted(shards))
-            case core.Retire(_, release, shards, stamp):
-                message = messages.Retire(*stamp, release, sorted(shards))
-            case core.Route(_, release, stamp):
-                message = messages.Route(*stamp, release)
+        message: messages.Order
+        if isinstance(order, core.Route):
+            message = messages.Route(*order.stamp, order.release)
+        else:
+            kind = messages.Prepare if isinstance(order, core.Prepare) else messages.Retire
+            message = kind(*order.stamp, order.release, sorted(order.shards))
         for process, known in self._known.items():
             if known == order.process:
                 process.send(message)

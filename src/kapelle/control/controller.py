@@ -18,7 +18,7 @@ from kapelle.control.conductor import Conductor
 from kapelle.control.desk import Desk
 from kapelle.control.handover import Handover
 from kapelle.control.plan import Plan
-from kapelle.control.process import Process, Surroundings
+from kapelle.control.process import AsPlanned, Process, Surroundings
 from kapelle.control.recipes import Recipe, recipes, successor_name
 from kapelle.control.rundir import Record, RunDir, System
 from kapelle.core.life import Terms
@@ -82,11 +82,7 @@ class Controller:
             door=self._door_number,
             on_change=self._change,
             on_acquainted=self._look_at_handovers,
-            on_told=self._told,
-            on_start=self._started,
-            on_exit=self._exited,
-            holding=lambda one: one.recipe.holding if conductor is None else conductor.holding(one),
-            releases=lambda one: {} if conductor is None else conductor.releases(one),
+            holdings=conductor or AsPlanned(),
             on_replace=self._replace,
             on_end=self._ended,
             drain_timeout=settings.drain_timeout,
@@ -132,6 +128,7 @@ class Controller:
         self._ticker = asyncio.get_running_loop().call_later(self._probe_every, self._probe)
         if self.conductor is not None:
             self.conductor.on_change = self._change
+            self.conductor.on_news = self._tell_news
             self.conductor.open()
 
     async def until(self, condition: Callable[[], bool]) -> None:
@@ -244,19 +241,6 @@ class Controller:
         self._handover.plan(old, [successor])
         successor.life.restarts, successor.life.reason = old.life.restarts + 1, old.life.reason
         successor.start()
-
-    def _started(self, process: Process) -> None:
-        if self.conductor is not None:
-            self.conductor.started(process)
-
-    def _told(self, process: Process, message: messages.FromProcess) -> None:
-        if self.conductor is not None:
-            self.conductor.told(process, message)
-            self._tell_news()
-
-    def _exited(self, process: Process) -> None:
-        if self.conductor is not None:
-            self.conductor.gone(process)
 
     def _ended(self, process: Process) -> None:
         self.processes.pop(process.name, None)

@@ -32,7 +32,7 @@ class ReplicaPlan:
 
 @dataclass(frozen=True, slots=True)
 class Stock:
-    """What there is to serve: the folder of local artifacts, the store of releases ("" for none), where those are fetched to."""
+    """What there is to serve: the folder of local artifacts, the store of releases if there is one, their cache."""
 
     artifacts: Path
     store: str = ""

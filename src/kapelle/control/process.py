@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 import structlog
 
@@ -31,6 +32,41 @@ _GRACE = 1.0
 """Seconds in which they may answer then."""
 
 
+class Holdings(Protocol):
+    """Knows which process holds what of which release, and hears all that changes it."""
+
+    def holding(self, process: Process) -> Holding:
+        """What the process begins with when it is started now."""
+
+    def releases(self, process: Process) -> dict[str, str]:
+        """Which releases it has, and in which state each is, for people."""
+
+    def started(self, process: Process) -> None:
+        """It was started, or taken over from a controller that is gone."""
+
+    def told(self, process: Process, message: messages.FromProcess) -> None:
+        """It has something to say about releases."""
+
+    def gone(self, process: Process) -> None:
+        """It has ended."""
+
+
+class AsPlanned:
+    """Where nothing ever changes what a process holds."""
+
+    def holding(self, process: Process) -> Holding:
+        return process.recipe.holding
+
+    def releases(self, process: Process) -> dict[str, str]:  # noqa: ARG002 - nothing is known of any
+        return {}
+
+    def started(self, process: Process) -> None: ...
+
+    def told(self, process: Process, message: messages.FromProcess) -> None: ...
+
+    def gone(self, process: Process) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What a process is started in, and who hears of it.
@@ -45,11 +81,7 @@ class Surroundings:
     door: Callable[[], int]
     on_change: Callable[[], None]
     on_acquainted: Callable[[], None]
-    on_told: Callable[[Process, messages.FromProcess], None]
-    on_start: Callable[[Process], None]
-    on_exit: Callable[[Process], None]
-    holding: Callable[[Process], Holding]
-    releases: Callable[[Process], dict[str, str]]
+    holdings: Holdings
     on_replace: Callable[[Process], None]
     on_end: Callable[[Process], None]
     drain_timeout: float
@@ -115,7 +147,7 @@ class Process:
         health = self._child.health if self._child is not None else None
         return status.ProcessStatus(
             name=self.name, role=one.role, service=one.service, release=self.holding.release,
-            releases=self._around.releases(self), shards=self.holding.shards, pid=self.pid, phase=life.phase.value,
+            releases=self._around.holdings.releases(self), shards=self.holding.shards, pid=self.pid, phase=life.phase.value,
             restarts=life.restarts, last_end=life.reason, uptime=wall() - self.started if self._child else 0.0,
             memory=self._resident, in_flight=health.in_flight if health else 0, queued=health.queued if health else 0,
         )  # fmt: skip
@@ -130,7 +162,7 @@ class Process:
         self.life.restarts, self.life.reason = record.restarts, record.last_end
         self.holding = Holding(record.release, record.shards)
         self._child = Child(record.pid, record.born, record.data, record.control, self._ears)
-        self._around.on_start(self)
+        self._around.holdings.started(self)
         self._apply(self.life.adopt(monotonic(), ready=record.ready))
 
     def drain(self) -> None:
@@ -160,7 +192,7 @@ class Process:
     @property
     def _ears(self) -> Ears:
         return Ears(
-            self._connected, self._heard, self._got_acquainted, partial(self._around.on_told, self), self._exited
+            self._connected, self._heard, self._got_acquainted, partial(self._around.holdings.told, self), self._exited
         )
 
     def _apply(self, effects: list[Effect]) -> None:
@@ -206,7 +238,7 @@ class Process:
         is_gateway = recipe.role == "gateway"
         self._last_words = ""
         self.started = wall()
-        self.holding = around.holding(self)
+        self.holding = around.holdings.holding(self)
         try:
             spawned = spawn(
                 recipe, self.name, self.holding, around.control(self.name),
@@ -218,7 +250,7 @@ class Process:
             self._apply(self.life.exited(f"could not be started: {error}", monotonic()))
             return
         self._child = Child.of(spawned.popen, spawned.data, str(around.control(self.name)), self._ears)
-        around.on_start(self)
+        around.holdings.started(self)
         around.on_change()
 
     def _connected(self) -> None:
@@ -248,7 +280,7 @@ class Process:
 
     def _exited(self, code: int | None) -> None:
         self._child, self._resident, self.acquainted_as_of = None, 0, 0
-        self._around.on_exit(self)
+        self._around.holdings.gone(self)
         reason = self._last_words or describe_exit(code)
         ending = self.life.phase is Phase.DRAINING
         if ending and not self.life.untouched and (code or self.life.killed):

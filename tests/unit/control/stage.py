@@ -13,7 +13,7 @@ import kapelle
 from kapelle.config.orders import Holding
 from kapelle.config.settings import Settings
 from kapelle.control.plan import Plan, Stock, make_plan
-from kapelle.control.process import Process, Surroundings
+from kapelle.control.process import AsPlanned, Process, Surroundings
 from kapelle.control.recipes import Recipe, Role
 from kapelle.core.life import Terms
 from kapelle.declare.apps import app_spec
@@ -80,6 +80,7 @@ class Stage:
             door=lambda: 0,
             on_change=self._on_change,
             on_acquainted=self._on_change,
+            holdings=AsPlanned(),
             on_replace=self._on_replace,
             on_end=self._on_end,
             drain_timeout=5.0,

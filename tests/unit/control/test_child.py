@@ -38,6 +38,7 @@ class Theatre:
             connected=lambda: self._hear("connected"),
             health=lambda health: self._hear(health.state),
             acquainted=lambda version: self._hear(("acquainted", version)),
+            told=self._hear,
             exited=lambda code: self._hear(("exited", code)),
         )
 

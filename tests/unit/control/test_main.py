@@ -35,7 +35,7 @@ class Terminal:
     def serve(self) -> int:
         run = RunDir(self.folder / "run")
         try:
-            return serve(plan(self.folder), run, on_progress=self._say, on_ready=self.on_ready)
+            return serve(plan(self.folder), None, run, on_progress=self._say, on_ready=self.on_ready)
         finally:
             assert not run.path.exists(), "nothing is left behind"
 
