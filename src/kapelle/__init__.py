@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from kapelle.declare.apps import Sharded, app, get, post
 from kapelle.declare.context import RequestContext, current_request
+from kapelle.declare.golden import golden
 from kapelle.declare.lifecycle import on_shutdown, on_startup
 from kapelle.declare.methods import batched, method
 from kapelle.declare.parameters import Query, Upload
+from kapelle.declare.quality import quality
 from kapelle.declare.services import service
 from kapelle.errors import (
     CallError,
@@ -50,10 +52,12 @@ __all__ = [
     "batched",
     "current_request",
     "get",
+    "golden",
     "method",
     "on_shutdown",
     "on_startup",
     "post",
+    "quality",
     "service",
 ]
 

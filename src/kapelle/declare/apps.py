@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar, get_args, get_origin, overload
 
 from kapelle.clock import seconds
+from kapelle.declare.golden import GoldenSpec, golden_of
 from kapelle.declare.lifecycle import HookSpec, hooks_of
 from kapelle.declare.parameters import Signature, refuse_positional_only, signature_of
 from kapelle.declare.services import ServiceSpec, injected_names, resolved_annotations, service_spec
@@ -83,6 +84,7 @@ class AppSpec:
     artifact: str | None
     mounts: dict[str, Any]
     injected: tuple[str, ...]
+    golden: tuple[GoldenSpec, ...]
 
     @property
     def services(self) -> dict[str, ServiceSpec]:
@@ -147,7 +149,17 @@ def app(cls: type | None = None, /, *, artifact: str | None = None, mounts: dict
         endpoints = _endpoints(cls)
         if not endpoints and not mounts:
             raise DeclarationError(f"app {cls.__name__} has no endpoint; mark at least one with @get or @post")
-        spec = AppSpec(cls.__name__, cls, endpoints, _handles(cls), hooks_of(cls), artifact, dict(mounts or {}), wanted)
+        spec = AppSpec(
+            name=cls.__name__,
+            cls=cls,
+            endpoints=endpoints,
+            handles=_handles(cls),
+            hooks=hooks_of(cls),
+            artifact=artifact,
+            mounts=dict(mounts or {}),
+            injected=wanted,
+            golden=golden_of(cls),
+        )
         setattr(cls, _APP, spec)
         return cls
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, get_type_hints, overload
 
+from kapelle.declare.golden import golden_of
 from kapelle.declare.lifecycle import HookSpec, hooks_of
 from kapelle.declare.methods import BaseMethod, MethodSpec
 from kapelle.errors import DeclarationError
@@ -89,6 +90,10 @@ def service(
         raise DeclarationError("an inline service cannot be sharded: it lives in the gateway")
 
     def declare(cls: type) -> type:
+        for one in golden_of(cls):
+            raise DeclarationError(
+                f"{cls.__name__}.{one.name} is a golden query of a service; they are asked of the app: move it there"
+            )
         spec = ServiceSpec(
             name=cls.__name__,
             cls=cls,

@@ -9,6 +9,7 @@ from typing import Any
 
 from kapelle.artifacts.instances import Instance, build
 from kapelle.artifacts.source import Source
+from kapelle.core.vitals import Vitals
 from kapelle.declare.apps import AppSpec
 from kapelle.declare.services import ServiceSpec
 from kapelle.gateway.fleet import Fleet
@@ -24,6 +25,10 @@ class Edition:
         """The release as answers name it."""
         self.running = 0
         """Requests that see this release."""
+        self.vitals = Vitals()
+        """How its requests went; those that were refused at the door are not among them."""
+        self.add_quality = self.vitals.add_quality
+        """Takes the scores of its answers: bound here once, not in every request."""
         self.app: Any = None
         self.functions: dict[str, Callable[..., Any]] = {}
         """What each endpoint calls."""

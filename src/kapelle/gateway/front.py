@@ -12,6 +12,7 @@ from kapelle.clock import monotonic, wall
 from kapelle.config.settings import Settings
 from kapelle.core.admission import Admission
 from kapelle.declare.context import RequestContext, enter_request
+from kapelle.declare.quality import ScoredRequest
 from kapelle.errors import CallError, DeadlineExceeded, Overloaded, UserCodeError
 from kapelle.gateway.edition import Edition
 from kapelle.gateway.endpoint import Endpoint, Traffic, encode
@@ -153,7 +154,10 @@ class Gateway:
 
     async def _run(self, request: Request, edition: Edition, endpoint: Endpoint, in_path: InPath) -> None:
         request.started = True
-        enter_request(RequestContext(request.id, request.trace, request.began + endpoint.timeout, edition.release))
+        deadline = request.began + endpoint.timeout
+        enter_request(
+            ScoredRequest(request.id, request.trace, deadline, edition.release, add_quality=edition.add_quality)
+        )
         try:
             if request.abandoned or request.expired:
                 raise asyncio.CancelledError
@@ -169,11 +173,11 @@ class Gateway:
             reason = _reason(request, error, endpoint.timeout)
             if request.begun:
                 request.connection.end_stream(request, error_event(request, reason))
-            self._fail(request, endpoint, reason)
+            self._fail(request, endpoint, reason, edition)
         else:
             edition.leave()
             self._admission.leave(endpoint.lane, request.size)
-            self._done(request, endpoint, 200)
+            self._done(request, endpoint, 200, edition)
             if request.begun:
                 request.connection.end_stream(request)
             elif not request.finished:
@@ -197,24 +201,26 @@ class Gateway:
         else:
             self._fail(request, self._other, failure)
 
-    def _fail(self, request: Request, traffic: Traffic, error: BaseException) -> None:
-        """The end of a request that has no good answer."""
+    def _fail(self, request: Request, traffic: Traffic, error: BaseException, edition: Edition | None = None) -> None:
+        """The end of a request that has no good answer; ``edition`` is the one that ran it."""
         if request.abandoned:
-            self._done(request, traffic, CLIENT_GONE)
+            self._done(request, traffic, CLIENT_GONE, edition)
             return
         status, headers, body = problem(error, request.id)
         _log_failure(request, traffic.name, status, error)
-        self._done(request, traffic, status)
+        self._done(request, traffic, status, edition)
         if request.begun and not request.finished:
             request.connection.abort()
         elif not request.finished:
             request.connection.respond(request, status, PROBLEM_TYPE, body, headers)
 
-    def _done(self, request: Request, traffic: Traffic, status: int) -> None:
+    def _done(self, request: Request, traffic: Traffic, status: int, edition: Edition | None = None) -> None:
         took = monotonic() - request.began
         traffic.running.pop(request, None)
         traffic.count(status)
         traffic.seconds.observe(took)
+        if edition is not None:
+            edition.vitals.observe(status, took)
         self._access.write(request.method, request.path, status, took, request.id)
         if self.draining:
             self._something_ended.set()
