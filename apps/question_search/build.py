@@ -1,6 +1,7 @@
 """Turn questions into what the application serves from: an encoder, and an index cut into clusters.
 
     python -m apps.question_search.build --questions titles.csv --column title
+    kapelle release build apps/question_search --questions titles.csv --column title
 
 The same questions, options and library versions give the same files, byte for byte.
 """
@@ -8,12 +9,14 @@ The same questions, options and library versions give the same files, byte for b
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
+import shutil
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from math import log2, sqrt
 from pathlib import Path
@@ -36,6 +39,7 @@ from apps.question_search.weights import TOKENIZER_SHA256, WEIGHTS_SHA256
 HERE = Path(__file__).resolve().parent
 ENCODER = "encoder"
 INDEX = "index"
+EXPORTED = "exported"
 SAMPLE = 256  # questions over which int8 is compared with float32
 
 
@@ -84,7 +88,10 @@ def build(options: Options, console: Console) -> None:
         console.out(f"Nothing has changed since {options.out} was built; --force builds it again.")
         return
     _refuse_foreign(options.out)
+    present = None if options.force else _present_encoder(options.out, Options.out)
     with replacing(options.out) as fresh:
+        with times.stage("encoder"):
+            _provide_encoder(fresh / ENCODER, present, console)
         _build(loaded, clusters, options.seed, mark, fresh, console, times)
     console.out(f"Time: {times}")
     console.out(f"Written to {options.out}")
@@ -101,10 +108,7 @@ def default_clusters(questions: int) -> int:
 
 def _build(loaded: Corpus, clusters: int, seed: int, mark: str, folder: Path, console: Console, times: _Times) -> None:
     questions = loaded.questions
-    console.out("Exporting the encoder in int8")
-    with times.stage("export"):
-        export(folder / ENCODER, Int8())
-        encoder = Encoder(folder / ENCODER)
+    encoder = Encoder(folder / ENCODER)
     console.out("Comparing it with the encoder in float32")
     with times.stage("comparison"):
         fidelity = _compare_with_float32(encoder, questions, seed)
@@ -120,9 +124,36 @@ def _build(loaded: Corpus, clusters: int, seed: int, mark: str, folder: Path, co
         measured = recall.measure(vectors, clustering, seed)
     with times.stage("writing"):
         about = {"seed": seed, "stamp": mark, "encoder": asdict(fidelity), "sha256": _inputs(loaded)}
+        about[EXPORTED] = _exported(folder / ENCODER)
         index.write(folder / INDEX, questions, vectors, clustering, about)
     report.print_clusters(console, questions, vectors, clustering)
     report.print_recall(console, measured)
+
+
+def _provide_encoder(folder: Path, present: Path | None, console: Console) -> None:
+    if present is None:
+        console.out("Exporting the encoder in int8")
+        export(folder, Int8())
+    else:
+        console.out(f"Taking the encoder of {present}")
+        folder.mkdir()
+        for name in (MODEL, TOKENIZER):
+            shutil.copyfile(present / name, folder / name)
+
+
+def _present_encoder(*places: Path) -> Path | None:
+    """An encoder in one of these folders of artifacts that exporting it now would give again, byte for byte."""
+    for place in places:
+        with suppress(ArtifactError, OSError):
+            if index.read_about(place / INDEX).get(EXPORTED) == _exported(place / ENCODER):
+                return place / ENCODER
+    return None
+
+
+def _exported(folder: Path) -> dict[str, str]:
+    """What an encoder is made of apart from any questions, and the digests of its files."""
+    digests = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in (MODEL, TOKENIZER)}
+    return {"stamp": stamp("", 0, 0), **digests}
 
 
 def _compare_with_float32(encoder: Encoder, questions: Sequence[str], seed: int) -> Fidelity:
@@ -184,7 +215,11 @@ def _parse(arguments: Sequence[str] | None) -> Options:
         help="a text file with a question per line, a .csv or .tsv file, or a folder of .txt files; any of them may be "
         "gzipped (default: the corpus of this application)",
     )
-    parser.add_argument("--column", metavar="NAME", help="the column of a .csv or .tsv file that holds the questions")
+    parser.add_argument(
+        "--column",
+        metavar="NAME",
+        help=f"the column of a .csv or .tsv file that holds the questions (default: {corpus.COLUMN}, or the only one)",
+    )
     parser.add_argument(
         "--clusters",
         type=_at_least(1),
@@ -201,7 +236,7 @@ def _parse(arguments: Sequence[str] | None) -> Options:
         metavar="DIR",
         help="the folder to write (default: artifacts, beside this)",
     )
-    parser.add_argument("--force", action="store_true", help="build even if nothing has changed")
+    parser.add_argument("--force", action="store_true", help="build even if nothing has changed, the encoder too")
     return Options(**vars(parser.parse_args(arguments)))
 
 

@@ -1,6 +1,8 @@
 """Reading questions: a text file (one per line), a CSV or TSV file (one column of it), or a folder of text files.
 
-Any of them may be gzipped. Runs of white space become one space; empty and repeated questions are dropped and counted.
+Any of them may be gzipped. A CSV file begins with the names of its columns; where it has one column and its first line ends
+in a question mark, that is a question, too. Runs of white space become one space; empty and repeated questions are
+dropped and counted.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from pathlib import Path
 
 from apps.question_search.errors import CorpusError
 
+COLUMN = "question"  # taken where there are several and none is chosen
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 BYTE_ORDER_MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"
 
@@ -33,10 +36,10 @@ class Corpus:
 
 
 def read(path: Path, column: str | None = None) -> Corpus:
-    """The questions in ``path``; ``column`` names the one to read of a CSV or TSV file with several.
+    """The questions in ``path``; ``column`` names the one to read of a CSV or TSV file with several, else ``question``.
 
     Raises:
-        CorpusError: nothing is there, it cannot be decoded, the column does not exist, or no question is left.
+        CorpusError: nothing is there, it is no text, the column does not exist, or no question is left.
     """
     files = _text_files(path) if path.is_dir() else [path]
     corpus = _distinct(text for file in files for text in _questions(file, column))
@@ -83,10 +86,12 @@ def _lines(path: Path) -> Iterator[str]:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             for number, line in enumerate(file, start=1):
                 text = line.decode()
+                if "\0" in text:
+                    raise CorpusError(f"{path}, line {number}: a zero byte; expected a text file, in UTF-8")
                 yield text.removeprefix(BYTE_ORDER_MARK) if number == 1 else text
     except UnicodeDecodeError as error:
         seen = f"byte 0x{error.object[error.start]:02x} at offset {error.start} of the line"
-        raise CorpusError(f"{path}, line {number}: not UTF-8 ({seen}); convert the file to UTF-8") from error
+        raise CorpusError(f"{path}, line {number}: not UTF-8 ({seen}); expected a text file, in UTF-8") from error
     except (EOFError, zlib.error) as error:
         raise CorpusError(f"{path}: damaged gzip data after line {number} ({error})") from error
     except OSError as error:  # gzip.BadGzipFile is one too, without a strerror
@@ -98,9 +103,12 @@ def _cells(path: Path, delimiter: str, column: str | None) -> Iterator[str]:
     try:
         names = next(rows, [])
         index = _column_index(path, names, column)
+        if column is None and len(names) == 1 and names[0].rstrip().endswith("?"):
+            yield names[0]
         for row in rows:
-            if row and len(row) <= index:
-                raise CorpusError(f"{path}, line {rows.line_num}: {len(row)} columns, expected {len(names)}")
+            if row and (len(row) <= index or any(row[len(names) :])):
+                quoting = "" if len(row) <= index else f"; put what contains {delimiter!r} in double quotes"
+                raise CorpusError(f"{path}, line {rows.line_num}: {len(row)} columns, expected {len(names)}{quoting}")
             yield row[index] if row else ""
     except csv.Error as error:
         raise CorpusError(f"{path}, line {rows.line_num}: {error}") from error
@@ -109,6 +117,8 @@ def _cells(path: Path, delimiter: str, column: str | None) -> Iterator[str]:
 def _column_index(path: Path, names: list[str], column: str | None) -> int:
     if column is None and len(names) == 1:
         return 0
+    if column is None and COLUMN in names:
+        return names.index(COLUMN)
     if column in names:
         return names.index(column)
     if not names:

@@ -14,8 +14,9 @@ _ITEM = re.compile(r"([\w*, ]+): (.*)")
 
 DECLARING = (
     "service", "method", "batched", "app", "get", "post", "asgi", "Sharded", "Query", "Upload", "on_startup", "on_shutdown",
+    "golden",
 )  # fmt: skip
-REQUESTS = ("RequestContext", "current_request")
+REQUESTS = ("RequestContext", "current_request", "quality")
 
 
 def declaring() -> str:

@@ -59,6 +59,14 @@ class Search:
     async def close(self) -> str:
         return "closed"
 
+    @kapelle.golden
+    async def knows_itself(self) -> None:
+        assert await self.item("a", limit=1) == "a"
+
+    @kapelle.golden(timeout="5s")
+    async def knows_itself_soon(self) -> None:
+        kapelle.quality(1.0)
+
     @kapelle.post("/process", timeout="2s")
     async def process(self, instances: list[str], probes: int = 1) -> list[Match]:
         found = [assert_type(await self.encoder.embed(text), Array) for text in instances]
@@ -135,6 +143,8 @@ async def test_endpoints_stay_methods() -> None:
     assert_type(await made.item("a"), str)
     assert_type(made.stream("a"), AsyncIterator[str])
     assert_type(await made.close(), str)
+    await made.knows_itself()
+    await made.knows_itself_soon()
     assert_type(made.encoder.warm_up(), int)
     assert await made.item("a", limit=3) == "aaa"
     assert await made.constrained(b"abc") == b"abc"
@@ -158,6 +168,7 @@ async def mistakes(made: Search) -> None:
     made.cluster.nearest(np.ones(2))  # type: ignore[attr-defined]  # of which shard?
     made.cluster.shard("first")  # type: ignore[arg-type]  # a number
     await made.cluster.shard(0).nearest("text")  # type: ignore[arg-type]  # not a vector
+    await made.knows_itself("a")  # type: ignore[call-arg]  # takes nothing
     await made.process("text")  # type: ignore[arg-type]  # a list
     await made.item("a", limit="ten")  # type: ignore[arg-type]  # a number
     Encoder("encoder")  # type: ignore[arg-type]  # a path
@@ -171,3 +182,20 @@ def mistakes_in_declarations() -> None:
     kapelle.app(mounts=["/static"])  # type: ignore[call-overload]  # applications by path
     kapelle.get(3)  # type: ignore[arg-type]  # a path
     kapelle.on_startup(background="yes")  # type: ignore[call-overload]  # true or false
+    kapelle.quality("high")  # type: ignore[arg-type]  # a number
+
+
+def wrong_golden_queries() -> None:
+    """Never run: each line is refused."""
+
+    def plain(app: Search) -> None: ...
+
+    async def curious(app: Search, question: str) -> None: ...
+
+    async def answers(app: Search) -> bool:
+        return True
+
+    kapelle.golden(plain)  # type: ignore[type-var]  # not async
+    kapelle.golden(curious)  # type: ignore[type-var]  # nobody passes a question
+    kapelle.golden(answers)  # type: ignore[type-var]  # nobody reads the answer
+    kapelle.golden(timeout="5s")(plain)  # type: ignore[type-var]  # not async

@@ -167,7 +167,7 @@ def config() -> int:
 def build(
     target: Target,
     /,
-    *,
+    *options: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
     artifacts: Annotated[str | None, Parameter(help="Folder of artifacts (artifacts/ beside the app's file).")] = None,
     store: Store = None,
 ) -> int:
@@ -175,10 +175,14 @@ def build(
 
     The same files are the same release: building it again adds nothing, and mends what was damaged in the store.
     `kapelle serve TARGET --release r1` serves it.
+
+    An app may bring a builder, a build.py beside its file. Options that are not listed here, and all that follow `--`,
+    go to it, and the release is made of what it builds: `kapelle release build TARGET --questions new.csv`.
+    `kapelle release build TARGET -- --help` explains its options.
     """
     from kapelle.cli.release import run_build
 
-    return run_build(target, artifacts, store)
+    return run_build(target, artifacts, store, options)
 
 
 @release_app.command(name="list", sort_key=2)

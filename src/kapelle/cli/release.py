@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
@@ -17,6 +18,7 @@ from rich.table import Table
 from kapelle.artifacts.checkout import check_out
 from kapelle.artifacts.manifest import Advance, File
 from kapelle.artifacts.releases import Release, differences
+from kapelle.cli.builder import Builder, asks_for_help
 from kapelle.cli.project import STATE, Project
 from kapelle.declare.apps import AppSpec
 from kapelle.errors import ArtifactError, ConfigError
@@ -26,24 +28,32 @@ _FEWEST = 1
 _UNITS = ("B", "KiB", "MiB", "GiB")
 
 
-def run_build(target: str, artifacts: str | None, store: str | None) -> int:
-    """Store what the app needs; the exit status."""
+def run_build(target: str, artifacts: str | None, store: str | None, options: Sequence[str] = ()) -> int:
+    """Store what the app needs, as it is there or, with ``options``, as the app's builder makes it; the exit status."""
     project = Project(target, {"artifacts": artifacts, "store": store})
     names = _artifacts(project.load())
     if not names:
         raise ArtifactError(f"{target} has no artifacts: there is nothing to release")
-    console = Console(highlight=False)
-    with _progress(console, "reading", _size(project.artifacts, names)) as advance:
-        release, new = project.releases.build(project.target.name, project.artifacts, names, advance)
-    if not new:
-        console.print(f"nothing has changed: this is {release.name}")
-        return 0
-    with _progress(console, "verifying", release.manifest.size) as advance:
-        project.releases.verify(release, advance)
-    files = sum(1 for _ in release.manifest.files())
-    console.print(f"[bold]{release.name}[/]: {files} files, {_bytes(release.manifest.size)}, verified")
-    console.print(f"  serve it  kapelle serve {target} --release {release.name}")
-    return 0
+    builder = Builder(project.target.folder)
+    if options:
+        builder.check(options)
+        if artifacts is not None:
+            raise ConfigError(
+                f"--artifacts {artifacts} and {shlex.join(options)}: a release is made of a folder that is there, or of "
+                f"what {builder} makes; leave out one of them"
+            )
+        if asks_for_help(options):
+            return builder.run(options)
+    elif project.settings.artifacts or project.artifacts.is_dir() or not builder.exists:
+        return _store(project, project.artifacts, names)
+    command = shlex.join([str(builder), *options])
+    Console(highlight=False, markup=False, soft_wrap=True).print(f"building with {command}")
+    with builder.built(STATE / "build" / project.target.name, options) as folder:
+        missing = ", ".join(sorted(name for name in names if not (folder / name).is_dir()))
+        if missing:
+            wrote = ", ".join(sorted(path.name for path in folder.iterdir()))
+            raise ArtifactError(f"{builder} wrote {wrote}; {target} also needs the artifact {missing}")
+        return _store(project, folder, names)
 
 
 def run_list(target: str, store: str | None, *, as_json: bool) -> int:
@@ -148,6 +158,21 @@ def fetch(project: Project, name: str) -> Path:
     root = (STATE / "cache" / project.target.name).absolute()
     with _progress(Console(highlight=False, stderr=True), f"fetching {name}", release.manifest.size) as advance:
         return check_out(releases, release, root, advance)
+
+
+def _store(project: Project, folder: Path, names: set[str]) -> int:
+    console = Console(highlight=False)
+    with _progress(console, "reading", _size(folder, names)) as advance:
+        release, new = project.releases.build(project.target.name, folder, names, advance)
+    if not new:
+        console.print(f"nothing has changed: this is {release.name}")
+        return 0
+    with _progress(console, "verifying", release.manifest.size) as advance:
+        project.releases.verify(release, advance)
+    files = sum(1 for _ in release.manifest.files())
+    console.print(f"[bold]{release.name}[/]: {files} files, {_bytes(release.manifest.size)}, verified")
+    console.print(f"  serve it  kapelle serve {project.target.text} --release {release.name}")
+    return 0
 
 
 def _artifacts(app: AppSpec) -> set[str]:

@@ -82,7 +82,7 @@ def test_the_build_says_what_it_did(built: tuple[Path, str]) -> None:
     assert "Cosine of int8 to float32 over 101 questions: mean 0.99" in stdout
     assert "Embedding: 100% (101 of 101)" in stdout
     assert "Recall@10" in stdout
-    assert "Time: reading 0.0 s, export " in stdout
+    assert "Time: reading 0.0 s, encoder " in stdout
     assert stdout.endswith(f"Written to {out}\n")
 
 
@@ -116,6 +116,43 @@ def test_a_damaged_build_is_built_again(
     assert main(["--questions", str(questions), "--clusters", "3", "--out", str(out)]) == 0
     assert "Written to" in capsys.readouterr().out
     assert contents(out) == contents(built[0])
+
+
+def test_an_encoder_that_is_there_is_taken(
+    built: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    present = shutil.copytree(built[0], tmp_path / "artifacts")
+    monkeypatch.setattr(build.Options, "out", present)
+    (tmp_path / "new.csv").write_text("question\n" + "\n".join(f"How much is {n} times {n}?" for n in range(200)))
+    arguments = ["--questions", str(tmp_path / "new.csv"), "--out", str(tmp_path / "new")]
+
+    def done(*more: str) -> str:
+        shutil.rmtree(tmp_path / "new", ignore_errors=True)
+        assert main([*arguments, *more]) == 0
+        return capsys.readouterr().out
+
+    said = done()
+    assert f"Taking the encoder of {present / 'encoder'}" in said
+    assert "Cosine of int8 to float32 over 200 questions" in said
+    taken = contents(tmp_path / "new")
+    assert json.loads(taken["index/about.json"])["clusters"] == 2
+    assert "Exporting the encoder" in done("--force")
+    assert contents(tmp_path / "new") == taken
+    (present / "encoder" / "model.onnx").write_bytes(b"damaged")
+    assert "Exporting the encoder" in done()
+    assert contents(tmp_path / "new") == taken
+
+
+def test_an_encoder_of_other_code_is_not_taken(
+    built: tuple[Path, str], questions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = shutil.copytree(built[0], tmp_path / "artifacts")
+    path = out / "index" / "about.json"
+    about = json.loads(path.read_text())
+    about["exported"]["stamp"] = "of older code"
+    path.write_text(json.dumps(about))
+    assert main(["--questions", str(questions), "--clusters", "2", "--out", str(out)]) == 0
+    assert f"Taking the encoder of {out}" not in capsys.readouterr().out
 
 
 def test_one_question_is_a_corpus(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,7 @@ from apps.question_search.build import HERE
 from apps.question_search.errors import CorpusError
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=30)
-LINES = st.lists(TEXT.filter(lambda text: "\n" not in text))
+LINES = st.lists(TEXT.filter(lambda text: "\n" not in text and "\0" not in text))
 same_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -49,6 +49,29 @@ def test_a_column_is_read(name: str, content: str, tmp_path: Path) -> None:
 
 def test_the_only_column_needs_no_name(tmp_path: Path) -> None:
     assert corpus.read(write(tmp_path / "q.csv", "title\nWhy?\n")).questions == ["Why?"]
+
+
+def test_the_column_called_question_needs_no_choice(tmp_path: Path) -> None:
+    path = write(tmp_path / "q.csv", "id,question,title\n1,Why?,A title\n2,How?,Another\n")
+    assert corpus.read(path).questions == ["Why?", "How?"]
+    assert corpus.read(path, "title").questions == ["A title", "Another"]
+
+
+@pytest.mark.parametrize(
+    ("content", "questions"),
+    [
+        ("question\nWhy?\n", ["Why?"]),
+        ("Why?\nHow?\n", ["Why?", "How?"]),
+        ('"Why, though? "\nHow?\n', ["Why, though?", "How?"]),
+        ("Why?\n", ["Why?"]),
+    ],
+)
+def test_a_single_column_may_go_without_a_name(content: str, questions: list[str], tmp_path: Path) -> None:
+    assert corpus.read(write(tmp_path / "q.csv", content)).questions == questions
+
+
+def test_rows_may_end_in_empty_cells(tmp_path: Path) -> None:
+    assert corpus.read(write(tmp_path / "q.csv", "question\nWhy?,,\n")).questions == ["Why?"]
 
 
 def test_a_folder_is_read_in_the_order_of_its_names(tmp_path: Path) -> None:
@@ -102,6 +125,9 @@ def test_a_question_may_be_long(tmp_path: Path) -> None:
         ("q.txt", "Why?\n", "title", r"q\.txt: only \.csv and \.tsv files have columns; leave out --column title"),
         ("q.csv", "id,title\n1,Why?\n", "text", r"q\.csv: has no column 'text'; its columns are: id, title"),
         ("q.csv", "id,title\n1,Why?\n", None, r"q\.csv: choose a column with --column; its columns are: id, title"),
+        ("q.txt", b"Why?\n\0\1\2", None, r"q\.txt, line 2: a zero byte; expected a text file, in UTF-8"),
+        ("q.csv", b"question\nWhy?\0\n", None, r"q\.csv, line 2: a zero byte"),
+        ("q.csv", "question\nWhy, though?\n", None, r"q\.csv, line 2: 2 columns, expected 1; put what contains ',' in"),
         ("q.csv", "", "title", r"q\.csv: empty, expected a first line with the names"),
         ("q.csv", "id,title\n1,Why?\n2\n", "title", r"q\.csv, line 3: 1 columns, expected 2"),
         ("q.csv", 'title\n"Why?\n', None, r"q\.csv, line 2: unexpected end of data"),
