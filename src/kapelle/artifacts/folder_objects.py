@@ -24,8 +24,9 @@ class FolderObjects:
     def __str__(self) -> str:
         return str(self.root)
 
-    def read(self, key: str) -> Iterator[bytes]:
+    def read(self, key: str, start: int = 0) -> Iterator[bytes]:
         with self._failing("read", key), self._path(key).open("rb") as file:
+            file.seek(start)
             while piece := file.read(_PIECE):
                 yield piece
 

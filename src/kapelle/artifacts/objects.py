@@ -13,8 +13,8 @@ class Objects(Protocol):
     Nobody ever sees an object that is half written.
     """
 
-    def read(self, key: str) -> Iterator[bytes]:
-        """The bytes of an object, in pieces.
+    def read(self, key: str, start: int = 0) -> Iterator[bytes]:
+        """The bytes of an object from ``start`` on, in pieces; none when it has no more.
 
         Raises:
             StoreError: there is none of this key.

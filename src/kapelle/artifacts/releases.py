@@ -136,13 +136,13 @@ class Releases:
                 f"{release.name} is damaged: {'; '.join(faults)}. Build it again from its artifacts, or use another release"
             )
 
-    def read(self, file: File) -> Iterable[bytes]:
-        """The bytes of a file.
+    def read(self, file: File, start: int = 0) -> Iterable[bytes]:
+        """The bytes of a file from ``start`` on.
 
         Raises:
             StoreError: they are not there.
         """
-        return self._objects.read(_blob(file.sha256))
+        return self._objects.read(_blob(file.sha256), start)
 
     def delete(self, doomed: Iterable[Release]) -> int:
         """Remove releases, and the files that no other one has; the bytes that this frees.
