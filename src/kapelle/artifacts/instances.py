@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import threading
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 import structlog
 
+from kapelle.artifacts.beside import beside
 from kapelle.artifacts.source import Source
 from kapelle.declare.lifecycle import HookSpec
 from kapelle.declare.services import ServiceSpec
@@ -69,7 +69,7 @@ class Instance:
             if inspect.iscoroutinefunction(function):
                 await function()
             else:
-                await _in_own_thread(function, hook.name)
+                await beside(function)
         except Exception:  # user code may raise anything; the log has it, and traffic goes on
             log.exception("background hook failed", hook=hook.name)
 
@@ -98,30 +98,3 @@ def _construct(spec: ServiceSpec, shard: int, source: Source) -> Any:
     if spec.artifact is not None:
         path = source.shard(spec.artifact, shard) if spec.sharded else source.path(spec.artifact)
     return spec.cls(**dict.fromkeys(spec.injected, path))
-
-
-async def _in_own_thread(function: Callable[[], Any], name: str) -> None:
-    """Run ``function`` beside everything else, for as long as it likes: neither calls nor the process wait for it."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[None] = loop.create_future()
-
-    def end(error: BaseException | None) -> None:
-        if not done.done():
-            done.set_result(None) if error is None else done.set_exception(error)
-
-    def work() -> None:
-        error: BaseException | None = None
-        try:
-            function()
-        except StopIteration as stop:
-            error = RuntimeError(f"user code raised {stop!r}")
-        except BaseException as raised:  # noqa: BLE001 - whatever it is, it belongs to the waiter
-            error = raised
-        try:
-            loop.call_soon_threadsafe(end, error)
-        except RuntimeError:
-            # The event loop has ended before this did.
-            return
-
-    threading.Thread(target=work, name=f"kapelle-{name}", daemon=True).start()
-    await done

@@ -57,7 +57,7 @@ class AsPlanned:
     def holding(self, process: Process) -> Holding:
         return process.recipe.holding
 
-    def releases(self, process: Process) -> dict[str, str]:  # noqa: ARG002 - nothing is known of any
+    def releases(self, process: Process) -> dict[str, str]:
         return {}
 
     def started(self, process: Process) -> None: ...

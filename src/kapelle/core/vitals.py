@@ -104,7 +104,7 @@ class Limits:
     """
 
     min_failures: int = 3
-    failure_z: float = 3.0
+    failure_z: float = 4.0
     failure_margin: float = 0.01
     min_requests: int = 100
     latency_factor: float = 2.0

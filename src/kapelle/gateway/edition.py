@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from kapelle.artifacts.beside import beside
 from kapelle.artifacts.instances import Instance, build
 from kapelle.artifacts.source import Source
 from kapelle.core.vitals import Vitals
@@ -39,18 +40,18 @@ class Edition:
     async def build(self, fleet: Fleet, source: Source) -> None:
         """Construct the inline services and the app."""
         spec = self._spec
-        fleet.open(self.release, await in_thread(partial(shard_counts, spec, source)))
+        fleet.open(self.release, await beside(partial(shard_counts, spec, source)))
         inline = {one.name: await self._inline(one, source) for one in spec.services.values() if one.inline}
         cls: Any = spec.cls
         self.app = cls.__new__(cls)
         attach(self.app, spec, self.release, fleet.pools, inline)
-        path = await in_thread(partial(source.path, spec.artifact)) if spec.artifact else None
-        await in_thread(partial(self.app.__init__, **dict.fromkeys(spec.injected, path)))
+        path = await beside(partial(source.path, spec.artifact)) if spec.artifact else None
+        await beside(partial(self.app.__init__, **dict.fromkeys(spec.injected, path)))
         self.functions = {one.name: getattr(self.app, one.name) for one in spec.endpoints}
 
     async def startup(self) -> None:
         """Run the app's start-up hooks; they may call services."""
-        hooked = Instance(self.app, self._spec.hooks, in_thread)
+        hooked = Instance(self.app, self._spec.hooks, beside)
         await hooked.startup()
         self._instances.append(hooked)
 
@@ -73,7 +74,7 @@ class Edition:
             await self._instances.pop().shutdown()
 
     async def _inline(self, service: ServiceSpec, source: Source) -> Any:
-        (instance,) = (await build(service, [0], source, in_thread)).values()
+        (instance,) = (await build(service, [0], source, beside)).values()
         self._instances.append(instance)
         return inline_handle(service, instance.value)
 
@@ -86,7 +87,3 @@ def shard_counts(spec: AppSpec, source: Source) -> dict[str, int]:
         if one.sharded and one.artifact is not None
     }
 
-
-async def in_thread(function: Callable[[], Any]) -> Any:
-    """Run user code beside the event loop."""
-    return await asyncio.to_thread(function)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection
 from functools import partial
 
+from kapelle.artifacts.beside import beside
 from kapelle.artifacts.sources import Sources
 from kapelle.gateway.assembly import Assembly
 from kapelle.gateway.edition import Edition
@@ -35,13 +36,13 @@ class GatewayHolder:
 
     async def first(self, release: str) -> None:
         """What the process begins with."""
-        source = await asyncio.to_thread(partial(self._sources.of, release))
+        source = await beside(partial(self._sources.of, release))
         await self._assembly.start(release, source)
         self._started.set()
 
     async def prepare(self, release: str, shards: Collection[int]) -> None:
         await self._started.wait()
-        source = await asyncio.to_thread(partial(self._sources.of, release))
+        source = await beside(partial(self._sources.of, release))
         await self._assembly.prepare(release, source)
 
     def retire(self, release: str, shards: Collection[int]) -> Awaitable[None]:

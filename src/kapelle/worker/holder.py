@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Collection
 from functools import partial
-from typing import Any
 
+from kapelle.artifacts.beside import beside
 from kapelle.artifacts.instances import InThread, build
 from kapelle.artifacts.sources import Sources
 from kapelle.worker.server import Worker
@@ -35,7 +34,7 @@ class WorkerHolder:
 
     async def prepare(self, release: str, shards: Collection[int]) -> None:
         # The thread of user code is busy with calls, and they must not wait for a constructor.
-        await self._build(release, shards, _beside)
+        await self._build(release, shards, beside)
 
     def retire(self, release: str, shards: Collection[int]) -> Awaitable[None]:
         return self._worker.retire(release, shards)
@@ -44,9 +43,6 @@ class WorkerHolder:
         """Nothing begins in a worker."""
 
     async def _build(self, release: str, shards: Collection[int], in_thread: InThread) -> None:
-        source = await asyncio.to_thread(partial(self._sources.of, release))
+        source = await beside(partial(self._sources.of, release))
         self._worker.serve(release, await build(self._worker.spec, sorted(shards), source, in_thread))
 
-
-async def _beside(function: Callable[[], Any]) -> Any:
-    return await asyncio.to_thread(function)
