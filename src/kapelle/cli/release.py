@@ -16,10 +16,13 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from rich.table import Table
 
 from kapelle.artifacts.checkout import check_out
+from kapelle.artifacts.history import History
 from kapelle.artifacts.manifest import Advance, File
+from kapelle.artifacts.pointer import PointerLog
 from kapelle.artifacts.releases import Release, differences
 from kapelle.cli.builder import Builder, asks_for_help
 from kapelle.cli.project import STATE, Project
+from kapelle.core.rollout_messages import Outcome
 from kapelle.declare.apps import AppSpec
 from kapelle.errors import ArtifactError, ConfigError
 
@@ -58,16 +61,19 @@ def run_build(target: str, artifacts: str | None, store: str | None, options: Se
 
 def run_list(target: str, store: str | None, *, as_json: bool) -> int:
     """Print a line for each release."""
-    found = Project(target, {"store": store}).releases
+    project = Project(target, {"store": store})
+    found = project.releases
     releases = found.readable()
+    states = _states(project)
     if as_json:
-        _print_json([_about(one) for one in releases])
+        _print_json([{**_about(one), "state": states.get(one.name, "")} for one in releases])
         return 0
     console = Console(highlight=False)
     if not releases:
         console.print(f"there are no releases; make one with `kapelle release build {target}`")
         return 0
     table = _table(("release", "built", "artifacts"), ("shards", "files", "size"))
+    table.add_column("", overflow="fold")
     for one in releases:
         manifest = one.manifest
         shards = sum(len(artifact.shards) for artifact in manifest.artifacts.values())
@@ -75,6 +81,7 @@ def run_list(target: str, store: str | None, *, as_json: bool) -> int:
         names = ", ".join(manifest.artifacts)
         table.add_row(
             one.name, _when(manifest.made.at), names, str(shards or ""), str(files), _bytes(manifest.size),
+            states.get(one.name, ""),
         )  # fmt: skip
     console.print(table)
     unreadable = [name for name in found.names if name not in {one.name for one in releases}]
@@ -130,11 +137,13 @@ def run_verify(name: str, target: str, store: str | None) -> int:
 
 
 def run_gc(target: str, keep: int, store: str | None, *, dry_run: bool) -> int:
-    """Remove all but the newest releases."""
+    """Remove all but the newest releases, those that are in use, and the one to go back to."""
     if keep < _FEWEST:
         raise ConfigError(f"--keep is {keep}; expected at least {_FEWEST}")
-    releases = Project(target, {"store": store}).releases
-    doomed = releases.all()[:-keep]
+    project = Project(target, {"store": store})
+    releases = project.releases
+    pointer = PointerLog(project.objects).read()
+    doomed = [one for one in releases.all()[:-keep] if one.name not in (pointer.release, pointer.previous)]
     console = Console(highlight=False)
     names = ", ".join(one.name for one in doomed)
     if not doomed:
@@ -173,6 +182,21 @@ def _store(project: Project, folder: Path, names: set[str]) -> int:
     console.print(f"[bold]{release.name}[/]: {files} files, {_bytes(release.manifest.size)}, verified")
     console.print(f"  serve it  kapelle serve {project.target.text} --release {release.name}")
     return 0
+
+
+def _states(project: Project) -> dict[str, str]:
+    """What became of each release: current, the one before, or why it did not come so far."""
+    states = {
+        name: f"{ending.outcome}: {ending.reason}"
+        for name, ending in History(project.objects).latest().items()
+        if ending.outcome != Outcome.COMMITTED
+    }
+    pointer = PointerLog(project.objects).read()
+    if pointer.previous is not None:
+        states.setdefault(pointer.previous, "the one before")
+    if pointer.release is not None:
+        states[pointer.release] = "current"
+    return states
 
 
 def _artifacts(app: AppSpec) -> set[str]:

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from kapelle.cli.project import NothingRuns, Running, find_running
 from kapelle.clock import wall
+from kapelle.config.orders import LOCAL
 from kapelle.control import status
 from kapelle.control.rundir import Record
 from kapelle.observe.process import resident_bytes
@@ -21,6 +22,7 @@ NOT_SERVING = 1
 NOTHING_RUNS = 3
 _TIMEOUT = 2.0
 _COLOURS = {"serving": "green", "starting": "yellow", "draining": "yellow"}
+_QUIET = ("serving", "ready")
 _MANY = 8
 _ROOMY = 100
 
@@ -101,7 +103,8 @@ def show(found: status.SystemStatus, console: Console) -> None:
     supervised = f"controller {found.controller}" if found.controller else "[red]no controller[/]"
     console.print(f"[bold]{found.target}[/] at {found.url}, {supervised}")
     table = Table(box=None, padding=(0, 1 if console.width < _ROOMY else 2, 0, 0), pad_edge=False, header_style="dim")
-    for title in ("process", "state", "shards"):
+    several = any(one.releases.keys() - {LOCAL} for one in found.processes)
+    for title in ("process", "state", *(["releases"] if several else []), "shards"):
         table.add_column(title, overflow="fold")
     for title in ("in flight", "waiting", "restarts", "memory", "up", "pid"):
         table.add_column(title, justify="right")
@@ -110,8 +113,9 @@ def show(found: status.SystemStatus, console: Console) -> None:
     for one in sorted(found.processes, key=lambda one: one.role):
         colour = _COLOURS.get(one.phase, "red")
         shards = _numbers(one.shards) if one.service in sharded else ""
+        held = [_releases(one)] if several else []
         table.add_row(
-            one.name, f"[{colour}]{one.phase}[/]", shards, str(one.in_flight), str(one.queued), str(one.restarts),
+            one.name, f"[{colour}]{one.phase}[/]", *held, shards, str(one.in_flight), str(one.queued), str(one.restarts),
             f"{one.memory / 2**20:.0f} MiB", _ago(one.uptime), str(one.pid or ""),
         )  # fmt: skip
     console.print(table)
@@ -122,6 +126,12 @@ def show(found: status.SystemStatus, console: Console) -> None:
     console.print(f"{serving} of {len(found.processes)} processes serve")
     if not found.controller:
         console.print(f"nobody restarts what ends; take it over with `kapelle serve {found.target}`")
+
+
+def _releases(one: status.ProcessStatus) -> str:
+    """Those that it has, the one that it serves first, and the state of each that is not simply there."""
+    names = sorted(one.releases, key=lambda name: (name != one.release, name))
+    return ", ".join(name if one.releases[name] in _QUIET else f"{name} {one.releases[name]}" for name in names)
 
 
 def _numbers(numbers: list[int]) -> str:

@@ -86,4 +86,3 @@ def shard_counts(spec: AppSpec, source: Source) -> dict[str, int]:
         for one in spec.services.values()
         if one.sharded and one.artifact is not None
     }
-

@@ -45,4 +45,3 @@ class WorkerHolder:
     async def _build(self, release: str, shards: Collection[int], in_thread: InThread) -> None:
         source = await beside(partial(self._sources.of, release))
         self._worker.serve(release, await build(self._worker.spec, sorted(shards), source, in_thread))
-

@@ -12,6 +12,8 @@ import pytest
 
 LONGEST = 50.0
 """Seconds; a time-out by signal would not be seen by an event loop that waits for its sockets."""
+MARGIN = 10.0
+"""Seconds by which a scenario ends before a time-out that it names itself."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -20,13 +22,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if isinstance(item, pytest.Function) and item.path.is_relative_to(Path(__file__).parent):
             function = item.obj
             if inspect.iscoroutinefunction(function):
-                item.obj = _bounded(function)
+                marker = item.get_closest_marker("timeout")
+                item.obj = _bounded(function, LONGEST if marker is None else marker.args[0] - MARGIN)
 
 
-def _bounded(function: Any) -> Any:
+def _bounded(function: Any, longest: float) -> Any:
     @functools.wraps(function)
     async def bounded(*arguments: Any, **named: Any) -> None:
-        async with asyncio.timeout(LONGEST):
+        async with asyncio.timeout(longest):
             await function(*arguments, **named)
 
     return bounded

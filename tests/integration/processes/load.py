@@ -171,7 +171,8 @@ class Load:
                 self._idle.append(client)
             else:
                 client.writer.close()
-        assert status == 200 and self.is_right(number, body), f"{status} {body!r} for {number}"
+        is_good = status == 200 and self.is_right(number, body)
+        assert is_good, f"{status} {body!r} for {number}"
 
     async def _connect(self) -> Client:
         place = urlsplit(self.url)

@@ -7,7 +7,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -87,14 +87,16 @@ class Serving:
         self._changed.set()
 
 
-async def begin(folder: Path, *options: str, target: str = ORCHESTRA, **variables: str) -> Serving:
+async def begin(
+    folder: Path, *options: str, target: str = ORCHESTRA, command: Sequence[str] = (KAPELLE,), **variables: str
+) -> Serving:
     """Start ``kapelle serve``; returns at once."""
     environment = {
         **os.environ, "KAPELLE_PORT": "0", "KAPELLE_ACCESS_LOG": "false", "PYTHONUNBUFFERED": "1",
         **{f"KAPELLE_{name.upper()}": value for name, value in variables.items()},
     }  # fmt: skip
     process = await asyncio.create_subprocess_exec(
-        KAPELLE, "serve", target, "--run-dir", str(folder / "run"), *options,
+        *command, "serve", target, "--run-dir", str(folder / "run"), *options,
         cwd=folder, env=environment, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip

@@ -42,6 +42,14 @@ class Shelf:
         """Make a release; its name."""
         return self.store_away(self.write(edition, pages))
 
+    def move(self, away: Path) -> None:
+        """Take the store away."""
+        Path(self.store).rename(away)
+
+    def move_back(self, away: Path) -> None:
+        """Put it back."""
+        away.rename(self.store)
+
     def blob(self, release: str, path: str) -> Path:
         """Where the store keeps a file of a release."""
         digest = dict(self.releases.get(release).manifest.files())[path].sha256

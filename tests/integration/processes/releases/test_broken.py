@@ -137,13 +137,13 @@ async def test_a_store_that_goes_away_refuses_releases_and_stops_nothing(shelf: 
         Load(system.url, path="/read", is_right=witness, forgiving=True) as load,
     ):
         await system.until(lambda: system.conductor.current == one)
-        Path(shelf.store).rename(away)
+        shelf.move(away)
         over = await system.conductor.publish(two, lambda _: None)
         assert (over.outcome, over.reason) == ("refused", f"no release 'r2' in {shelf.store}; it is empty")
         for name in ("Page-0", "Reader-0", "gateway-1"):
             pid = system.kill(name)
             await system.restarted(name, pid)
-        away.rename(shelf.store)
+        shelf.move_back(away)
         over = await system.conductor.publish(two, lambda _: None)
         assert over.outcome == "committed", over.reason
         await load.until(lambda: witness.seen["two", 2] > 10)
