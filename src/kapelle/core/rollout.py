@@ -29,6 +29,7 @@ from kapelle.core.rollout_messages import (
     Report,
     Route,
     Shape,
+    Side,
     Stamp,
     StopWatching,
     Terms,
@@ -85,7 +86,7 @@ class Rollout:
         if known is None or known.release != pointer.release:
             self._back = None
         if self.job is not None:
-            self.job.moved(pointer, reason)
+            self.job.moved(pointer, reason, now)
             if self.job.stage is Stage.TRIAL and self._on_trial(now):
                 self._back = self._back or self.job.withdrawn
         return self._step(now)
@@ -123,7 +124,9 @@ class Rollout:
 
     def breach(self, reason: str, now: float) -> list[Effect]:
         """The release on trial does worse than the one before."""
-        if self._on_trial(now):
+        if self.job is not None and self.job.is_tried:
+            self.job.refuse(reason)
+        elif self._on_trial(now):
             self._back = self._back or reason
         return self._step(now)
 
@@ -133,18 +136,23 @@ class Rollout:
 
     # ── wishes ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def publish(self, release: str, now: float) -> list[Effect]:
-        """Make ``release``, whose files are verified, the current one."""
+    def publish(self, release: str, now: float, side: Side | None = None) -> list[Effect]:
+        """Make ``release``, whose files are verified, the current one; for ``bake`` only at the ``side`` of it, if given."""
         denied = self._denial(f"publish {release}", now)
         if denied or self.pointer is None:
             return denied
         if self.pointer.release == release:
             return [Ended(release, Outcome.UNCHANGED, f"it is the current release since entry {self.pointer.epoch}")]
-        self.job = Publish(release, self.pointer, self.author, self.terms, now)
+        if self.pointer.release is None:
+            side = None  # there is nothing to be at the side of
+        self.job = Publish(release, self.pointer, self.author, self.terms, now, side)
         return self._step(now)
 
     def rollback(self, now: float) -> list[Effect]:
         """Go back to the previous release: at once while its instances are there, else it is published again."""
+        if self.job is not None and self.job.is_tried:
+            self.job.refuse("asked to go back")
+            return self._step(now)
         if self._on_trial(now):
             self._back = self._back or "asked to go back"
             return self._step(now)
@@ -195,7 +203,9 @@ class Rollout:
         job = self.job
         candidate = job.release if job is not None and job.is_prepared_for and self.targets.knows(job.release) else None
         previous = self.pointer.previous if self._on_trial(now) else None
-        return [release for release in (self.pointer.release, candidate, previous) if release is not None]
+        beside = self.pointer.side.release if self.pointer.side is not None else None
+        found = (self.pointer.release, beside, candidate, previous)
+        return list(dict.fromkeys(release for release in found if release is not None))
 
     def _on_trial(self, now: float) -> bool:
         """Whether the previous release is kept, to go back to it."""
@@ -214,12 +224,17 @@ class Rollout:
         elif job.stage is Stage.GOLDEN:
             self._tell(f"{job.release}: prepared, asking the golden queries")
             self._repeat("golden", AskGolden(job.epoch, job.release))
-        elif job.stage is Stage.COMMIT and job.withdrawn is not None:
+        elif job.is_withdrawn:
             self._claim(f"not publishing {job.release}: {job.withdrawn}")
+        elif job.stage is Stage.ASIDE and job.side is not None and not job.waiting:
+            self._tell(f"{job.release}: prepared, trying it on {job.side.share:.1%} of the requests")
+            self._move(self.pointer.release, self.pointer.previous, None, f"trial of {job.release}", job.side)
+        elif job.stage is Stage.CANARY:
+            self._tell(f"{job.release}: watching it for {self.terms.bake:g} s beside {self.pointer.release}")
         elif job.stage is Stage.COMMIT and not job.waiting:
             self._tell(f"{job.release}: prepared everywhere, moving the pointer")
             trial = self._now if self.pointer.release is not None else None
-            self._move(job.release, self.pointer.release, trial, f"publish of {job.release}")
+            self._move(job.release, self.pointer.release, trial, f"publish of {job.release}", None)
         elif job.stage is Stage.TRIAL:
             self._tell(f"{job.release}: committed, watching")
             if not self._on_trial(self._now) and view.all_routed():
@@ -236,13 +251,21 @@ class Rollout:
         self.targets.forget(view.wanted)
         if pointer.author != self.author:
             self._watch(None)
-            self._take_over(needed=bool(orders) or on_trial)
+            self._take_over(needed=bool(orders) or on_trial or pointer.side is not None)
             return
         for order in orders:
             self._order(order)
-        self._watch(Watch(pointer.previous or "", pointer.release or "") if on_trial else None)
+        self._watch(self._what_to_watch(pointer, on_trial=on_trial))
+        if pointer.side is not None and (self.job is None or self.job.release != pointer.side.release):
+            self._claim(f"nobody publishes {pointer.side.release} any more")
         if self._back is not None and on_trial and pointer.previous is not None and view.whole(pointer.previous):
-            self._move(pointer.previous, None, None, f"back from {pointer.release}: {self._back}")
+            self._move(pointer.previous, None, None, f"back from {pointer.release}: {self._back}", None)
+
+    @staticmethod
+    def _what_to_watch(pointer: Pointer, *, on_trial: bool) -> Watch | None:
+        if pointer.side is not None:
+            return Watch(pointer.release or "", pointer.side.release)
+        return Watch(pointer.previous or "", pointer.release or "") if on_trial else None
 
     def _take_over(self, *, needed: bool) -> None:
         if not needed:
@@ -254,13 +277,15 @@ class Rollout:
             self._claim("taking over")
 
     def _claim(self, reason: str) -> None:
-        """An entry that changes nothing but whose orders count."""
+        """An entry that changes nothing but whose orders count; what was at the side of the release is so no more."""
         assert self.pointer is not None
-        self._move(self.pointer.release, self.pointer.previous, self.pointer.baking_since, reason)
+        self._move(self.pointer.release, self.pointer.previous, self.pointer.baking_since, reason, None)
 
-    def _move(self, release: str | None, previous: str | None, baking_since: float | None, reason: str) -> None:
+    def _move(
+        self, release: str | None, previous: str | None, baking_since: float | None, reason: str, side: Side | None
+    ) -> None:
         assert self.pointer is not None
-        entry = Pointer(self.pointer.epoch + 1, release, previous, baking_since, self.author)
+        entry = Pointer(self.pointer.epoch + 1, release, previous, baking_since, self.author, side)
         last = self._once.get("move")
         if last is not None and isinstance(last[0], MovePointer):
             asked = last[0].entry
@@ -298,7 +323,7 @@ class Rollout:
         member.asked[kind, release] = Asked(shards, stamp, self._now)
         self._wake_at(self._now + self.terms.repeat)
         if issubclass(kind, Route):
-            self._effects.append(kind(member.process, release, stamp))
+            self._effects.append(kind(member.process, release, stamp, self.pointer.side))
         else:
             self._effects.append(kind(member.process, release, shards, stamp))
 

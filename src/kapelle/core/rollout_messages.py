@@ -45,9 +45,22 @@ class Terms:
 
 
 @dataclass(frozen=True, slots=True)
+class Side:
+    """A release beside the current one, for a ``share`` (0 to 1) of the new requests.
+
+    They are answered by it (a canary), or, where it is ``mirrored``, answered by the current one and asked of both.
+    """
+
+    release: str
+    share: float
+    mirrored: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Pointer:
     """The newest entry of the pointer's log. ``epoch`` is its number; 0 stands for an empty log.
 
+    ``side`` is what some requests see besides, while the controller that wrote the entry watches over it.
     ``baking_since`` is when its release took over on trial; None when it is trusted. ``author`` is the controller that
     wrote the entry: it alone gives orders in this epoch.
     """
@@ -57,6 +70,7 @@ class Pointer:
     previous: str | None = None
     baking_since: float | None = None
     author: str = ""
+    side: Side | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +102,7 @@ class Report:
     failed: Mapping[str, str] = field(default_factory=dict)
     routed: tuple[int, str] | None = None
     busy: Mapping[str, int] = field(default_factory=dict)
+    side: Side | None = None
 
 
 class Stamp(NamedTuple):
@@ -122,11 +137,12 @@ class Retire:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Pin new requests to this release. Without effect unless the gateway is prepared for it."""
+    """Pin new requests to this release, some to that at its ``side``. Without effect unless the gateway has them all."""
 
     process: Process
     release: str
     stamp: Stamp
+    side: Side | None = None
 
 
 Order = Prepare | Retire | Route

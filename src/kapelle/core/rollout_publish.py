@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from kapelle.core.rollout_fleet import Member
-from kapelle.core.rollout_messages import Ended, Outcome, Pointer, Terms
+from kapelle.core.rollout_messages import Ended, Outcome, Pointer, Side, Terms
 from kapelle.core.rollout_view import View
 
 
@@ -15,16 +15,26 @@ class Stage(StrEnum):
     CLAIM = "claim"  # the entry that makes an epoch for it
     PREPARE = "prepare"  # everybody to hold the release
     GOLDEN = "golden"  # the answer of the golden queries
+    ASIDE = "aside"  # the entry that gives it a part of the requests
+    CANARY = "canary"  # a part of the requests on it
     COMMIT = "commit"  # the entry that makes the release the current one, or one that prevents it
     TRIAL = "trial"  # traffic on the new release
     OVER = "over"
 
 
+_DECIDED = (Stage.ASIDE, Stage.CANARY, Stage.COMMIT)
+"""An entry that gives it requests is there, or may be on its way."""
+
+
 class Publish:
     """Decides how far the publish is. ``ended`` says how, once ``stage`` is OVER."""
 
-    def __init__(self, release: str, pointer: Pointer, author: str, terms: Terms, now: float) -> None:
+    def __init__(
+        self, release: str, pointer: Pointer, author: str, terms: Terms, now: float, side: Side | None = None
+    ) -> None:
         self.release = release
+        self.side = side
+        """With which part of the requests to try it first."""
         self.stage = Stage.CLAIM
         self.epoch = pointer.epoch
         """The entry it builds upon: first the one it found, then the one it made."""
@@ -36,13 +46,24 @@ class Publish:
         self._author = author
         self._terms = terms
         self._deaths: list[str] = []
+        self._had_traffic = False
 
     @property
     def is_prepared_for(self) -> bool:
         """Whether the fleet should hold the release for it."""
-        return self.stage in (Stage.PREPARE, Stage.GOLDEN, Stage.COMMIT)
+        return self.stage in (Stage.PREPARE, Stage.GOLDEN, *_DECIDED)
 
-    def moved(self, pointer: Pointer, reason: str) -> None:
+    @property
+    def is_withdrawn(self) -> bool:
+        """Whether an entry is to be written that prevents what may be on its way, or ends what is being tried."""
+        return self.withdrawn is not None and self.stage in _DECIDED
+
+    @property
+    def is_tried(self) -> bool:
+        """Whether a part of the requests is on it, or may be."""
+        return self.side is not None and self.stage in _DECIDED and self.withdrawn is None
+
+    def moved(self, pointer: Pointer, reason: str, now: float) -> None:
         """There is a newer entry. ``reason`` is why this controller went back, if it did."""
         if pointer.epoch <= self.epoch:
             return
@@ -52,7 +73,11 @@ class Publish:
         elif pointer.release == self.release:
             self.stage = Stage.TRIAL
         elif self.withdrawn is not None:
-            self._end(Outcome.REFUSED, self.withdrawn)
+            self._end(Outcome.ROLLED_BACK if self._had_traffic else Outcome.REFUSED, self.withdrawn)
+        elif self.stage is Stage.ASIDE and pointer.author == self._author and pointer.side == self.side:
+            self.stage = Stage.CANARY
+            self._had_traffic = True
+            self.deadline = now + self._terms.bake
         elif pointer.author != self._author or self.stage is not Stage.CLAIM:
             self._end(Outcome.REFUSED, f"another controller took over with entry {pointer.epoch} of the pointer")
         else:
@@ -82,6 +107,10 @@ class Publish:
         elif not self.waiting and self.stage is Stage.PREPARE:
             self.stage = Stage.GOLDEN
             self.deadline = view.now + self._terms.golden_timeout
+        elif self.stage is Stage.CANARY:
+            if late and not self.waiting:
+                self.stage = Stage.COMMIT
+                self.deadline = view.now + self._terms.prepare_timeout
         elif late:
             self.refuse(self._too_late())
 
@@ -92,7 +121,7 @@ class Publish:
         if failure is not None:
             self.refuse(f"golden query: {failure}")
             return
-        self.stage = Stage.COMMIT
+        self.stage = Stage.COMMIT if self.side is None else Stage.ASIDE
         self.deadline = now + self._terms.prepare_timeout
 
     def lost(self, member: Member) -> None:
@@ -102,8 +131,8 @@ class Publish:
 
     def refuse(self, reason: str) -> None:
         """It must not be committed. When the order to do so may be out, a rival entry of the same number decides."""
-        if self.stage is Stage.COMMIT:
-            self.withdrawn = reason
+        if self.stage in _DECIDED:
+            self.withdrawn = self.withdrawn or reason
         else:
             self._end(Outcome.REFUSED, reason)
 

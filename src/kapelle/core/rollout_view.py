@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from kapelle.core.rollout_caution import provers
 from kapelle.core.rollout_fleet import NOTHING, Fleet, Member
-from kapelle.core.rollout_messages import WHOLE, Pointer, Prepare, Retire, Route, Shards
+from kapelle.core.rollout_messages import WHOLE, Pointer, Prepare, Report, Retire, Route, Shards
 from kapelle.core.rollout_targets import Targets
 
 Want = tuple[type[Prepare] | type[Retire] | type[Route], Member, str, Shards]
@@ -134,17 +134,21 @@ class View:
 
     def _route(self) -> list[Want]:
         release = self.pointer.release
-        if release is None or not self.whole(release):
+        side = self.pointer.side
+        needed = [one for one in (release, side.release if side is not None else None) if one is not None]
+        if release is None or not all(self.whole(one) for one in needed):
             return []
         return [
             (Route, member, release, WHOLE)
             for member in self.fleet.living_gateways()
-            if self._ready(member, release, WHOLE) and not self._is_routed(member)
+            if all(self._ready(member, one, WHOLE) for one in needed) and not self._is_routed(member)
         ]
 
     def _is_routed(self, member: Member) -> bool:
         report = member.report
-        return report is not None and report.routed is not None and report.routed[1] == self.pointer.release
+        if report is None or report.routed is None:
+            return False
+        return (report.routed[1], report.side) == (self.pointer.release, self.pointer.side)
 
     def _retire_unwanted(self, member: Member) -> list[Want]:
         report = member.report
@@ -155,7 +159,7 @@ class View:
             return [
                 (Retire, member, release, WHOLE)
                 for release in unwanted
-                if not report.busy.get(release) and (report.routed is None or report.routed[1] != release)
+                if not report.busy.get(release) and release not in _seen(report)
             ]
         return [
             (Retire, member, release, member.holds(release))
@@ -169,7 +173,7 @@ class View:
             report = member.report
             if report is None or not member.obeys(self.pointer.epoch) or release in report.holds:
                 return True
-            if report.busy.get(release) or (report.routed is not None and report.routed[1] == release):
+            if report.busy.get(release) or release in _seen(report):
                 return True
         return False
 
@@ -202,3 +206,9 @@ class View:
 
     def _assignment(self, release: str, service: str) -> dict[str, Shards]:
         return self.targets.assignment(release, service, self.now, self.pointer.release)
+
+
+def _seen(report: Report) -> set[str]:
+    """The releases that new requests see at a gateway."""
+    seen = {report.routed[1]} if report.routed is not None else set()
+    return seen if report.side is None else {*seen, report.side.release}

@@ -18,6 +18,7 @@ from kapelle.core.rollout_messages import (
     Report,
     Retire,
     Route,
+    Side,
     Terms,
     Watch,
 )
@@ -78,7 +79,7 @@ class Controller:
             self.carry_out(self.rollout.report(report, self.world.now))
 
     def wish(self, wish: str) -> None:
-        """Somebody wants to roll back, to cancel, or to publish the release of that name."""
+        """Somebody wants to roll back, to cancel, or to publish a release: "r2", or "r2 at 0.1" of the requests first."""
         if not self.alive:
             return
         if self.rollout.job is None and self.rollout.pointer is not None:
@@ -89,7 +90,9 @@ class Controller:
         elif wish == "cancel":
             self.carry_out(self.rollout.cancel(now))
         else:
-            self.carry_out(self.rollout.publish(wish, now))
+            release, _, share = wish.partition(" at ")
+            side = Side(release, float(share), mirrored=self.world.random.random() < 0.3) if share else None
+            self.carry_out(self.rollout.publish(release, now, side))
 
     def carry_out(self, effects: list[Effect]) -> None:
         """Do what the machine says, one after the other."""
@@ -136,7 +139,9 @@ class Controller:
             self.carry_out(self.rollout.golden(epoch, release, failure, self.world.now))
 
     def _breach(self, watch: Watch) -> None:
-        if self.alive and self.rollout.pointer is not None and self.rollout.pointer.release == watch.new:
+        pointer = self.rollout.pointer
+        seen = pointer is not None and watch.new in (pointer.release, pointer.side.release if pointer.side else None)
+        if self.alive and seen:
             self.carry_out(self.rollout.breach("its answers are worse", self.world.now))
 
     def _tick(self, due: float) -> None:

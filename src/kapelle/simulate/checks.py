@@ -57,11 +57,13 @@ class Checks:
         return False
 
     def entry(self, entry: Pointer, before: Pointer) -> None:
-        """A new entry of the log may name another release only when that is ready for traffic."""
-        if entry.release is None or entry.release == before.release:
-            return
-        forward = entry.previous == before.release
-        release = self._releases[entry.release]
+        """A new entry of the log may give requests to another release only when that is ready for them."""
+        if entry.side is not None:
+            self._newcomer(self._releases[entry.side.release], before, forward=True)
+        if entry.release is not None and entry.release != before.release:
+            self._newcomer(self._releases[entry.release], before, forward=entry.previous == before.release)
+
+    def _newcomer(self, release: Release, before: Pointer, *, forward: bool) -> None:
         if forward and release.must_not_be_committed:
             raise self._world.violated(f"{release.name} was committed though {release.flaw.value}")
         for key in self._keys(release.name):
@@ -97,8 +99,8 @@ class Checks:
                 return f"{process.process.name} is dead"
             if process.holds.keys() - {release} or process.building:
                 return f"{process.process.name} holds {process.holds} and builds {process.building}"
-            if isinstance(process, SimulatedGateway) and (process.routed is None or process.routed[1] != release):
-                return f"{process.process.name} is routed to {process.routed}"
+            if isinstance(process, SimulatedGateway) and process.seen != {release}:
+                return f"{process.process.name} is routed to {process.routed} and {process.side}"
         for key in self._keys(release):
             copies = sum(1 for _ in self._holders(key))
             if copies != self._copies(key[1]):
@@ -113,8 +115,7 @@ class Checks:
         used: set[str] = set()
         for gateway in self.gateways():
             used.update(gateway.busy)
-            if gateway.routed is not None:
-                used.add(gateway.routed[1])
+            used |= gateway.seen
         return used
 
     def _keys(self, release: str) -> Iterable[Key]:

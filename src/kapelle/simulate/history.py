@@ -77,7 +77,8 @@ class History:
         random = self._random
         when = 0.3 + random.random()
         for release in ("r2", "r3"):
-            self.world.at(when, partial(self._wish, release))
+            first = f" at {random.random():.2f}" if random.random() < 0.3 else ""
+            self.world.at(when, partial(self._wish, release + first))
             when += 0.5 + random.random() * 5
         if random.random() < 0.2:
             self.world.at(1 + random.random() * 5, partial(self._wish, "rollback"))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from kapelle.core.rollout_fence import Fence
-from kapelle.core.rollout_messages import WHOLE, Order, Prepare, Process, Report, Retire, Route, Shards
+from kapelle.core.rollout_messages import WHOLE, Order, Prepare, Process, Report, Retire, Route, Shards, Side
 from kapelle.simulate.releases import Flaw, Release
 from kapelle.simulate.world import World
 
@@ -125,15 +125,18 @@ class SimulatedGateway(Simulated):
     """A gateway: it also pins requests."""
 
     routed: tuple[int, str] | None = None
+    side: Side | None = None
 
     def report(self) -> Report:
-        return replace(super().report(), routed=self.routed, busy=dict(self.busy))
+        return replace(super().report(), routed=self.routed, busy=dict(self.busy), side=self.side)
 
     def begin(self) -> str | None:
         """Pin a request: the release it will see."""
         if self.routed is None:
             return None
         release = self.routed[1]
+        if self.side is not None and self.world.random.random() < self.side.share:
+            release = self.side.release
         self.busy[release] = self.busy.get(release, 0) + 1
         return release
 
@@ -142,21 +145,29 @@ class SimulatedGateway(Simulated):
         self.busy[release] -= 1
         if not self.busy[release]:
             del self.busy[release]
-            if self.routed is None or self.routed[1] != release:
+            if release not in self.seen:
                 self._tell(self)
+
+    @property
+    def seen(self) -> set[str]:
+        """The releases that new requests see."""
+        sides = [self.side.release] if self.side is not None else []
+        return {self.routed[1], *sides} if self.routed is not None else set()
 
     def _carry_out(self, order: Order) -> bool:
         if not isinstance(order, Route):
             return super()._carry_out(order)
-        if order.release not in self.holds:
+        side = order.side
+        if order.release not in self.holds or (side is not None and side.release not in self.holds):
             return False
         if self.routed is not None and self.routed[0] > order.stamp.epoch:
             raise self.world.violated(f"{self.process.name} goes back from entry {self.routed} to {order}")
         self.routed = (order.stamp.epoch, order.release)
+        self.side = side
         return True
 
     def _retire(self, release: str, shards: Shards) -> bool:
-        if self.busy.get(release) or (self.routed is not None and self.routed[1] == release):
+        if self.busy.get(release) or release in self.seen:
             raise self.world.violated(f"{self.process.name} was told to drop {release} while requests are on it")
         return super()._retire(release, WHOLE)
 

@@ -15,7 +15,7 @@ COMMITTED = Pointer(3, "r2", "r1", 10.0, ME)
 def publish(*entries: Pointer) -> Publish:
     job = Publish("r2", Pointer(1, "r1", author="before"), ME, Terms(), now=0.0)
     for entry in entries:
-        job.moved(entry, "")
+        job.moved(entry, "", 0.0)
     return job
 
 
@@ -75,6 +75,6 @@ def test_what_is_refused_after_the_move_was_asked_for_waits_for_the_log() -> Non
     job.stage = Stage.COMMIT
     job.refuse("no")
     assert job.withdrawn == "no"
-    job.moved(Pointer(3, "r1", author=ME), "")
+    job.moved(Pointer(3, "r1", author=ME), "", 0.0)
     assert job.ended is not None
     assert job.ended.reason == "no"
