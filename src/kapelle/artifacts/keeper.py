@@ -9,7 +9,7 @@ from typing import Protocol
 import structlog
 
 from kapelle.core.rollout_fence import Fence
-from kapelle.core.rollout_messages import Shards, Stamp
+from kapelle.core.rollout_messages import Shards, Side, Stamp
 from kapelle.errors import in_a_line
 from kapelle.wire import messages
 
@@ -28,6 +28,10 @@ class Holder(Protocol):
         """The release that new requests are pinned to; "" where there are none."""
 
     @property
+    def side(self) -> Side | None:
+        """The release that some of them see besides."""
+
+    @property
     def busy(self) -> dict[str, int]:
         """The requests under way that are pinned to each release."""
 
@@ -37,8 +41,8 @@ class Holder(Protocol):
     def retire(self, release: str, shards: Shards) -> Awaitable[None]:
         """Take no more calls for these shards from now on; what is returned drops them when the last one has ended."""
 
-    def route(self, release: str) -> None:
-        """Pin new requests to this release, which is prepared."""
+    def route(self, release: str, side: Side | None) -> None:
+        """Pin new requests to this release, some to that at its side; all of them are prepared."""
 
 
 class Keeper:
@@ -63,7 +67,7 @@ class Keeper:
         holder, fence = self._holder, self._fence
         return messages.Report(
             self._number, fence.epoch, dict(fence.heard), holder.holds, self._in_work, dict(self._failed),
-            (self._routed_in, holder.routed), holder.busy,
+            (self._routed_in, holder.routed), holder.busy, _told(holder.side),
         )  # fmt: skip
 
     async def begin(self, release: str, build: Awaitable[None]) -> None:
@@ -89,8 +93,8 @@ class Keeper:
                 self._prepare(release, frozenset(shards))
             case messages.Retire(release=release, shards=shards):
                 self._retire(release, frozenset(shards))
-            case messages.Route(release=release):
-                self._route(release, order.epoch)
+            case messages.Route():
+                self._route(order)
         self.changed()
 
     def changed(self) -> None:
@@ -138,7 +142,8 @@ class Keeper:
     def _retire(self, release: str, shards: Shards) -> None:
         holder = self._holder
         self._stop(release)
-        if release == holder.routed or holder.busy.get(release):
+        seen = (holder.routed, holder.side.release if holder.side is not None else "")
+        if release in seen or holder.busy.get(release):
             return  # whoever says so has not heard of it yet
         held = shards.intersection(holder.holds.get(release, ()))
         if held:
@@ -153,12 +158,17 @@ class Keeper:
             log.exception("a release was not shut down as it should", release=release)
         log.info("a release is retired", release=release, shards=sorted(shards))
 
-    def _route(self, release: str, epoch: int) -> None:
-        if release in self._holder.holds:
-            self._holder.route(release)
-            self._routed_in = epoch
+    def _route(self, order: messages.Route) -> None:
+        holds, side = self._holder.holds, order.side
+        if order.release in holds and (side is None or side.release in holds):
+            self._holder.route(order.release, None if side is None else Side(side.release, side.share, side.mirrored))
+            self._routed_in = order.epoch
 
     def _stop(self, release: str) -> None:
         building = self._building.pop(release, None)
         if building is not None:
             building[1].cancel()
+
+
+def _told(side: Side | None) -> messages.Side | None:
+    return None if side is None else messages.Side(side.release, side.share, side.mirrored)

@@ -7,7 +7,7 @@ import re
 import msgspec
 
 from kapelle.artifacts.objects import Objects
-from kapelle.core.rollout_messages import Pointer
+from kapelle.core.rollout_messages import Pointer, Side
 from kapelle.errors import StoreError
 
 _PREFIX = "current/"
@@ -25,6 +25,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     author: str
     reason: str
     at: float
+    side: Side | None = None
 
 
 class PointerLog:
@@ -48,7 +49,7 @@ class PointerLog:
         if not self._newest:
             return Pointer(0, None)
         entry = self.entry(self._newest)
-        return Pointer(self._newest, entry.release, entry.previous, entry.baking_since, entry.author)
+        return Pointer(self._newest, entry.release, entry.previous, entry.baking_since, entry.author, entry.side)
 
     def write(self, pointer: Pointer, reason: str, now: float) -> bool:
         """Add an entry, unless there is one of its number; whether it was added.
@@ -58,7 +59,7 @@ class PointerLog:
         """
         entry = Entry(
             release=pointer.release, previous=pointer.previous, baking_since=pointer.baking_since,
-            author=pointer.author, reason=reason, at=now,
+            author=pointer.author, reason=reason, at=now, side=pointer.side,
         )  # fmt: skip
         if not self._objects.create(_key(pointer.epoch), msgspec.json.encode(entry)):
             return False

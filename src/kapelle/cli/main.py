@@ -255,18 +255,20 @@ def publish(
     target: OptionalTarget = None,
     /,
     *,
+    canary: Annotated[str, Parameter(help="First let it answer a part of the requests, such as 5%.")] = "",
+    shadow: Annotated[str, Parameter(help="First ask it a part of the requests besides, and compare.")] = "",
     run_dir: RunDirectory = None,
 ) -> int:
     """Make a release the current one of a running system, without a request that fails.
 
     Its files are verified, every process loads it beside what it serves, the golden queries are asked; only then do new
     requests see it, all of them in all services. For a while it is watched beside the release before, and rolled back
-    when it does worse. What goes wrong before the switch leaves traffic as it is. The exit status is 0 when the release
-    is the current one in the end.
+    when it does worse; with --canary or --shadow that is done before the switch, too. What goes wrong before the switch
+    leaves traffic as it is. The exit status is 0 when the release is the current one in the end.
     """
     from kapelle.cli.publish import run_publish
 
-    return run_publish(release, target, run_dir)
+    return run_publish(release, target, run_dir, canary=canary, shadow=shadow)
 
 
 @release_app.command(sort_key=8)

@@ -12,7 +12,7 @@ from rich.text import Text
 from kapelle.cli.project import find_running
 from kapelle.clock import monotonic
 from kapelle.core.rollout_messages import Outcome
-from kapelle.errors import KapelleError
+from kapelle.errors import ConfigError, KapelleError
 from kapelle.transport import sockets
 from kapelle.wire import messages
 from kapelle.wire.frames import Frame
@@ -34,9 +34,14 @@ class NoController(KapelleError):
     code = "no-controller"
 
 
-def run_publish(release: str, target: str | None, run_dir: str | None) -> int:
+def run_publish(release: str, target: str | None, run_dir: str | None, *, canary: str = "", shadow: str = "") -> int:
     """Publish a release; the exit status is 0 when it is the current one in the end."""
-    over = _wish(messages.Publish(release), target, run_dir, f"`kapelle release publish {release}`")
+    if canary and shadow:
+        raise ConfigError("--canary and --shadow exclude each other: its answers are sent, or compared")
+    share = _share(canary, "--canary") or _share(shadow, "--shadow")
+    over = _wish(
+        messages.Publish(release, share, bool(shadow)), target, run_dir, f"`kapelle release publish {release}`"
+    )
     return 0 if over.outcome in (Outcome.COMMITTED, Outcome.UNCHANGED) else _NOT_DONE
 
 
@@ -50,6 +55,18 @@ def run_cancel(target: str | None, run_dir: str | None) -> int:
     """Give up the publish that runs; the exit status is 0 when it was given up."""
     over = _wish(messages.CancelPublish(), target, run_dir, "`kapelle release cancel`")
     return 0 if over.outcome == Outcome.REFUSED else _NOT_DONE
+
+
+def _share(text: str, option: str) -> float:
+    """A part of the requests: ``5%`` or ``0.05``."""
+    number = text.removesuffix("%")
+    try:
+        share = float(number) / 100 if text.endswith("%") else float(number or 0)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1 or (text and not share):
+        raise ConfigError(f"{option} is {text!r}; expected a part of the requests, such as 5% or 0.05")
+    return share
 
 
 def _wish(wish: messages.ToController, target: str | None, run_dir: str | None, again: str) -> messages.Over:

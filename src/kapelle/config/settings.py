@@ -51,6 +51,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """How long all processes may take to load a release that is published, until it is refused."""
     bake: float = 30.0
     """How long a published release is watched beside the one before, which it is rolled back to when it does worse."""
+    canary_key: str = ""
+    """Header whose value decides who sees a canary, so that each client stays with one release; empty spreads requests."""
     request_timeout: float = 30.0
     """Deadline of a request whose endpoint names none."""
     max_body: Positive = 16 << 20

@@ -140,6 +140,8 @@ class Conductor:
             found[release] = f"{count} in flight" if release != report.routed[1] else found.get(release, "ready")
         if report.routed[1]:
             found[report.routed[1]] = "serving"
+        if report.side is not None:
+            found[report.side.release] = f"{'mirroring' if report.side.mirrored else 'on'} {report.side.share:.0%}"
         found.update(dict.fromkeys(report.building, "loading"))
         found.update(dict.fromkeys(report.failed, "failed"))
         return found
@@ -223,15 +225,15 @@ class Conductor:
     async def grant(self, wish: messages.Wish, say: Say) -> messages.Over:
         """Do what somebody wants, telling how far it is; how it ended."""
         match wish:
-            case messages.Publish(release):
-                return await self.publish(release, say)
+            case messages.Publish(release, share, mirrored):
+                return await self.publish(release, say, core.Side(release, share, mirrored) if share else None)
             case messages.Rollback():
                 return await self.rollback(say)
             case messages.CancelPublish():
                 return await self._granted(self._rollout.cancel, say)
 
-    async def publish(self, release: str, say: Say) -> messages.Over:
-        """Make ``release`` the current one; how that ended."""
+    async def publish(self, release: str, say: Say, side: core.Side | None = None) -> messages.Over:
+        """Make ``release`` the current one, after it was tried at the ``side`` of that; how it ended."""
         if self._verifying:
             return messages.Over(release, DENIED, "another release is being verified; wait until that is over")
         if release != self.current:
@@ -243,7 +245,7 @@ class Conductor:
             finally:
                 self._verifying = False
             self._do(self._rollout.shape(shape(release, manifest, self._app), wall()))
-        return await self._granted(lambda now: self._rollout.publish(release, now), say)
+        return await self._granted(lambda now: self._rollout.publish(release, now, side), say)
 
     async def rollback(self, say: Say) -> messages.Over:
         """Go back to the release before the current one; how that ended."""
@@ -329,7 +331,9 @@ class Conductor:
         """Send it to the incarnation that it is for; one that does not hear it is told again later."""
         message: messages.Order
         if isinstance(order, core.Route):
-            message = messages.Route(*order.stamp, order.release)
+            side = order.side
+            told = None if side is None else messages.Side(side.release, side.share, side.mirrored)
+            message = messages.Route(*order.stamp, order.release, told)
         else:
             kind = messages.Prepare if isinstance(order, core.Prepare) else messages.Retire
             message = kind(*order.stamp, order.release, sorted(order.shards))
@@ -405,4 +409,5 @@ def _report(process: core.Process, report: messages.Report) -> core.Report:
         process, report.number, report.epoch, report.heard,
         {release: frozenset(shards) for release, shards in report.holds.items()},
         frozenset(report.building), report.failed, routed, report.busy,
+        None if report.side is None else core.Side(report.side.release, report.side.share, report.side.mirrored),
     )  # fmt: skip

@@ -224,24 +224,29 @@ class Rollout:
         elif job.stage is Stage.GOLDEN:
             self._tell(f"{job.release}: prepared, asking the golden queries")
             self._repeat("golden", AskGolden(job.epoch, job.release))
-        elif job.is_withdrawn:
-            self._claim(f"not publishing {job.release}: {job.withdrawn}")
-        elif job.stage is Stage.ASIDE and job.side is not None and not job.waiting:
-            self._tell(f"{job.release}: prepared, trying it on {job.side.share:.1%} of the requests")
-            self._move(self.pointer.release, self.pointer.previous, None, f"trial of {job.release}", job.side)
-        elif job.stage is Stage.CANARY:
-            self._tell(f"{job.release}: watching it for {self.terms.bake:g} s beside {self.pointer.release}")
-        elif job.stage is Stage.COMMIT and not job.waiting:
-            self._tell(f"{job.release}: prepared everywhere, moving the pointer")
-            trial = self._now if self.pointer.release is not None else None
-            self._move(job.release, self.pointer.release, trial, f"publish of {job.release}", None)
         elif job.stage is Stage.TRIAL:
             self._tell(f"{job.release}: committed, watching")
             if not self._on_trial(self._now) and view.all_routed():
                 job.succeed()
+        else:
+            self._give_requests(job, self.pointer)
         if job.ended is not None:
             self._effects.append(job.ended)
             self.job = None
+
+    def _give_requests(self, job: Publish, pointer: Pointer) -> None:
+        """Let requests come to it: some of them first, if that was asked for, then all."""
+        if job.is_withdrawn:
+            self._claim(f"not publishing {job.release}: {job.withdrawn}")
+        elif job.stage is Stage.ASIDE and job.side is not None and not job.waiting:
+            self._tell(f"{job.release}: prepared, trying it on {job.side.share:.1%} of the requests")
+            self._move(pointer.release, pointer.previous, None, f"trial of {job.release}", job.side)
+        elif job.stage is Stage.CANARY:
+            self._tell(f"{job.release}: watching it for {self.terms.bake:g} s beside {pointer.release}")
+        elif job.stage is Stage.COMMIT and not job.waiting:
+            self._tell(f"{job.release}: prepared everywhere, moving the pointer")
+            trial = self._now if pointer.release is not None else None
+            self._move(job.release, pointer.release, trial, f"publish of {job.release}", None)
 
     def _steer(self, view: View) -> None:
         """Bring the fleet to what is wanted; in an epoch of another controller only take over, if it does not."""

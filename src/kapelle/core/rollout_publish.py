@@ -101,16 +101,19 @@ class Publish:
             self.waiting = ["the shape of the release"]
         else:
             self.waiting = view.missing(self.release)
+        self._advance(view.now, late=late)
+
+    def _advance(self, now: float, *, late: bool) -> None:
         if self.waiting and self.stage is Stage.GOLDEN:
             self.stage = Stage.PREPARE
             self.deadline = self._prepared_by
         elif not self.waiting and self.stage is Stage.PREPARE:
             self.stage = Stage.GOLDEN
-            self.deadline = view.now + self._terms.golden_timeout
-        elif self.stage is Stage.CANARY:
-            if late and not self.waiting:
+            self.deadline = now + self._terms.golden_timeout
+        elif late and self.stage is Stage.CANARY:
+            if not self.waiting:
                 self.stage = Stage.COMMIT
-                self.deadline = view.now + self._terms.prepare_timeout
+                self.deadline = now + self._terms.prepare_timeout
         elif late:
             self.refuse(self._too_late())
 

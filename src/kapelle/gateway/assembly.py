@@ -9,8 +9,10 @@ from typing import Any
 
 from kapelle.artifacts.source import Source
 from kapelle.config.settings import Settings
+from kapelle.core.rollout_messages import Side
 from kapelle.declare.apps import AppSpec
 from kapelle.gateway import asgi
+from kapelle.gateway.aside import Aside
 from kapelle.gateway.edition import Edition
 from kapelle.gateway.endpoint import Endpoint
 from kapelle.gateway.fleet import Fleet
@@ -90,9 +92,13 @@ class Assembly:
             raise
         self.editions[release] = edition
 
-    def route(self, release: str) -> None:
-        """New requests see this release from now on; those under way end on theirs."""
+    def route(self, release: str, side: Side | None = None) -> None:
+        """New requests see this release from now on, some that at its ``side``; those under way end on theirs."""
         self.gateway.edition = self.editions[release]
+        self.gateway.aside = None
+        if side is not None:
+            key = self.settings.canary_key.lower().encode()
+            self.gateway.aside = Aside(self.editions[side.release], side, key, self.registry)
         self.fleet.route(release)
 
     def retire(self, release: str) -> Awaitable[None]:

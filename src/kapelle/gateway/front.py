@@ -14,6 +14,7 @@ from kapelle.core.admission import Admission
 from kapelle.declare.context import RequestContext, enter_request
 from kapelle.declare.quality import ScoredRequest
 from kapelle.errors import CallError, DeadlineExceeded, Overloaded, UserCodeError
+from kapelle.gateway.aside import Aside
 from kapelle.gateway.edition import Edition
 from kapelle.gateway.endpoint import Endpoint, Traffic, encode
 from kapelle.gateway.http import HttpConnection
@@ -53,6 +54,8 @@ class Gateway:
     ) -> None:
         self.edition = edition
         """The one that requests are pinned to when they begin."""
+        self.aside: Aside | None = None
+        """The one beside it, which some of them see."""
         self.max_body = settings.max_body
         self.max_held = settings.max_request_bytes
         self.header_timeout = settings.header_timeout
@@ -121,7 +124,7 @@ class Gateway:
     def handle(self, request: Request) -> None:
         """Answer a complete request."""
         request.began = monotonic()
-        request.edition = self.edition
+        request.edition = self.edition if self.aside is None else self.aside.choose(request, self.edition)
         if not request.id:
             request.id = self.new_id()
         endpoint = self._direct.get((request.method, request.target))
@@ -146,7 +149,7 @@ class Gateway:
     def _admit(self, request: Request, endpoint: Endpoint, in_path: InPath) -> None:
         if self._admission.enter(endpoint.lane, request.size):
             endpoint.running[request] = None
-            edition = self.edition
+            edition = request.edition or self.edition
             edition.running += 1
             request.task = self._loop.create_task(self._run(request, edition, endpoint, in_path))
         else:
@@ -182,6 +185,8 @@ class Gateway:
                 request.connection.end_stream(request)
             elif not request.finished:
                 request.connection.respond(request, 200, content_type, body)
+            if self.aside is not None and not endpoint.spec.streams:
+                self.aside.mirror(request, endpoint, in_path, body)
 
     async def _fall_back(self, request: Request) -> None:
         request.started = True

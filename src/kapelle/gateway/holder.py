@@ -8,6 +8,7 @@ from functools import partial
 
 from kapelle.artifacts.beside import beside
 from kapelle.artifacts.sources import Sources
+from kapelle.core.rollout_messages import Side
 from kapelle.gateway.assembly import Assembly
 from kapelle.gateway.edition import Edition
 
@@ -31,6 +32,11 @@ class GatewayHolder:
         return self._assembly.fleet.release if self._started.is_set() else ""
 
     @property
+    def side(self) -> Side | None:
+        aside = self._assembly.gateway.aside if self._started.is_set() else None
+        return None if aside is None else aside.side
+
+    @property
     def busy(self) -> dict[str, int]:
         return {one.release: one.running for one in self._assembly.editions.values() if one.running}
 
@@ -48,14 +54,15 @@ class GatewayHolder:
     def retire(self, release: str, shards: Collection[int]) -> Awaitable[None]:
         return self._assembly.retire(release)
 
-    def route(self, release: str) -> None:
-        before = self._assembly.gateway.edition
-        if before.release == release:
-            return
-        self._assembly.route(release)
-        watching = asyncio.create_task(self._watch(before))
-        self._watching.add(watching)
-        watching.add_done_callback(self._watching.discard)
+    def route(self, release: str, side: Side | None) -> None:
+        gateway = self._assembly.gateway
+        before = [gateway.edition, *([gateway.aside.edition] if gateway.aside is not None else [])]
+        self._assembly.route(release, side)
+        for edition in before:
+            if edition.release not in (release, side.release if side is not None else ""):
+                watching = asyncio.create_task(self._watch(edition))
+                self._watching.add(watching)
+                watching.add_done_callback(self._watching.discard)
 
     async def _watch(self, edition: Edition) -> None:
         await edition.deserted()

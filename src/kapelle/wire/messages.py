@@ -217,12 +217,21 @@ class Retire(Message, tag=7, frozen=True):
     shards: list[int]
 
 
+class Side(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A release that a ``share`` of the requests see besides, as of ``kapelle.core.rollout_messages.Side``."""
+
+    release: str
+    share: float
+    mirrored: bool
+
+
 class Route(Message, tag=8, frozen=True):
-    """Pin new requests to ``release``."""
+    """Pin new requests to ``release``, a part of them to that at its ``side``."""
 
     epoch: int
     number: int
     release: str
+    side: Side | None = None
 
 
 Order = Prepare | Retire | Route
@@ -289,6 +298,7 @@ class Report(Message, tag=5, frozen=True):
     failed: dict[str, str]
     routed: tuple[int, str] = (0, "")
     busy: dict[str, int] = {}
+    side: Side | None = None
 
 
 class GoldenAnswer(Message, tag=6, frozen=True):
@@ -317,9 +327,14 @@ class StatusQuery(Message, tag=5, frozen=True):
 
 
 class Publish(Message, tag=11, frozen=True):
-    """Make ``release`` the current one."""
+    """Make ``release`` the current one; with a ``share`` above 0 after it was tried on so many of the requests.
+
+    They are answered by it, or ``mirrored``: answered by the current one and asked of both.
+    """
 
     release: str
+    share: float = 0.0
+    mirrored: bool = False
 
 
 class Rollback(Message, tag=12, frozen=True):

@@ -8,6 +8,7 @@ from functools import partial
 from kapelle.artifacts.beside import beside
 from kapelle.artifacts.instances import InThread, build
 from kapelle.artifacts.sources import Sources
+from kapelle.core.rollout_messages import Side
 from kapelle.worker.server import Worker
 
 
@@ -15,6 +16,7 @@ class WorkerHolder:
     """Builds and drops instances of a worker's service."""
 
     routed = ""
+    side: Side | None = None
 
     def __init__(self, worker: Worker, sources: Sources) -> None:
         self._worker = worker
@@ -39,7 +41,7 @@ class WorkerHolder:
     def retire(self, release: str, shards: Collection[int]) -> Awaitable[None]:
         return self._worker.retire(release, shards)
 
-    def route(self, release: str) -> None:
+    def route(self, release: str, side: Side | None) -> None:
         """Nothing begins in a worker."""
 
     async def _build(self, release: str, shards: Collection[int], in_thread: InThread) -> None:
