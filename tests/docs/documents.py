@@ -2,7 +2,7 @@
 
 Fenced blocks, in their order, in a temporary folder of the document's own:
 
-- ``python title="app.py"`` is written to that file;
+- ``python title="app.py"`` and ``toml title="kapelle.toml"`` are written to that file;
 - ``python`` runs, in one namespace per document, with ``await`` at its top level allowed;
 - ``python fragment`` stands out of its context: it only has to parse;
 - ``console`` has commands after ``$ `` and below each what it prints, ``...`` standing for any text;
@@ -72,7 +72,7 @@ class Document:
 
     def _run(self, block: Block) -> None:
         match block.words:
-            case ("python", *_) if block.title:
+            case ("python" | "toml", *_) if block.title:
                 path = self.folder / block.title
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(block.code)
