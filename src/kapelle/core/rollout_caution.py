@@ -21,19 +21,22 @@ def provers(
     ``is_whole`` is whether every replica of it is there, and has of the current release what it should.
     """
     proven = frozenset[int]().union(*(member.holds(release) for member in living))
-    chosen: set[str] = set()
-    at_risk: set[str] = set()
-    tried: set[int] = set()
+    chosen = {member.process.name for member, shards in wanting if shards <= proven}
+    # Those that were told to load it, and may be at it, are at risk already.
+    at_work = [(member, shards) for member, shards in wanting if _may_be_loading(member, release)]
+    at_risk = {member.process.name for member, shards in at_work if not shards <= proven}
+    tried = frozenset[int]().union(*(shards for _, shards in at_work))
     for member, shards in wanting:
-        unproven = shards - proven
-        if not unproven:
-            chosen.add(member.process.name)
-        elif not unproven <= tried and _can_be_spared(release, member, at_risk, living):
+        if not shards - proven <= tried and _can_be_spared(release, member, at_risk, living):
             at_risk.add(member.process.name)
-            tried |= unproven
+            tried |= shards
     if wanting and is_whole and not chosen and not at_risk:
         return {min(member.process.name for member, _ in wanting)}
     return chosen | at_risk
+
+
+def _may_be_loading(member: Member, release: str) -> bool:
+    return member.was_building(release) or (member.report is not None and release in member.report.building)
 
 
 def _can_be_spared(release: str, member: Member, at_risk: set[str], living: Sequence[Member]) -> bool:

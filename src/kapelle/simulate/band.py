@@ -183,6 +183,9 @@ class Band:
         """Kill a process. It is started again after ``away`` seconds, unless it left ``for_good``."""
         if not process.alive:
             return
+        if process.killed_by and self.terms.reassign_after >= TERMS.reassign_after:
+            # Where the dead are given up at once, whoever is left is all there is, and has to be risked.
+            self.checks.killed_by_loading(process, process.killed_by, counted_on=self._is_counted_on(process))
         process.alive = False
         self.world.note(process.process.name, "dies")
         self.checks.killed(process)
@@ -195,6 +198,12 @@ class Band:
             return
         away = away if away is not None else 0.7 + self.world.random.random()
         self.world.after(away, partial(self.start_process, old.name, old.service, old.node, old.incarnation + 1))
+
+    def _is_counted_on(self, process: Simulated) -> bool:
+        """Whether a controller has a place for it."""
+        name, service = process.process.name, process.process.service
+        placed = [one for each in self.controllers for one in each.rollout.targets.placed(service, self.world.now)]
+        return any(one.process.name == name for one in placed)
 
     def start_controller(self) -> Controller:
         """Start one beside those there are."""

@@ -30,14 +30,38 @@ class Checks:
         self._processes = processes
         self._killed_at: dict[Key, float] = {}
         self._excused: set[Key] = set()
+        self._victims: dict[tuple[str, Key], str] = {}
+        """Who was killed by loading a release and held that shard of another one, which it has not been ready for since."""
 
     def killed(self, process: Simulated) -> None:
         """Copies are lost with a process, and nobody is to blame."""
         service = process.process.service
+        if not process.killed_by:
+            self._victims = {what: name for what, name in self._victims.items() if name != process.process.name}
         for release, shards in process.holds.items():
             for shard in shards:
                 self._killed_at[release, service, shard] = self._world.now
         self.coverage()
+
+    def killed_by_loading(self, process: Simulated, release: str, *, counted_on: bool) -> None:
+        """A release has killed a process; it must not have killed all that there were of a shard.
+
+        Of those that were ``counted_on``: one that was not well for long is a second copy for nobody.
+        """
+        name, service = process.process.name, process.process.service
+        for other, shards in process.holds.items():
+            for shard in shards if other != release else ():
+                key = other, service, shard
+                before = self._victims.get((release, key))
+                if counted_on and self._wanted_copies[service] > 1:
+                    self._victims[release, key] = name
+                is_last = all(holder is process for holder in self._holders(key))
+                if is_last and before is not None and before != name and self._is_away(before, key):
+                    raise self._world.violated(f"{release} killed {name} after {before}: the last that had {key}")
+
+    def _is_away(self, name: str, key: Key) -> bool:
+        found = self._processes.get(name)
+        return found is not None and key[2] not in found.holds.get(key[0], ())
 
     def coverage(self) -> None:
         """Every shard of every release with traffic is ready somewhere, unless its copies were killed."""

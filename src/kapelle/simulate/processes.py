@@ -37,6 +37,8 @@ class Simulated:
         self.clumsy = False
         """Whether its next load fails for a reason of its own."""
         self.slow = False
+        self.killed_by = ""
+        """The release that it was loading when it died of that."""
         self._tell = tell
         self._die = die
         self._number = 0
@@ -94,6 +96,7 @@ class Simulated:
         del self.building[release]
         flawed = self._meets_flaw(self.releases[release], shards)
         if flawed is Flaw.DEATH:
+            self.killed_by = release
             self._die(self)
             return
         if flawed is not None or self.clumsy:
