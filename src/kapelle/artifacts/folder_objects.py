@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from kapelle.artifacts.objects import NoObject
 from kapelle.errors import StoreError
 
 _PIECE = 1 << 20
@@ -26,6 +28,9 @@ class FolderObjects:
 
     def read(self, key: str, start: int = 0) -> Iterator[bytes]:
         with self._failing("read", key), self._path(key).open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if start > size:
+                raise NoObject(f"{self.root} has {size} bytes of {key}; expected at least {start}")
             file.seek(start)
             while piece := file.read(_PIECE):
                 yield piece
@@ -35,29 +40,36 @@ class FolderObjects:
             return
         with self._failing("write", key), self._aside(key) as aside:
             shutil.copyfile(source, aside)
-            _flush(aside)
+            flush(aside)
             aside.replace(self._path(key))
-            _flush(self._path(key).parent)
+            flush(self._path(key).parent)
 
     def create(self, key: str, data: bytes) -> bool:
         with self._failing("write", key), self._aside(key) as aside:
             aside.write_bytes(data)
-            _flush(aside)
+            flush(aside)
             try:
                 # Unlike a rename, a link fails where something is there already.
                 os.link(aside, self._path(key))
             except FileExistsError:
                 return False
-            _flush(self._path(key).parent)
+            flush(self._path(key).parent)
         return True
 
     def exists(self, key: str) -> bool:
-        return self._path(key).is_file()
+        with self._failing("read", key):
+            try:
+                return stat.S_ISREG(self._path(key).stat().st_mode)
+            except FileNotFoundError:
+                return False
 
     def list(self, prefix: str) -> list[str]:
         folder = self.root / prefix
-        if not folder.is_dir():
-            return []
+        with self._failing("read", prefix):
+            try:
+                folder.stat()
+            except FileNotFoundError:
+                return []
         found = (one for one in folder.rglob("*") if one.is_file() and not one.name.startswith(_ASIDE))
         return sorted(one.relative_to(self.root).as_posix() for one in found)
 
@@ -85,13 +97,13 @@ class FolderObjects:
     def _failing(self, what: str, key: str) -> Iterator[None]:
         try:
             yield
-        except FileNotFoundError:
-            raise StoreError(f"{self.root} has no {key}") from None
         except OSError as error:
+            if what == "read" and isinstance(error, FileNotFoundError):
+                raise NoObject(f"{self.root} has no {key}") from None
             raise StoreError(f"cannot {what} {self._path(key)}: {error.strerror}") from error
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
     """To the disk: what is said to be stored must be there after a power failure."""
     number = os.open(path, os.O_RDONLY)
     try:

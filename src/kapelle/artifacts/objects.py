@@ -6,6 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
+from kapelle.errors import StoreError
+
+
+class NoObject(StoreError):
+    """The store can be reached, and has no object of this key, or not as much of it as was asked for."""
+
 
 class Objects(Protocol):
     """Objects by key, such as ``blobs/ab/ab12…``. Every method blocks, and raises ``StoreError`` when it cannot be done.
@@ -14,10 +20,10 @@ class Objects(Protocol):
     """
 
     def read(self, key: str, start: int = 0) -> Iterator[bytes]:
-        """The bytes of an object from ``start`` on, in pieces; none when it has no more.
+        """The bytes of an object from ``start`` on, in pieces; none when it ends there.
 
         Raises:
-            StoreError: there is none of this key.
+            NoObject: there is none of this key, or it ends before ``start``.
         """
 
     def put(self, key: str, source: Path) -> None:

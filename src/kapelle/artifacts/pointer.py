@@ -55,8 +55,12 @@ class PointerLog:
         """Add an entry, unless there is one of its number; whether it was added.
 
         Raises:
-            StoreError: the store cannot be written.
+            StoreError: the store cannot be written, or is not the one that has the entries before.
         """
+        before = _key(pointer.epoch - 1)
+        if pointer.epoch > 1 and not self._objects.exists(before):
+            # Such as the folder under a disk that is not mounted any more: a log that begins there would be another one.
+            raise StoreError(f"{self._objects} has no {before}; is it the same store as before?")
         entry = Entry(
             release=pointer.release, previous=pointer.previous, baking_since=pointer.baking_since,
             author=pointer.author, reason=reason, at=now, side=pointer.side,

@@ -22,7 +22,7 @@ from kapelle.artifacts.manifest import (
     is_release,
     measured,
 )
-from kapelle.artifacts.objects import Objects
+from kapelle.artifacts.objects import NoObject, Objects
 from kapelle.clock import wall
 from kapelle.errors import ArtifactError, StoreError
 from kapelle.version import VERSION
@@ -48,11 +48,18 @@ class Change:
     new: File | None
 
 
+class NoRelease(StoreError):
+    """The store can be reached, and has no release of this name."""
+
+
 class Releases:
     """The releases in ``objects``."""
 
     def __init__(self, objects: Objects) -> None:
         self._objects = objects
+
+    def __str__(self) -> str:
+        return str(self._objects)
 
     def build(self, app: str, artifacts: Path, names: Iterable[str], advance: Advance) -> tuple[Release, bool]:
         """Store the artifacts of these names; the release, and whether it is new.
@@ -89,12 +96,13 @@ class Releases:
         """All releases, oldest first.
 
         Raises:
-            ArtifactError: a manifest cannot be read.
+            ArtifactError: a manifest is none.
+            StoreError: the store cannot be read.
         """
         found = []
         for name in self.names:
             # One that goes between the two is not there.
-            with suppress(StoreError):
+            with suppress(NoRelease):
                 found.append(self.get(name))
         return found
 
@@ -102,7 +110,7 @@ class Releases:
         """As ``all``, without those whose manifest cannot be read: a newer Kapelle may have made them."""
         found = []
         for name in self.names:
-            with suppress(ArtifactError, StoreError):
+            with suppress(ArtifactError, NoRelease):
                 found.append(self.get(name))
         return found
 
@@ -110,22 +118,22 @@ class Releases:
         """One release.
 
         Raises:
-            StoreError: there is none of this name; the message says which there are.
-            ArtifactError: its manifest cannot be read.
+            NoRelease: there is none of this name; the message says which there are.
+            StoreError: the store cannot be read.
+            ArtifactError: its manifest is none.
         """
-        key = f"releases/{name}.json"
-        if not is_release(name) or not self._objects.exists(key):
-            there = ", ".join(self.names[-10:])
-            raise StoreError(
-                f"no release {name!r} in {self._objects}; " + (f"there are {there}" if there else "it is empty")
-            )
-        return Release(name, decode(b"".join(self._objects.read(key)), name))
+        with suppress(NoObject):
+            if is_release(name):
+                return Release(name, decode(b"".join(self._objects.read(f"releases/{name}.json")), name))
+        there = ", ".join(self.names[-10:])
+        raise NoRelease(f"no release {name!r} in {self}; " + (f"there are {there}" if there else "it is empty"))
 
     def verify(self, release: Release, advance: Advance) -> None:
         """Read every file of a release in the store.
 
         Raises:
             ArtifactError: one is missing, or is not what the manifest says; all such files are named.
+            StoreError: the store cannot be read.
         """
         with ThreadPoolExecutor(_THREADS) as pool:
             files = list(release.manifest.files())
@@ -140,7 +148,8 @@ class Releases:
         """The bytes of a file from ``start`` on.
 
         Raises:
-            StoreError: they are not there.
+            NoObject: they are not there.
+            StoreError: the store cannot be read.
         """
         return self._objects.read(_blob(file.sha256), start)
 
@@ -150,7 +159,8 @@ class Releases:
         Not while a release is being built: its files have no manifest yet that says they are needed.
 
         Raises:
-            ArtifactError: a manifest cannot be read, so that nobody knows what it needs; nothing was removed.
+            ArtifactError: a manifest is none, so that nobody knows what it needs; nothing was removed.
+            StoreError: the store cannot be read or written.
         """
         doomed = list(doomed)
         names = {one.name for one in doomed}
@@ -196,7 +206,7 @@ class Releases:
     def _fault(self, path: str, file: File, advance: Advance) -> str:
         try:
             found = measured(file.path, self.read(file), advance)
-        except StoreError as error:
+        except NoObject as error:
             return f"{path}: {error.detail}"
         if found.size != file.size:
             return f"{path} has {found.size} bytes, expected {file.size}"

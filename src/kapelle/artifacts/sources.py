@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
-from kapelle.artifacts.checkout import check_out
+from kapelle.artifacts.cache import Cache, Part
 from kapelle.artifacts.folder import ArtifactFolder
-from kapelle.artifacts.folder_objects import FolderObjects
-from kapelle.artifacts.releases import Releases
+from kapelle.artifacts.manifest import File
+from kapelle.artifacts.objects import NoObject
+from kapelle.artifacts.releases import NoRelease, Release, Releases
 from kapelle.artifacts.source import Source
+from kapelle.artifacts.stores import open_objects
 from kapelle.config.orders import LOCAL
+from kapelle.errors import ArtifactError, StoreError
 
 
 class Sources:
@@ -18,16 +24,87 @@ class Sources:
     def __init__(self, artifacts: Path, store: str, cache: Path) -> None:
         self._artifacts = artifacts
         self._store = store
-        self._cache = cache
+        self._cache = Cache(cache)
 
     def of(self, release: str) -> Source:
         """The artifacts of a release; blocks.
 
         Raises:
-            StoreError: there is no such release, or the store cannot be read.
+            StoreError: there is no such release, or the store cannot be read and its manifest was never fetched.
             ArtifactError: its manifest cannot be read.
         """
         if release == LOCAL:
             return ArtifactFolder(self._artifacts)
-        releases = Releases(FolderObjects(Path(self._store)))
-        return ArtifactFolder(check_out(releases, releases.get(release), self._cache, lambda _: None))
+        return CachedSource(self._cache, Releases(open_objects(self._store)), release, self._store)
+
+
+class CachedSource:
+    """The artifacts of one release in a store. What is asked for is fetched to the cache, and nothing else."""
+
+    def __init__(self, cache: Cache, releases: Releases, name: str, where: str) -> None:
+        """Find the release ``name`` in the store at ``where``; when that cannot be reached, what it was the last time.
+
+        Raises:
+            StoreError: there is no such release, or the store cannot be read and never was.
+            ArtifactError: its manifest cannot be read.
+        """
+        self._cache = cache
+        self._releases = releases
+        self._release = self._find(name, where)
+        self._counting = threading.Lock()
+        self.fetched = 0
+        """Bytes that came from the store."""
+
+    def path(self, artifact: str) -> Path:
+        """The folder of the common files of an artifact."""
+        self._shards(artifact)
+        return self._get(Part(self._release, artifact))
+
+    def shard_count(self, artifact: str) -> int:
+        """How many shards an artifact has."""
+        count = self._shards(artifact)
+        if not count:
+            raise ArtifactError(f"artifact {artifact!r} of {self._release.name} has no shards")
+        return count
+
+    def shard(self, artifact: str, number: int) -> Path:
+        """The folder of one shard."""
+        count = self.shard_count(artifact)
+        if not 0 <= number < count:
+            raise ArtifactError(
+                f"artifact {artifact!r} of {self._release.name} has no shard {number}; it has 0 to {count - 1}"
+            )
+        return self._get(Part(self._release, artifact, number))
+
+    def _shards(self, artifact: str) -> int:
+        artifacts = self._release.manifest.artifacts
+        if artifact not in artifacts:
+            raise ArtifactError(
+                f"{self._release.name} has no artifact {artifact!r}; it has {', '.join(sorted(artifacts))}: "
+                "build a release that has it"
+            )
+        return len(artifacts[artifact].shards)
+
+    def _find(self, name: str, where: str) -> Release:
+        try:
+            release = self._releases.get(name)
+        except StoreError as error:
+            kept = self._cache.recall(where, name)
+            # A folder that is not mounted looks like a store without any releases.
+            if kept is None or (isinstance(error, NoRelease) and self._releases.names):
+                raise
+            return kept
+        self._cache.remember(where, release)
+        return release
+
+    def _get(self, part: Part) -> Path:
+        return self._cache.get(part, partial(self._read, part))
+
+    def _read(self, part: Part, file: File, start: int) -> Iterator[bytes]:
+        try:
+            for piece in self._releases.read(file, start):
+                with self._counting:
+                    self.fetched += len(piece)
+                yield piece
+        except NoObject as error:
+            raise part.damaged(file, f"cannot be read ({error.detail})") from error

@@ -6,8 +6,25 @@ from pathlib import Path
 
 from kapelle.artifacts.folder_objects import FolderObjects
 from kapelle.artifacts.objects import Objects
+from kapelle.errors import ConfigError, StoreError
 
 
 def open_objects(where: str) -> Objects:
-    """The objects of the store at ``where``: a folder."""
-    return FolderObjects(Path(where))
+    """The objects of the store at ``where``: a folder, or ``s3://bucket/prefix``. Nothing is read yet.
+
+    Raises:
+        ConfigError: it is neither.
+        StoreError: the library for such a store is not installed.
+    """
+    scheme, is_address, _ = where.partition("://")
+    if not is_address:
+        return FolderObjects(Path(where))
+    if scheme != "s3":
+        raise ConfigError(f"a store cannot be at {scheme}://…; expected a folder, or s3://bucket/prefix")
+    try:
+        from kapelle.artifacts.s3_objects import S3Objects  # noqa: PLC0415 - only who has such a store needs the library
+    except ModuleNotFoundError as error:
+        if error.name != "obstore":
+            raise
+        raise StoreError("a store at s3://… needs the library obstore: pip install 'kapelle[s3]'") from None
+    return S3Objects(where)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from kapelle.artifacts.cache import Cache
 from kapelle.artifacts.objects import Objects
 from kapelle.artifacts.pointer import PointerLog
 from kapelle.artifacts.releases import Releases
 from kapelle.clock import wall
 from kapelle.config.orders import LOCAL
 from kapelle.config.settings import Settings
-from kapelle.control.conductor import Conductor, shape
+from kapelle.control.conductor import Conductor
 from kapelle.control.plan import Plan, Stock, make_plan
+from kapelle.control.shape import shape
 from kapelle.core.rollout_messages import Pointer, Shape, Terms
 from kapelle.declare.apps import AppSpec
 from kapelle.errors import StartError
@@ -28,7 +30,7 @@ def arrange(
         return make_plan(target, app, settings, stock), None
     begin = _begin(app, settings.release, objects, runs=runs)
     terms = Terms(prepare_timeout=settings.prepare_timeout, bake=settings.bake)
-    return make_plan(target, app, settings, stock, begin), Conductor(app, objects, terms)
+    return make_plan(target, app, settings, stock, begin), Conductor(app, objects, Cache(stock.cache), terms)
 
 
 def _begin(app: AppSpec, wanted: str, objects: Objects, *, runs: bool) -> Shape | None:

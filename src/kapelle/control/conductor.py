@@ -13,20 +13,24 @@ from typing import TypeVar
 
 import structlog
 
+from kapelle.artifacts.beside import beside
+from kapelle.artifacts.cache import Cache
 from kapelle.artifacts.history import Ending, History
 from kapelle.artifacts.manifest import Manifest
 from kapelle.artifacts.objects import Objects
 from kapelle.artifacts.pointer import PointerLog
 from kapelle.artifacts.releases import Releases
 from kapelle.clock import wall
-from kapelle.config.orders import Holding
+from kapelle.config.orders import LOCAL, Holding
+from kapelle.control import translate
 from kapelle.control.plan import node
 from kapelle.control.process import Process
+from kapelle.control.shape import shape
 from kapelle.control.trial import Trial
 from kapelle.core import rollout_messages as core
 from kapelle.core.rollout import Rollout
 from kapelle.declare.apps import AppSpec
-from kapelle.errors import ArtifactError, KapelleError, StoreError
+from kapelle.errors import KapelleError, StoreError
 from kapelle.wire import messages
 
 log = structlog.get_logger()
@@ -41,7 +45,7 @@ DENIED = "denied"
 class Conductor:
     """Keeps the processes of a system on the release that its store's pointer names."""
 
-    def __init__(self, app: AppSpec, objects: Objects, terms: core.Terms) -> None:
+    def __init__(self, app: AppSpec, objects: Objects, cache: Cache, terms: core.Terms) -> None:
         self.on_change: Callable[[], None] = lambda: None
         """Called when what is written down of processes has changed."""
         self.on_news: Callable[[], None] = lambda: None
@@ -54,6 +58,9 @@ class Conductor:
         self._releases = Releases(objects)
         self._log = PointerLog(objects)
         self._history = History(objects)
+        self._cache = cache
+        self._identities: dict[str, str] = {}
+        """Of every release that somebody may need."""
         self._rollout = Rollout(author, sharded, terms)
         self._known: dict[Process, core.Process] = {}
         """The running incarnation of each process."""
@@ -103,7 +110,7 @@ class Conductor:
                 self._reports[process] = message
                 self._shards.update({(known.name, release): held for release, held in message.holds.items()})
                 self._settle(process)
-                self._do(self._rollout.report(_report(known, message), wall()))
+                self._do(self._rollout.report(translate.report(known, message), wall()))
             case messages.GoldenAnswer(epoch, release, failure):
                 self._do(self._rollout.golden(epoch, release, failure or None, wall()))
             case messages.Pulse(releases) if self._trial is not None:
@@ -205,7 +212,11 @@ class Conductor:
                     if name == pointer.release:
                         raise
                     continue  # it may have been removed since; nobody needs it until somebody goes back to it
-                self._do(self._rollout.shape(shape(name, release.manifest, self._app), wall()))
+                self._shape(name, release.manifest)
+
+    def _shape(self, name: str, manifest: Manifest) -> None:
+        self._identities[name] = manifest.identity
+        self._do(self._rollout.shape(shape(name, manifest, self._app), wall()))
 
     async def _move(self, entry: core.Pointer, reason: str) -> None:
         try:
@@ -244,7 +255,7 @@ class Conductor:
                 return await self._write_down(messages.Over(release, core.Outcome.REFUSED.value, error.detail))
             finally:
                 self._verifying = False
-            self._do(self._rollout.shape(shape(release, manifest, self._app), wall()))
+            self._shape(release, manifest)
         return await self._granted(lambda now: self._rollout.publish(release, now, side), say)
 
     async def rollback(self, say: Say) -> messages.Over:
@@ -329,17 +340,9 @@ class Conductor:
 
     def _order(self, order: core.Order) -> None:
         """Send it to the incarnation that it is for; one that does not hear it is told again later."""
-        message: messages.Order
-        if isinstance(order, core.Route):
-            side = order.side
-            told = None if side is None else messages.Side(side.release, side.share, side.mirrored)
-            message = messages.Route(*order.stamp, order.release, told)
-        else:
-            kind = messages.Prepare if isinstance(order, core.Prepare) else messages.Retire
-            message = kind(*order.stamp, order.release, sorted(order.shards))
         for process, known in self._known.items():
             if known == order.process:
-                process.send(message)
+                process.send(translate.message(order))
 
     def _end(self, over: messages.Over) -> None:
         self._answer(over)
@@ -353,6 +356,21 @@ class Conductor:
 
     async def _note(self, over: messages.Over) -> None:
         await self._write_down(over)
+        names = self._in_use()
+        if not names <= self._identities.keys():
+            return  # what is not known well must not be taken away
+        try:
+            await beside(partial(self._cache.prune, [self._identities[name] for name in names]))
+        except StoreError as error:
+            log.warning("what nobody needs any more cannot be removed", reason=error.detail)
+
+    def _in_use(self) -> set[str]:
+        """The releases that a process has, or may have to begin with."""
+        pointer = self._rollout.pointer
+        names = {pointer.release, pointer.previous} if pointer is not None else set()
+        for report in self._reports.values():
+            names |= {*report.holds, *report.building}
+        return {name for name in names if name not in (None, LOCAL)}
 
     def _ask_golden(self, question: messages.AskGolden) -> None:
         """Ask a gateway; when it goes, the machine asks again."""
@@ -378,36 +396,3 @@ class Conductor:
 
     async def _blocking(self, function: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, function)
-
-
-def shape(name: str, manifest: Manifest, app: AppSpec) -> core.Shape:
-    """The shards that the services of ``app`` have in a release, by their bytes.
-
-    Raises:
-        ArtifactError: the release is of another app, or lacks what this one needs.
-    """
-    needed = {app.artifact, *(one.artifact for one in app.services.values())} - {None}
-    missing = sorted(one for one in needed if one is not None and one not in manifest.artifacts)
-    if missing:
-        there = ", ".join(sorted(manifest.artifacts)) or "nothing"
-        raise ArtifactError(f"{name} has no artifact {', '.join(missing)}, which {app.name} needs; it has {there}")
-    found: dict[str, tuple[int, ...]] = {one.name: () for one in app.services.values() if not one.inline}
-    for one in app.services.values():
-        if one.sharded and one.artifact is not None:
-            shards = manifest.artifacts[one.artifact].shards
-            if not shards:
-                raise ArtifactError(
-                    f"{name} has no shards of artifact {one.artifact!r}, which {one.name} is sharded by"
-                )
-            found[one.name] = tuple(sum(file.size for file in files) for files in shards)
-    return core.Shape(name, found)
-
-
-def _report(process: core.Process, report: messages.Report) -> core.Report:
-    routed = report.routed if report.routed[1] else None
-    return core.Report(
-        process, report.number, report.epoch, report.heard,
-        {release: frozenset(shards) for release, shards in report.holds.items()},
-        frozenset(report.building), report.failed, routed, report.busy,
-        None if report.side is None else core.Side(report.side.release, report.side.share, report.side.mirrored),
-    )  # fmt: skip

@@ -27,7 +27,14 @@ def changed(**changes: object) -> bytes:
 component = st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True).filter(lambda name: name != "shards")
 paths = st.lists(component, min_size=1, max_size=3).map("/".join)
 files = st.builds(File, paths, st.integers(0, 1 << 40), st.sampled_from([DIGEST, "0" * 64]))
-parts = st.lists(files, max_size=3, unique_by=lambda file: file.path)
+
+
+def is_tree(found: list[File]) -> bool:
+    """Whether nothing is a file and a folder."""
+    return not any(one.path.startswith(f"{other.path}/") for one in found for other in found)
+
+
+parts = st.lists(files, max_size=3, unique_by=lambda file: file.path).filter(is_tree)
 
 
 @given(common=parts, shards=st.lists(parts, max_size=3))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,7 +48,8 @@ class Shelf:
         Path(self.store).rename(away)
 
     def move_back(self, away: Path) -> None:
-        """Put it back."""
+        """Put it back, in the place of what came there meanwhile."""
+        shutil.rmtree(self.store, ignore_errors=True)
         away.rename(self.store)
 
     def blob(self, release: str, path: str) -> Path:
