@@ -15,7 +15,6 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
 
-from kapelle.artifacts.checkout import check_out
 from kapelle.artifacts.history import History
 from kapelle.artifacts.manifest import Advance, File
 from kapelle.artifacts.pointer import PointerLog
@@ -154,19 +153,6 @@ def run_gc(target: str, keep: int, store: str | None, *, dry_run: bool) -> int:
         freed = releases.delete(doomed)
         console.print(f"removed {names}: {_bytes(freed)} are free again")
     return 0
-
-
-def fetch(project: Project, name: str) -> Path:
-    """The folder of artifacts that holds a release, verified; with progress for people while it is made.
-
-    Raises:
-        StoreError, ArtifactError: the release is missing or damaged.
-    """
-    releases = project.releases
-    release = releases.get(name)
-    root = (STATE / "cache" / project.target.name).absolute()
-    with _progress(Console(highlight=False, stderr=True), f"fetching {name}", release.manifest.size) as advance:
-        return check_out(releases, release, root, advance)
 
 
 def _store(project: Project, folder: Path, names: set[str]) -> int:
