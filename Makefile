@@ -8,13 +8,16 @@ SCENARIO ?= tiny
 script := @exec sh scripts/python.sh -m
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fix environment coverage bench clean
+.PHONY: help run update-demo test check fix environment coverage bench clean
 
 help:  ## Show this list
-	@awk -F '  ## ' '/^[a-z]+:.*  ## / { sub(/:.*/, "", $$1); printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F '  ## ' '/^[a-z-]+:.*  ## / { sub(/:.*/, "", $$1); printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run:  ## Install, build the model and the index, serve; APP=question_search PORT=8080
 	$(script) scripts.run "$(APP)" $(ARGS)
+
+update-demo:  ## Publish a release under load, then a broken one, then go back; ARGS="--seconds 10 --rate 100"
+	$(script) scripts.update_demo $(ARGS)
 
 test:  ## All that CI checks: style, types, import directions, tests
 	$(script) scripts.check

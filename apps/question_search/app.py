@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,8 @@ Vector = NDArray[np.float32]
 Questions = Annotated[list[str], msgspec.Meta(min_length=1, max_length=1000, examples=[["Why so serious?"]])]
 Probes = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 Count = Annotated[int, msgspec.Meta(ge=1, le=100)]
+
+SAME = 0.99  # the least cosine of a question to itself: int8 depends a little on what is embedded in the same batch
 
 
 class Match(msgspec.Struct, frozen=True):
@@ -73,6 +76,8 @@ class QuestionSearch:
 
     def __init__(self, artifact: Path) -> None:
         self._centroids: Vector = np.load(artifact / "centroids.npy")
+        # None in an index that was built before there were any.
+        self._samples: list[str] = json.loads((artifact / "about.json").read_bytes()).get("samples", [])
 
     @kapelle.post("/process")
     async def process(self, instances: Questions, probes: Probes = 3, count: Count = 1) -> Answer:
@@ -83,8 +88,27 @@ class QuestionSearch:
         """
         vectors = await self.encoder.embed.many(instances)
         found = await asyncio.gather(*(self._search(*one, probes, count) for one in enumerate(vectors)))
+        for best, *_ in found:
+            kapelle.quality(best.score)
         matches = [match for one in found for match in one]
         return Answer(matches[0].question, matches)
+
+    @kapelle.golden
+    async def finds_its_own_questions(self) -> None:
+        """The encoder and all shards are of one index: asked in every cluster, a question of it finds itself."""
+        for question in self._samples:
+            answer = await self.process([question], probes=len(self._centroids), count=100)
+            score = max((match.score for match in answer.matches if match.question == question), default=0.0)
+            if score < SAME:
+                raise ValueError(f"{question!r} finds itself with a cosine of {score}, expected {SAME} at least")
+
+    @kapelle.golden
+    async def finds_them_in_few_clusters(self) -> None:
+        """The centroids are those of the shards: asked as by users, most questions find their like."""
+        answers = [await self.process([question]) for question in self._samples]
+        found = sum(answer.matches[0].score >= SAME for answer in answers)
+        if found < len(answers) / 2:
+            raise ValueError(f"{found} of {len(answers)} questions are found in few clusters, expected half of them")
 
     async def _search(self, instance: int, vector: Vector, probes: int, count: int) -> list[Match]:
         clusters = np.argsort(self._centroids @ vector)[::-1][:probes].tolist()

@@ -40,6 +40,8 @@ HERE = Path(__file__).resolve().parent
 ENCODER = "encoder"
 INDEX = "index"
 EXPORTED = "exported"
+SAMPLES = "samples"
+GOLDEN = 16  # questions at most, by which the app tries an index before it gets traffic
 SAMPLE = 256  # questions over which int8 is compared with float32
 
 
@@ -125,6 +127,7 @@ def _build(loaded: Corpus, clusters: int, seed: int, mark: str, folder: Path, co
     with times.stage("writing"):
         about = {"seed": seed, "stamp": mark, "encoder": asdict(fidelity), "sha256": _inputs(loaded)}
         about[EXPORTED] = _exported(folder / ENCODER)
+        about[SAMPLES] = _samples(questions, clustering)
         index.write(folder / INDEX, questions, vectors, clustering, about)
     report.print_clusters(console, questions, vectors, clustering)
     report.print_recall(console, measured)
@@ -161,6 +164,12 @@ def _compare_with_float32(encoder: Encoder, questions: Sequence[str], seed: int)
     with tempfile.TemporaryDirectory() as folder:
         export(Path(folder), Float32())
         return compare(encoder, Encoder(Path(folder)), [questions[int(row)] for row in rows])
+
+
+def _samples(questions: Sequence[str], clustering: kmeans.Clustering) -> list[str]:
+    """The first question of some clusters, evenly chosen."""
+    clusters = len(clustering.centroids)
+    return [questions[int(clustering.members(i)[0])] for i in range(0, clusters, -(-clusters // GOLDEN))]
 
 
 def _inputs(loaded: Corpus) -> dict[str, str]:

@@ -13,18 +13,18 @@ class ArtifactFolder:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def path(self, name: str) -> Path:
+    def path(self, artifact: str) -> Path:
         """The folder of an artifact.
 
         Raises:
             ArtifactError: it is not there; the message says what is.
         """
-        path = self.root / name
+        path = self.root / artifact
         if not path.is_dir():
             present = sorted(entry.name for entry in _folders(self.root))
             found = f"it has {', '.join(present)}" if present else "it is empty or missing"
             raise ArtifactError(
-                f"no artifact {name!r} in {self.root}; {found}: build it, or name the folder with --artifacts"
+                f"no artifact {artifact!r} in {self.root}; {found}: build it, or name the folder with --artifacts"
             )
         return path
 
@@ -43,23 +43,23 @@ class ArtifactFolder:
             raise ArtifactError(f"artifact {name!r}: shards are numbered {numbers}; expected 0 to {len(shards) - 1}")
         return shards
 
-    def shard_count(self, name: str) -> int:
+    def shard_count(self, artifact: str) -> int:
         """How many shards an artifact has.
 
         Raises:
             ArtifactError: as for ``shards``.
         """
-        return len(self.shards(name))
+        return len(self.shards(artifact))
 
-    def shard(self, name: str, number: int) -> Path:
+    def shard(self, artifact: str, number: int) -> Path:
         """The folder of one shard.
 
         Raises:
             ArtifactError: as for ``shards``, or there is no such shard.
         """
-        shards = self.shards(name)
+        shards = self.shards(artifact)
         if not 0 <= number < len(shards):
-            raise ArtifactError(f"artifact {name!r} has no shard {number}; it has 0 to {len(shards) - 1}")
+            raise ArtifactError(f"artifact {artifact!r} has no shard {number}; it has 0 to {len(shards) - 1}")
         return shards[number]
 
 

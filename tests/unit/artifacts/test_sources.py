@@ -94,7 +94,9 @@ def test_a_file_that_the_store_has_lost_is_named(shop: Shop) -> None:
 
 def test_a_file_that_is_not_what_it_was_is_named(shop: Shop) -> None:
     shop.blob("model/weights").write_text("weighty")
-    with pytest.raises(ArtifactError, match="r1 is damaged: model/weights has 7 bytes and SHA-256 .* expected 7 bytes"):
+    with pytest.raises(
+        ArtifactError, match=r"r1 is damaged: model/weights has 7 bytes and SHA-256 .* expected 7 bytes"
+    ):
         shop.source().path("model")
 
 
@@ -132,7 +134,7 @@ def test_a_release_that_the_store_has_no_more_is_not_to_be_had(shop: Shop) -> No
     shop.source().path("model")
     shop.build(model__weights="others")
     shop.releases.delete([shop.releases.get("r1")])
-    with pytest.raises(StoreError, match="no release 'r1' in .*; there are r2"):
+    with pytest.raises(StoreError, match=r"no release 'r1' in .*; there are r2"):
         shop.source()
 
 
@@ -156,5 +158,5 @@ def test_sources_are_local_or_of_the_store(shop: Shop) -> None:
     assert sources.of(LOCAL).path("model") == shop.artifacts / "model"
     assert not shop.cache.exists()
     assert (sources.of("r1").path("model") / "weights").read_text() == "weights"
-    with pytest.raises(StoreError, match="no release 'r2' in .*; there are r1"):
+    with pytest.raises(StoreError, match=r"no release 'r2' in .*; there are r1"):
         sources.of("r2")

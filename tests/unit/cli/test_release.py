@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from kapelle.artifacts.history import Ending, History
+from kapelle.artifacts.pointer import PointerLog
 from kapelle.cli.project import Project
-from kapelle.cli.release import fetch, run_build, run_diff, run_gc, run_list, run_show, run_verify
+from kapelle.cli.release import run_build, run_diff, run_gc, run_list, run_show, run_verify
+from kapelle.core.rollout_messages import Pointer
 from kapelle.errors import ArtifactError, ConfigError, StoreError
 
 APP = """
@@ -93,21 +96,38 @@ def test_differences_have_an_exit_status(capsys: pytest.CaptureFixture[str]) -> 
     assert "changed" in capsys.readouterr().out
 
 
-def test_what_is_damaged_is_not_served() -> None:
+def test_what_is_damaged_is_named() -> None:
     build("one")
     (blob,) = (path for path in Path(".kapelle/store/sample/blobs").rglob("*") if path.is_file())
     blob.write_text("two")
     with pytest.raises(ArtifactError, match="model/weights"):
         run_verify("r1", "sample.py", None)
-    with pytest.raises(ArtifactError, match="model/weights"):
-        fetch(Project("sample.py", {}), "r1")
 
 
-def test_a_release_is_fetched_as_a_folder_of_artifacts(tmp_path: Path) -> None:
+def test_what_is_current_and_what_was_before_is_kept_and_told(capsys: pytest.CaptureFixture[str]) -> None:
+    for weights in ("one", "two", "three", "four"):
+        build(weights)
+    project = Project("sample.py", {})
+    log, history = PointerLog(project.objects), History(project.objects)
+    assert log.write(Pointer(1, "r1"), "begun", 0.0)
+    assert log.write(Pointer(2, "r2", "r1"), "publish of r2", 0.0)
+    history.add(Ending(release="r3", outcome="refused", reason="NaN in weights", at=1.0))
+    capsys.readouterr()
+    run_gc("sample.py", 1, None, dry_run=False)
+    assert capsys.readouterr().out.startswith("removed r3:")
+    run_list("sample.py", None, as_json=True)
+    states = {one["name"]: one["state"] for one in json.loads(capsys.readouterr().out)}
+    assert states == {"r1": "the one before", "r2": "current", "r4": ""}
+
+
+def test_why_a_release_was_refused_is_told_later(capsys: pytest.CaptureFixture[str]) -> None:
     build("one")
-    folder = fetch(Project("sample.py", {}), "r1")
-    assert folder.is_relative_to(tmp_path / ".kapelle" / "cache" / "sample")
-    assert (folder / "model" / "weights").read_text() == "one"
+    History(Project("sample.py", {}).objects).add(
+        Ending(release="r1", outcome="refused", reason="NaN in weights", at=1.0)
+    )
+    capsys.readouterr()
+    run_list("sample.py", None, as_json=False)
+    assert "refused: NaN in weights" in " ".join(capsys.readouterr().out.split())
 
 
 def test_old_releases_are_removed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -268,7 +268,7 @@ async def test_a_release_is_retired_when_its_last_call_has_ended() -> None:
         worker.serve("r2", await build(worker.spec, [0], Anywhere(), worker.runner.in_thread))
         running = caller.call("finish")
         assert await asyncio.to_thread(old.begun.wait, 30)
-        retired = asyncio.create_task(worker.retire("r1", [0]))
+        retired = asyncio.ensure_future(worker.retire("r1", [0]))
         late = caller.call("when")
         assert isinstance(await caller.answer(late), messages.Refused)
         assert worker.holds == {"r2": [0]}
