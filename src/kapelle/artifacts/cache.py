@@ -80,17 +80,19 @@ class Cache:
         tree = self._root / "releases" / identity
         folder = tree / part.folder
         with _writing(folder):
-            if folder.is_dir():
+            if _has(folder, part.files):
                 return folder
             with self._locked(identity, fcntl.LOCK_SH):
                 folder.parent.mkdir(parents=True, exist_ok=True)
                 aside = Path(tempfile.mkdtemp(prefix=_ASIDE, dir=tree))
                 try:
-                    self._fill(aside, part, read)
-                    aside.rename(folder)
+                    self._fill(aside / "whole", part, read)
+                    if folder.is_dir() and not _has(folder, part.files):
+                        folder.rename(aside / "damaged")
+                    (aside / "whole").rename(folder)
                 except OSError:
                     # Where another process was first, its folder is as good.
-                    if not folder.is_dir():
+                    if not _has(folder, part.files):
                         raise
                 finally:
                     shutil.rmtree(aside, ignore_errors=True)
@@ -169,6 +171,7 @@ class Cache:
         return needed
 
     def _fill(self, aside: Path, part: Part, read: Read) -> None:
+        aside.mkdir()
         alike: dict[tuple[str, int], list[File]] = {}
         for file in part.files:
             alike.setdefault((file.sha256, file.size), []).append(file)
@@ -272,6 +275,14 @@ def _in_parallel(place: Callable[[list[File]], None], groups: Iterable[list[File
         thread.join()
     if failures:
         raise failures[0]
+
+
+def _has(folder: Path, files: Iterable[File]) -> bool:
+    """Whether all of them are there; their sizes are cheap to look at, and show what was cut off since."""
+    try:
+        return all((folder / file.path).stat().st_size == file.size for file in files) and folder.is_dir()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def _link(blob: Path, target: Path) -> None:

@@ -35,7 +35,9 @@ class Sources:
         """
         if release == LOCAL:
             return ArtifactFolder(self._artifacts)
-        return CachedSource(self._cache, Releases(open_objects(self._store)), release, self._store)
+        objects = open_objects(self._store)
+        # As it names itself: an address of S3 is another store at another endpoint.
+        return CachedSource(self._cache, Releases(objects), release, str(objects))
 
 
 class CachedSource:

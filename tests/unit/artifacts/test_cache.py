@@ -305,3 +305,10 @@ def test_a_prune_that_was_killed_is_completed(store: Store, cache: Cache, tmp_pa
     assert not half.exists()
     assert not aside.exists()
     assert tree(folder) == {"a": b"a"}
+
+
+def test_a_file_that_was_cut_off_since_is_fetched_anew(store: Store, cache: Cache) -> None:
+    part = store.part({"a": b"content", "b": b"other"})
+    folder = cache.get(part, store.read)
+    os.truncate(folder / "a", 3)
+    assert tree(cache.get(part, store.read)) == {"a": b"content", "b": b"other"}
