@@ -44,7 +44,7 @@ def _begin(app: AppSpec, wanted: str, objects: Objects, *, runs: bool) -> Shape 
     found = shape(wanted, releases.get(wanted).manifest, app)
     if runs:
         raise StartError(
-            f"{pointer.release or 'the local artifacts'} are served by processes that run; "
+            f"{pointer.release or 'the folder of artifacts'} is served by processes that run; "
             f"start without --release, then `kapelle release publish {wanted}`"
         )
     entry = Pointer(pointer.epoch + 1, wanted, pointer.release, None, "kapelle serve")

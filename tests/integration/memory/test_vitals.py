@@ -11,6 +11,7 @@ import pytest
 
 import kapelle
 from kapelle.artifacts.folder import ArtifactFolder
+from kapelle.artifacts.instances import build
 from kapelle.core.vitals import Vitals
 from kapelle.testing import MemorySystem, running
 
@@ -139,7 +140,10 @@ async def test_a_request_counts_for_the_release_it_began_on(system: MemorySystem
     old = system.gateway.edition
     asking = asyncio.create_task(system.client.get("/hold"))
     await system.app.held.wait()
-    await assembly.prepare("r2", ArtifactFolder(tmp_path))
+    source = ArtifactFolder(tmp_path)
+    for worker in system._workers.values():
+        worker.serve("r2", await build(worker.spec, [0], source, worker.runner.in_thread))
+    await assembly.prepare("r2", source)
     assembly.route("r2")
     assert (await system.client.get("/break")).status_code == 500
     old.app.go.set()

@@ -3,6 +3,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,7 +15,7 @@ from kapelle.config.orders import LOCAL, Holding, decode_gateway, decode_worker
 from kapelle.config.settings import Settings
 from kapelle.control.plan import Plan, Stock, make_plan
 from kapelle.control.recipes import Recipe, recipes
-from kapelle.control.rundir import RunDir
+from kapelle.control.rundir import Record, RunDir
 from kapelle.declare.apps import app_spec
 from tests.docs.documents import forget_modules
 
@@ -126,7 +127,25 @@ def test_what_is_told_otherwise_has_another_digest(tmp_path: Path, change: dict[
     )
 
 
-def test_only_those_whose_shards_have_changed_are_outdated(tmp_path: Path) -> None:
+def record(one: Recipe, *, release: str = LOCAL) -> Record:
+    """Of a process that was started by this recipe."""
+    return Record(
+        name=one.slot, role=one.role, service=one.service, shards=[], pid=71, born="", data="", control="",
+        release=release, digest=one.digest, content=one.content,
+    )  # fmt: skip
+
+
+def test_only_those_whose_local_shards_have_changed_are_outdated(tmp_path: Path) -> None:
     before, after = made(tmp_path), made(tmp_path, shards=4)
-    changed = {slot for slot in before if before[slot].digest != after[slot].digest}
-    assert changed == {"Cluster-1", "gateway-0", "gateway-1"}, "Cluster-0 holds shards 0 and 2 in both"
+    outdated = {slot for slot in before if not after[slot].fits(record(before[slot]))}
+    assert outdated == {"Cluster-1", "gateway-0", "gateway-1"}, "Cluster-0 holds shards 0 and 2 in both"
+
+
+def test_one_of_a_release_does_not_fit_local_artifacts_but_any_release(tmp_path: Path) -> None:
+    local = made(tmp_path)["Echo-0"]
+    released = replace(local, holding=Holding("r8", [0]), content="")
+    assert local.fits(record(local))
+    assert not local.fits(record(released, release="r7"))
+    assert released.fits(record(released, release="r7")), "which release it holds changes while it runs"
+    assert released.fits(record(local)), "and it may come to a release from the local artifacts"
+    assert not replace(released, digest="other").fits(record(released))

@@ -17,6 +17,7 @@ SYSTEM = SystemStatus(
         ProcessStatus(
             name="Echo-0~2", role="replica", service="Echo", release="r7", shards=[0, 2], pid=71, phase="serving",
             restarts=1, last_end="killed by SIGKILL", uptime=1.5, memory=4096, in_flight=3, queued=2,
+            releases={"r7": "serving", "r8": "loading"},
         )
     ],
 )  # fmt: skip
@@ -35,6 +36,7 @@ PROCESS: dict[str, object] = {
     "memory": 4096,
     "in_flight": 3,
     "queued": 2,
+    "releases": {"r7": "serving", "r8": "loading"},
 }
 WRITTEN: dict[str, object] = {
     "target": "app.py",
@@ -62,10 +64,15 @@ def test_a_field_that_is_missing_is_named(field: str) -> None:
         decode(json.dumps(without(field, WRITTEN)))
 
 
-@pytest.mark.parametrize("field", PROCESS)
+@pytest.mark.parametrize("field", PROCESS.keys() - {"releases"})
 def test_so_is_one_of_a_process(field: str) -> None:
     with pytest.raises(msgspec.ValidationError, match=f"`{field}`"):
         decode(json.dumps({**WRITTEN, "processes": [without(field, PROCESS)]}))
+
+
+def test_an_older_controller_says_nothing_of_its_releases() -> None:
+    read = decode(json.dumps({**WRITTEN, "processes": [without("releases", PROCESS)]}))
+    assert read.processes[0].releases == {}
 
 
 def without(field: str, values: dict[str, object]) -> dict[str, object]:

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 import kapelle
-from kapelle.config.orders import GatewayOrders, encode
+from kapelle.config.orders import LOCAL, GatewayOrders, encode
 from kapelle.config.settings import Settings
 from kapelle.declare.apps import app_spec
 from kapelle.gateway import main
@@ -106,8 +106,10 @@ def orders(target: str, control: int, http: int, door: str, **settings: Any) -> 
     return GatewayOrders(
         target=target,
         name="gateway-0",
-        release="r1",
+        release=LOCAL,
         artifacts="",
+        store="",
+        cache="",
         http=http,
         control=control,
         door=door,

@@ -39,14 +39,38 @@ TO_PROCESS: list[m.Message] = [
     m.Scrape(2),
     m.Drain(30.0),
     m.Members(4, [m.Member("Cluster-1", "replica", "Cluster", [0, 2], "unix:d", "unix:c", True)]),
+    m.Attend(),
+    m.Prepare(12, 3, "r8", [0, 2]),
+    m.Retire(12, 4, "r7", [1]),
+    m.Route(12, 5, "r7", m.Side("r8", 0.5, True)),
+    m.AskGolden(12, "r8"),
+    m.TakePulse(),
 ]
 FROM_PROCESS: list[m.Message] = [
     m.Health(1, "ready", "", 3, 2, 4711),
     m.Scraped(2, NOTHING),
     m.Acquainted(4),
+    m.Report(
+        9, 12, {"r8": 5}, {"r7": [0, 2]}, ["r8"], {"r6": "no weights"}, (11, "r7"), {"r7": 3}, m.Side("r8", 0.5, False)
+    ),
+    m.GoldenAnswer(12, "r8", "golden query 1: expected 2"),
+    m.Pulse({"r7": NOTHING}),
 ]
-TO_CONTROLLER: list[m.Message] = [m.Probe(1), m.Scrape(2), m.StatusQuery()]
-FROM_CONTROLLER: list[m.Message] = [m.Health(1, "ready", "", 3, 2, 4711), m.Scraped(2, NOTHING), m.StatusAnswer(b"{}")]
+TO_CONTROLLER: list[m.Message] = [
+    m.Probe(1),
+    m.Scrape(2),
+    m.StatusQuery(),
+    m.Publish("r8", 0.5, True),
+    m.Rollback(),
+    m.CancelPublish(),
+]
+FROM_CONTROLLER: list[m.Message] = [
+    m.Health(1, "ready", "", 3, 2, 4711),
+    m.Scraped(2, NOTHING),
+    m.StatusAnswer(b"{}"),
+    m.Told("r8: verifying"),
+    m.Over("r8", "committed", "trusted"),
+]
 
 DIRECTIONS: dict[str, tuple[Any, list[m.Message]]] = {
     "to replica": (m.ToReplica, TO_REPLICA),
@@ -121,6 +145,12 @@ def test_to_process() -> None:
             "Scrape": b"\x92\x02\x02",
             "Drain": b"\x92\x03\xcb@>\x00\x00\x00\x00\x00\x00",
             "Members": b"\x93\x04\x04\x91\x97\xa9Cluster-1\xa7replica\xa7Cluster\x92\x00\x02\xa6unix:d\xa6unix:c\xc3",
+            "Attend": b"\x91\x05",
+            "Prepare": b"\x95\x06\x0c\x03\xa2r8\x92\x00\x02",
+            "Retire": b"\x95\x07\x0c\x04\xa2r7\x91\x01",
+            "Route": b"\x95\x08\x0c\x05\xa2r7\x93\xa2r8\xcb?\xe0\x00\x00\x00\x00\x00\x00\xc3",
+            "AskGolden": b"\x93\t\x0c\xa2r8",
+            "TakePulse": b"\x91\n",
         }
     )
 
@@ -131,13 +161,25 @@ def test_from_process() -> None:
             "Health": b"\x97\x01\x01\xa5ready\xa0\x03\x02\xcd\x12g",
             "Scraped": b"\x93\x02\x02\xc0",
             "Acquainted": b"\x92\x04\x04",
+            "Report": b"\x9a\x05\t\x0c\x81\xa2r8\x05\x81\xa2r7\x92\x00\x02\x91\xa2r8\x81\xa2r6\xaano weights"
+            b"\x92\x0b\xa2r7\x81\xa2r7\x03\x93\xa2r8\xcb?\xe0\x00\x00\x00\x00\x00\x00\xc2",
+            "GoldenAnswer": b"\x94\x06\x0c\xa2r8\xbagolden query 1: expected 2",
+            "Pulse": b"\x92\x07\x81\xa2r7\xc0",
         }
     )
 
 
 def test_to_and_from_controller() -> None:
-    assert golden([TO_CONTROLLER[-1], FROM_CONTROLLER[-1]]) == snapshot(
-        {"StatusQuery": b"\x91\x05", "StatusAnswer": b"\x92\x03\xc4\x02{}"}
+    assert golden(TO_CONTROLLER[2:] + FROM_CONTROLLER[2:]) == snapshot(
+        {
+            "StatusQuery": b"\x91\x05",
+            "Publish": b"\x94\x0b\xa2r8\xcb?\xe0\x00\x00\x00\x00\x00\x00\xc3",
+            "Rollback": b"\x91\x0c",
+            "CancelPublish": b"\x91\r",
+            "StatusAnswer": b"\x92\x03\xc4\x02{}",
+            "Told": b"\x92\x08\xadr8: verifying",
+            "Over": b"\x94\t\xa2r8\xa9committed\xa7trusted",
+        }
     )
 
 

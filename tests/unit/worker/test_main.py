@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import kapelle
-from kapelle.config.orders import Holding, WorkerOrders, encode
+from kapelle.config.orders import LOCAL, Holding, WorkerOrders, encode
 from kapelle.config.settings import Settings
 from kapelle.declare.services import service_spec
 from kapelle.errors import StartError
@@ -91,8 +91,10 @@ class Process:
             target=APP,
             service=spec.name,
             replica=f"{spec.name}-0",
-            holding=Holding("r1", shards or [0]),
+            holding=Holding(LOCAL, shards or [0]),
             artifacts=str(folder),
+            store="",
+            cache="",
             data=sockets.bind(self._data).detach(),
             control=sockets.bind(self._control).detach(),
             settings=Settings(drain_timeout=0.01),
@@ -124,7 +126,7 @@ def let_go() -> Any:
 
 
 def call(method: str, *arguments: Any, shard: int = 0) -> messages.Call:
-    return messages.Call(1, method, shard, 1, 20.0, "", "", raw(arguments), "r1")
+    return messages.Call(1, method, shard, 1, 20.0, "", "", raw(arguments), LOCAL)
 
 
 async def test_it_starts_serves_and_drains(tmp_path: Path, settled: list[str]) -> None:
@@ -134,7 +136,7 @@ async def test_it_starts_serves_and_drains(tmp_path: Path, settled: list[str]) -
     assert (ready.pid, ready.in_flight, settled) == (os.getpid(), 0, ["settled"])
     gateway = await process.gateway()
     welcome = await gateway.hears(lambda one: isinstance(one, messages.Welcome))
-    assert (welcome.service, welcome.replica, welcome.holds) == ("Player", "Player-0", {"r1": [0]})
+    assert (welcome.service, welcome.replica, welcome.holds) == ("Player", "Player-0", {LOCAL: [0]})
     gateway.say(call("play", "d"))
     assert (await gateway.hears(lambda one: isinstance(one, messages.Done))).result == raw("la d")
     supervisor.say(messages.Drain(10.0))
@@ -204,7 +206,9 @@ def orders(target: str, service: str, control: int) -> WorkerOrders:
         target=target,
         service=service,
         replica=f"{service}-0",
-        holding=Holding("r1", [0]),
+        holding=Holding(LOCAL, [0]),
+        store="",
+        cache="",
         artifacts="",
         data=0,
         control=control,

@@ -1,0 +1,244 @@
+"""Between the rollout machine, the store and the processes: what is decided is done, and people hear of it."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import kapelle
+from kapelle.artifacts.cache import Cache
+from kapelle.artifacts.folder_objects import FolderObjects
+from kapelle.artifacts.history import History
+from kapelle.artifacts.keeper import Keeper
+from kapelle.artifacts.pointer import PointerLog
+from kapelle.artifacts.releases import Releases
+from kapelle.config.orders import Holding
+from kapelle.control.conductor import Conductor
+from kapelle.core.rollout_messages import Pointer, Shards, Side, Terms
+from kapelle.declare.apps import app_spec
+from kapelle.wire import messages
+
+
+@kapelle.service(replicas=2, artifact="model")
+class Model:
+    def __init__(self, artifact: Path) -> None: ...
+
+    @kapelle.method
+    def run(self) -> int:
+        return 0
+
+
+@kapelle.app
+class App:
+    model: Model
+
+    @kapelle.get("/")
+    async def run(self) -> int:
+        return await self.model.run()
+
+
+LOCALLY = Holding("local", [0])
+
+
+@dataclass(frozen=True)
+class Place:
+    """What the conductor looks at of a recipe."""
+
+    slot: str
+    role: str
+    service: str
+    holding: Holding = LOCALLY
+    module: str = "some.module"
+
+
+@dataclass(eq=False)
+class Puppet:
+    """A process that obeys through a real keeper, and says what it holds at once."""
+
+    name: str
+    recipe: Place
+    holds: dict[str, list[int]]
+    tell: Callable[[Puppet, messages.FromProcess], None]
+    broken: set[str] = field(default_factory=set)
+    golden: str = ""
+    started: float = 1.0
+    holding: Holding = LOCALLY
+    routed: str = ""
+    side: Side | None = None
+    busy: dict[str, int] = field(default_factory=dict)
+    heard: list[messages.Message] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.keeper = Keeper(self)
+        self.keeper.tell = lambda report: self.tell(self, report)
+
+    def send(self, message: messages.Message) -> None:
+        self.heard.append(message)
+        if isinstance(message, messages.AskGolden):
+            self.tell(self, messages.GoldenAnswer(message.epoch, message.release, self.golden))
+        elif isinstance(message, messages.Prepare | messages.Retire | messages.Route):
+            self.keeper.obey(message)
+
+    async def prepare(self, release: str, shards: Shards) -> None:
+        if release in self.broken:
+            raise ValueError("NaN in weights")
+        self.holds[release] = sorted(shards)
+
+    async def _nothing(self) -> None: ...
+
+    def retire(self, release: str, shards: Shards) -> Any:
+        self.holds.pop(release)
+        return self._nothing()
+
+    def route(self, release: str, side: Side | None) -> None:
+        self.routed, self.side = release, side
+
+
+class House:
+    """A store with releases r1 to r3, processes, and the conductors that came one after the other."""
+
+    def __init__(self, folder: Path) -> None:
+        self.store = folder / "store"
+        self.cache = Cache(folder / "cache")
+        self.objects = FolderObjects(self.store)
+        self.log = PointerLog(self.objects)
+        for number in (1, 2, 3):
+            model = folder / str(number) / "model"
+            model.mkdir(parents=True)
+            (model / "weights").write_text(str(number))
+            Releases(self.objects).build("App", model.parent, ["model"], lambda _: None)
+        assert self.log.write(Pointer(1, "r1", author="somebody before"), "", 0.0)
+        self.said: list[str] = []
+        self._changed = asyncio.Event()
+        self.conductors: list[Conductor] = []
+        self.puppets = [
+            Puppet("Model-0", Place("Model-0", "replica", "Model"), {"r1": [0]}, self._tell),
+            Puppet("Model-1", Place("Model-1", "replica", "Model"), {"r1": [0]}, self._tell),
+            Puppet("gateway-0", Place("gateway-0", "gateway", ""), {"r1": [0]}, self._tell, routed="r1"),
+        ]
+
+    def _tell(self, puppet: Puppet, message: messages.FromProcess) -> None:
+        self.conductors[-1].told(puppet, message)  # type: ignore[arg-type]  # all of a process that it looks at
+
+    def begin(self) -> Conductor:
+        spec = app_spec(App)
+        assert spec is not None
+        for before in self.conductors:
+            before.close()
+        conductor = Conductor(spec, self.objects, self.cache, Terms(bake=0, claim_after=0.01, repeat=0.2, linger=0.2))
+        conductor.on_news = self._changed.set
+        self.conductors.append(conductor)
+        for puppet in self.puppets:
+            conductor.started(puppet)  # type: ignore[arg-type]  # as above
+        conductor.open()
+        for puppet in self.puppets:
+            puppet.keeper.changed()
+        return conductor
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(20):
+            while not condition():
+                self._changed.clear()
+                await self._changed.wait()
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    house = House(tmp_path)
+    yield house
+    for conductor in house.conductors:
+        conductor.close()
+
+
+async def test_a_publish_brings_everybody_to_the_release(house: House) -> None:
+    conductor = house.begin()
+    await house.until(lambda: conductor.current == "r1")
+    over = await conductor.publish("r2", house.said.append)
+    assert (over.release, over.outcome) == ("r2", "committed")
+    assert house.log.read().release == "r2"
+    assert house.puppets[2].routed == "r2"
+    assert house.said[0] == "r2: verifying 1 files, 0.0 MiB"
+    assert any("asking the golden queries" in line for line in house.said)
+    await house.until(lambda: all(puppet.holds.keys() == {"r2"} for puppet in house.puppets))
+    assert {puppet.holding.release for puppet in house.puppets} == {"r2"}
+    assert conductor.holding(house.puppets[0]) == Holding("r2", [0])  # type: ignore[arg-type]  # as above
+
+
+async def test_a_release_that_does_not_load_is_refused_and_written_down(house: House) -> None:
+    house.puppets[1].broken.add("r2")
+    conductor = house.begin()
+    await house.until(lambda: conductor.current == "r1")
+    over = await conductor.publish("r2", house.said.append)
+    assert (over.outcome, over.reason) == ("refused", "Model-1 could not load it: ValueError: NaN in weights")
+    assert house.log.read().release == "r1"
+    await house.until(lambda: bool(History(house.objects).latest()))
+    assert History(house.objects).latest()["r2"].reason == over.reason
+    assert (await conductor.publish("r3", house.said.append)).outcome == "committed"
+
+
+async def test_a_golden_query_refuses(house: House) -> None:
+    house.puppets[2].golden = "finds_itself: AssertionError"
+    conductor = house.begin()
+    await house.until(lambda: conductor.current == "r1")
+    over = await conductor.publish("r2", house.said.append)
+    assert (over.outcome, over.reason) == ("refused", "golden query: finds_itself: AssertionError")
+
+
+async def test_two_wishes_at_once_are_not_granted(house: House) -> None:
+    conductor = house.begin()
+    await house.until(lambda: conductor.current == "r1")
+    first = asyncio.create_task(conductor.publish("r2", house.said.append))
+    await asyncio.sleep(0)
+    denied = await conductor.grant(messages.Publish("r3"), house.said.append)
+    assert (denied.outcome, denied.reason) == (
+        "denied", "another release is being verified; wait until that is over",
+    )  # fmt: skip
+    assert (await first).outcome == "committed"
+    cancelled = await conductor.grant(messages.CancelPublish(), house.said.append)
+    assert (cancelled.outcome, cancelled.reason) == ("denied", "cancel: nothing is being published")
+
+
+async def test_there_and_back(house: House) -> None:
+    conductor = house.begin()
+    await house.until(lambda: conductor.current == "r1")
+    nowhere = await conductor.grant(messages.Rollback(), house.said.append)
+    assert (nowhere.outcome, nowhere.reason) == (
+        "denied", "rollback: no release before r1 is known; publish one by its name",
+    )  # fmt: skip
+    assert (await conductor.grant(messages.Publish("r2"), house.said.append)).outcome == "committed"
+    back = await conductor.grant(messages.Rollback(), house.said.append)
+    assert (back.release, back.outcome, house.log.read().release) == ("r1", "committed", "r1")
+
+
+async def test_a_successor_goes_on_from_what_is_there(house: House) -> None:
+    house.puppets[0].holds["r2"] = [0]
+    house.begin()
+    conductor = house.begin()
+    await house.until(lambda: all(puppet.holds.keys() == {"r1"} for puppet in house.puppets))
+    assert (await conductor.publish("r2", house.said.append)).outcome == "committed"
+
+
+async def test_a_store_that_is_gone_stops_nothing(house: House) -> None:
+    conductor = house.begin()
+    await house.until(lambda: conductor.current == "r1")
+    shutil.move(house.store, house.store.with_name("away"))
+    over = await conductor.publish("r2", house.said.append)
+    assert over.outcome == "refused"
+    assert conductor.current == "r1"
+    shutil.rmtree(house.store)
+    shutil.move(house.store.with_name("away"), house.store)
+    assert (await conductor.publish("r2", house.said.append)).outcome == "committed"
+
+
+async def test_what_people_are_told_of_a_process(house: House) -> None:
+    conductor = house.begin()
+    gateway = house.puppets[2]
+    gateway.busy = {"r0": 2}
+    gateway.keeper.changed()
+    assert conductor.releases(gateway) == {"r1": "serving", "r0": "2 in flight"}  # type: ignore[arg-type]  # as above
