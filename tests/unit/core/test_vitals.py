@@ -138,8 +138,8 @@ def test_worse_answers() -> None:
 @pytest.mark.parametrize(
     ("old", "below", "above"),
     [
-        # The pooled share is 0.3, so the standard error is 0.065: 19 points are 2.9 of them, 20 are 3.1.
-        (of(100, failures=20), of(100, failures=39), of(100, failures=40)),
+        # The pooled share is 0.33, so the standard error is 0.067: 26 points are 3.9 of them, 27 are 4.04.
+        (of(100, failures=20), of(100, failures=46), of(100, failures=47)),
         # The standard error is 0.051, nearly all of it the old release's; with a pooled variance it would be 0.092.
         (of(scores=(0.0, 1.0) * 50), of(scores=(0.25, 0.35) * 15), of(scores=(0.24, 0.34) * 15)),
     ],

@@ -112,7 +112,7 @@ def test_what_is_left_over_is_named() -> None:
     assert scene.checks.unconverged() == "a holds {'r1': frozenset({0}), 'r2': frozenset({0})} and builds {}"
     del scene.processes["a"].holds["r2"]
     scene.gateway.routed = None
-    assert scene.checks.unconverged() == "g is routed to None"
+    assert scene.checks.unconverged() == "g is routed to None and None"
 
 
 def test_a_gateway_that_dropped_a_pinned_release_is_a_violation() -> None:
