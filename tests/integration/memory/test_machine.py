@@ -230,6 +230,10 @@ class FaultyDays(RuleBasedStateMachine):
             system.faults.heal(replica)
             if replica not in system.replicas:
                 await system.restart(replica)
+        # A link whose ping was lost would take the next call, and be given up before its answer.
+        for _ in range(5):
+            system._started.fleet.check(float(next(self.checks)))
+        await self.turn(3)
         await asyncio.wait([*self.calls, asyncio.create_task(system.ready())])
         await system.ready()
         solo = system.app.solo
