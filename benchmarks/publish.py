@@ -23,14 +23,15 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 import numpy as np
 
 from cpu import MIB, tree_memory
-from machine import describe_machine
+from machine import describe_machine, versions
 from publish_picture import draw
 from servers import free_ports
 from targets.base import BENCHMARKS
@@ -41,9 +42,13 @@ MOSEC = BENCHMARKS / ".peers" / "mosec" / "bin" / "python"
 RESULTS = BENCHMARKS / "results"
 SHARDS = 4
 COLUMNS = 256
-RATE, SECONDS, UPDATE_AT = 200.0, 16.0, 6.0
-AROUND = 4.0
-"""Seconds after the update in which latencies count as those of the switch."""
+RATE, SECONDS, UPDATE_AT = 200.0, 22.0, 8.0
+WARM_UP = 1.0
+"""Seconds for the load's own imports."""
+AFTER = 1.0
+"""Seconds after the end of an update in which latencies still count as those of the update."""
+BACK_IN_USE = 1.5
+"""Seconds after which nginx uses a server again that it had found gone, with its rest of one second."""
 
 Record = tuple[float, float, int]
 
@@ -115,37 +120,37 @@ def serving(argv: list[str], environment: dict[str, str], folder: Path) -> Itera
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
-        process.wait()
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def wait_until_answered(port: int) -> None:
-    """Return when a request is answered rightly."""
-    probe = [
-        sys.executable,
-        str(BENCHMARKS / "publish_load.py"),
-        "--port",
-        str(port),
-        "--rate",
-        "20",
-        "--seconds",
-        "0.1",
-    ]
+    """Return when a request is answered rightly; a foreign server has no event to wait for but its port."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        records = json.loads(subprocess.run(probe, capture_output=True, check=True).stdout)
-        if all(version for *_, version in records):
-            return
+        client = HTTPConnection("127.0.0.1", port, timeout=1.0)
+        try:
+            client.request("POST", "/find", body=b'{"row": 1}')
+            if client.getresponse().status == 200:
+                return
+        except (OSError, HTTPException):
+            time.sleep(0.01)
+        finally:
+            client.close()
     raise SystemExit(f"nobody answers at port {port} within 60 s")
 
 
 def under_load(name: str, port: int, update: Callable[[], None]) -> Update:
     """Run the load and, in the middle of it, the update."""
+    start = time.monotonic() + WARM_UP
     command = [
         sys.executable, str(BENCHMARKS / "publish_load.py"), "--port", str(port), "--rate", str(RATE), "--seconds",
-        str(SECONDS),
+        str(SECONDS), "--start", str(start),
     ]  # fmt: skip
     with subprocess.Popen(command, stdout=subprocess.PIPE) as load:
-        time.sleep(UPDATE_AT)
+        time.sleep(max(0.0, start + UPDATE_AT - time.monotonic()))
         began = time.monotonic()
         update()
         took = time.monotonic() - began
@@ -188,30 +193,20 @@ def by_publish(size: int) -> Update:
 
 def by_restart(size: int) -> Update:
     """The same system, stopped and started with the other release."""
-    with kapelle_system(size) as (folder, port, process):
-        later: list[subprocess.Popen[bytes]] = []
+    with kapelle_system(size) as (folder, port, process), ExitStack() as later:
 
         def restart() -> None:
             process.send_signal(signal.SIGTERM)
             process.wait()
-            with (folder / "log").open("ab") as log:
-                later.append(
-                    subprocess.Popen(
-                        [KAPELLE, "serve", APP, "--release", "r2"], cwd=folder, stdout=log, stderr=log,
-                        env={**os.environ, **kapelle_environment(port)},
-                    )
-                )  # fmt: skip
+            argv = [KAPELLE, "serve", APP, "--release", "r2"]
+            later.enter_context(serving(argv, kapelle_environment(port), folder))
             wait_until_answered(port)
 
-        update = under_load("stop and restart", port, restart)
-        for one in later:
-            one.send_signal(signal.SIGTERM)
-            one.wait()
-        return update
+        return under_load("stop and restart", port, restart)
 
 
 def by_rolling_mosec(size: int) -> Update:
-    """Two instances of mosec behind nginx, restarted one after the other, each when the one before answers again."""
+    """Two instances of mosec behind nginx, restarted one after the other, each when nginx uses the one before again."""
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
         for version in (1, 2):
@@ -233,6 +228,7 @@ def by_rolling_mosec(size: int) -> Update:
                 running[port].send_signal(signal.SIGTERM)
                 running[port].wait()
                 start(port, 2)
+                time.sleep(BACK_IN_USE)
 
         try:
             for port in ports:
@@ -327,6 +323,7 @@ def main() -> int:
     parser.add_argument("--size", type=int, default=64, help="MiB of artifacts, for what clients see")
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that every server is ended
     sizes = [int(size) * MIB for size in given.sizes.split(",")]
     for program, hint in (
         (MOSEC, "python benchmarks/install_peers.py mosec"),
@@ -348,13 +345,15 @@ def report(published: list[Published], updates: list[list[Update]], size: int) -
     """The results as Markdown."""
     lines = [
         "# Updates under load\n",
-        f"Measured on {describe_machine()}; medians of {len(updates)} rounds that take turns.\n",
+        f"Measured on {describe_machine()}, {_versions()}; medians of {len(updates)} rounds that take turns.\n",
         (
             f"{size} MiB of arrays in {SHARDS} shards are replaced while {RATE:.0f} requests a second arrive in an open loop. "
-            f"Failed: no right answer within 5 s, or the connection broke. Stale: answered by the old version though sent "
-            f"after somebody had an answer of the new one. p99 before is that of the {UPDATE_AT:.0f} s before the update, p99 "
-            f"at the update that of the {AROUND:.0f} s after it began. The update of Kapelle ends when it has watched the new "
-            f"release for 3 s; for the others it ends when the last process answers again.\n"
+            "Failed: no right answer within 5 s, or the connection broke; failed requests have no latency. Stale: answered "
+            "by the old version though sent after some client had an answer of the new one. p99 before is that of the "
+            f"{UPDATE_AT:.0f} s before the update, p99 at the update that of its whole length and {AFTER:.0f} s more. "
+            "Kapelle's ends when it has watched the new release for 3 s; the others' when the last process answers again, "
+            f"behind nginx after {BACK_IN_USE} s more each, when nginx uses it again. Kapelle has one gateway, mosec two "
+            "instances with one worker each.\n"
         ),
         "![Latencies over time](publish.svg)\n",
         "| update | failed | longest gap | stale | p99 before | p99 at the update | ratio | takes |",
@@ -362,7 +361,7 @@ def report(published: list[Published], updates: list[list[Update]], size: int) -
     ]
     for runs in zip(*updates, strict=True):
         before = statistics.median(run.p99(0.5, UPDATE_AT) for run in runs)
-        during = statistics.median(run.p99(UPDATE_AT, UPDATE_AT + AROUND) for run in runs)
+        during = statistics.median(run.p99(UPDATE_AT, UPDATE_AT + run.seconds + AFTER) for run in runs)
         failed, gap = statistics.median(run.failed for run in runs), statistics.median(run.gap for run in runs)
         stale, took = statistics.median(run.stale for run in runs), statistics.median(run.seconds for run in runs)
         lines.append(
@@ -373,8 +372,8 @@ def report(published: list[Published], updates: list[list[Update]], size: int) -
         f"\nOf {RATE * SECONDS:.0f} requests in each run.\n",
         "## Kapelle's publish by size\n",
         (
-            "Without load: seconds from the command to the commit, verification of the store included; bytes that came from "
-            "the store into the machine's cache; memory of all processes (PSS) before, at its highest, and after the old "
+            "Without load: seconds from the wish to the commit as `publish` prints them, verification of the store included; bytes that "
+            "came from the store into the machine's cache; memory of all processes (PSS) before, at its highest, and after the old "
             "release was dropped. Every shard has two copies.\n"
         ),
         "| artifacts | changed | to the commit | fetched | memory before | peak | after |",
@@ -387,6 +386,12 @@ def report(published: list[Published], updates: list[list[Update]], size: int) -
             f"{peak} | {after} |"
         )
     return "\n".join(lines) + "\n"
+
+
+def _versions() -> str:
+    nginx_says = subprocess.run(["nginx", "-v"], capture_output=True, text=True, check=True).stderr.rpartition("/")[2]
+    found = {**versions(Path(sys.executable), ["kapelle"]), **versions(MOSEC, ["mosec"]), "nginx": nginx_says.strip()}
+    return ", ".join(f"{name} {version}" for name, version in found.items())
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import sys
 import time
@@ -18,6 +19,7 @@ import time
 import uvloop
 
 from client import Connection
+from ticker import Ticker
 
 HOST = "127.0.0.1"
 PATIENCE = 5.0
@@ -34,14 +36,25 @@ class Load:
         self._count = round(rate * seconds)
         self._idle: list[Connection] = []
 
-    async def run(self) -> None:
+    async def run(self, start: float) -> None:
+        """Send from `start` on, on the clock of `time.monotonic()`, and wait for all that comes of it."""
         loop = asyncio.get_running_loop()
-        start = time.monotonic()
-        tasks = []
-        for number in range(self._count):
-            due = start + number / self._rate
-            await asyncio.sleep(max(0.0, due - time.monotonic()))
-            tasks.append(loop.create_task(self._request(number, due, start)))
+        tasks: list[asyncio.Task[None]] = []
+        all_sent = asyncio.Event()
+        ticker = Ticker(start, 1 / self._rate)
+
+        def tick() -> None:
+            for _ in range(ticker.elapsed()):
+                if len(tasks) < self._count:
+                    due = start + len(tasks) / self._rate
+                    tasks.append(loop.create_task(self._request(len(tasks), due, start)))
+            if len(tasks) == self._count:
+                all_sent.set()
+
+        loop.add_reader(ticker.fileno(), tick)
+        await all_sent.wait()
+        loop.remove_reader(ticker.fileno())
+        ticker.close()
         await asyncio.gather(*tasks)
 
     async def _request(self, number: int, due: float, start: float) -> None:
@@ -96,9 +109,11 @@ async def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--rate", type=float, default=200.0)
     parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--start", type=float, default=0.0, help="when to begin, on the clock of time.monotonic()")
     given = parser.parse_args()
     load = Load(given.port, given.rate, given.seconds)
-    await load.run()
+    gc.disable()  # a pause of the load would look like one of the server
+    await load.run(given.start or time.monotonic())
     json.dump(sorted(load.records), sys.stdout)
 
 

@@ -196,6 +196,6 @@ _PLAIN: dict[str, type[CallError]] = {
 def in_a_line(error: BaseException) -> str:
     """What happened, for a list or a log: our own errors speak for themselves, others say of which type they are."""
     if isinstance(error, KapelleError):
-        return error.detail
+        return " ".join(error.detail.split())
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

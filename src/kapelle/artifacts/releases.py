@@ -61,8 +61,10 @@ class Releases:
     def __str__(self) -> str:
         return str(self._objects)
 
-    def build(self, app: str, artifacts: Path, names: Iterable[str], advance: Advance) -> tuple[Release, bool]:
-        """Store the artifacts of these names; the release, and whether it is new.
+    def build(
+        self, app: str, artifacts: Path, names: Iterable[str], advance: Advance, source: str = ""
+    ) -> tuple[Release, bool]:
+        """Store the artifacts of these names; the release, and whether it is new. ``source`` says what they came from.
 
         The same content is the same release: building it again adds nothing, and mends what was damaged.
 
@@ -78,7 +80,7 @@ class Releases:
                 for name, found in paths.items()
             }
             described = {name: [(path, job.result()) for path, job in found] for name, found in jobs.items()}
-            made = Origin(VERSION, wall(), str(artifacts))
+            made = Origin(VERSION, wall(), source or str(artifacts))
             contents = {name: _artifact([file for _, file in found]) for name, found in described.items()}
             manifest = Manifest(app=app, artifacts=contents, made=made)
             # What is there already may have been damaged since; then this mends it.

@@ -55,7 +55,7 @@ def run_build(target: str, artifacts: str | None, store: str | None, options: Se
         if missing:
             wrote = ", ".join(sorted(path.name for path in folder.iterdir()))
             raise ArtifactError(f"{builder} wrote {wrote}; {target} also needs the artifact {missing}")
-        return _store(project, folder, names)
+        return _store(project, folder, names, command)
 
 
 def run_list(target: str, store: str | None, *, as_json: bool) -> int:
@@ -155,10 +155,10 @@ def run_gc(target: str, keep: int, store: str | None, *, dry_run: bool) -> int:
     return 0
 
 
-def _store(project: Project, folder: Path, names: set[str]) -> int:
+def _store(project: Project, folder: Path, names: set[str], source: str = "") -> int:
     console = Console(highlight=False)
     with _progress(console, "reading", _size(folder, names)) as advance:
-        release, new = project.releases.build(project.target.name, folder, names, advance)
+        release, new = project.releases.build(project.target.name, folder, names, advance, source)
     if not new:
         console.print(f"nothing has changed: this is {release.name}")
         return 0
@@ -166,7 +166,8 @@ def _store(project: Project, folder: Path, names: set[str]) -> int:
         project.releases.verify(release, advance)
     files = sum(1 for _ in release.manifest.files())
     console.print(f"[bold]{release.name}[/]: {files} files, {_bytes(release.manifest.size)}, verified")
-    console.print(f"  serve it  kapelle serve {project.target.text} --release {release.name}")
+    where = f" --store {project.settings.store}" if project.settings.store else ""
+    console.print(f"  serve it  kapelle serve {project.target.text} --release {release.name}{where}")
     return 0
 
 
