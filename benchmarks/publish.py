@@ -372,9 +372,9 @@ def report(published: list[Published], updates: list[list[Update]], size: int) -
         f"\nOf {RATE * SECONDS:.0f} requests in each run.\n",
         "## Kapelle's publish by size\n",
         (
-            "Without load: seconds from the wish to the commit as `publish` prints them, verification of the store included; bytes that "
-            "came from the store into the machine's cache; memory of all processes (PSS) before, at its highest, and after the old "
-            "release was dropped. Every shard has two copies.\n"
+            "Without load: seconds from the wish to the commit as `publish` prints them, verification of the store included; "
+            "bytes that came from the store into the machine's cache; memory of all processes (PSS) before, at its highest, "
+            "and after the old release was dropped. Every shard has two copies.\n"
         ),
         "| artifacts | changed | to the commit | fetched | memory before | peak | after |",
         "| ---: | --- | ---: | ---: | ---: | ---: | ---: |",

@@ -61,5 +61,5 @@ def test_old_entries_go(log: PointerLog) -> None:
 def test_what_is_no_entry_is_told(log: PointerLog, tmp_path: Path) -> None:
     assert log.write(Pointer(1, "r1"), "", 0.0)
     next((tmp_path / "current").iterdir()).write_text("nonsense")
-    with pytest.raises(StoreError, match="entry 1 of the pointer in .* cannot be read"):
+    with pytest.raises(StoreError, match=r"entry 1 of the pointer in .* cannot be read"):
         log.read()
