@@ -7,6 +7,7 @@ import resource
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -65,26 +66,28 @@ def test_of_many_who_create_an_object_one_does(objects: FolderObjects) -> None:
     assert not list(objects.root.rglob(".*")), "nothing is left aside"
 
 
-@pytest.fixture
-def _full_disk() -> Iterator[None]:
-    """No file may become longer than 64 KiB, as on a disk that is full."""
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """No file may become longer than 64 KiB, as on a disk that is full.
+
+    The limit is the whole process's: inside, nothing else may be written, least of all the progress of the tests to a
+    log that is longer already.
+    """
     old = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (64 << 10, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    signal.signal(signal.SIGXFSZ, old)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, old)
 
 
-@pytest.fixture
-def large(tmp_path: Path) -> Path:
-    return file(tmp_path, bytes(1 << 20))
-
-
-def test_a_full_disk_is_said_and_leaves_nothing(objects: FolderObjects, large: Path, _full_disk: None) -> None:  # noqa: PT019 - large comes first
-    with pytest.raises(StoreError, match=r"cannot write .*/blobs/a: File too large"):
+def test_a_full_disk_is_said_and_leaves_nothing(objects: FolderObjects, tmp_path: Path) -> None:
+    large = file(tmp_path, bytes(1 << 20))
+    with full_disk(), pytest.raises(StoreError, match=r"cannot write .*/blobs/a: File too large"):
         objects.put("blobs/a", large)
-    with pytest.raises(StoreError, match="cannot write"):
+    with full_disk(), pytest.raises(StoreError, match="cannot write"):
         objects.create("blobs/b", bytes(1 << 20))
     assert objects.list("blobs/") == []
     assert not list((objects.root / "blobs").iterdir())
