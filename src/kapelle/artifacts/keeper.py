@@ -24,6 +24,10 @@ class Holder(Protocol):
         """The shards of each release that are ready."""
 
     @property
+    def in_turn(self) -> bool:
+        """Whether there is room for one release only, so that one has to go before another comes."""
+
+    @property
     def routed(self) -> str:
         """The release that new requests are pinned to; "" where there are none."""
 
@@ -118,11 +122,17 @@ class Keeper:
         if building is not None and building[0] == missing:
             return
         self._stop(release)
-        if missing:
+        if missing and self._has_room(release):
             task = asyncio.create_task(self._build(release, missing))
             self._building[release] = missing, task
 
+    def _has_room(self, release: str) -> bool:
+        """Whether it may be built now; where it may not, the controller comes back to it."""
+        return not self._holder.in_turn or not {*self._holder.holds, *self._in_work} - {release}
+
     async def _build(self, release: str, shards: Shards) -> None:
+        if self._holder.in_turn:
+            await asyncio.gather(*self._retiring, return_exceptions=True)
         log.info("preparing a release", release=release, shards=sorted(shards))
         failure = ""
         try:

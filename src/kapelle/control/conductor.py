@@ -61,7 +61,8 @@ class Conductor:
         self._cache = cache
         self._identities: dict[str, str] = {}
         """Of every release that somebody may need."""
-        self._rollout = Rollout(author, sharded, terms)
+        in_turn = {one.name for one in app.services.values() if one.in_turn}
+        self._rollout = Rollout(author, sharded, terms, in_turn)
         self._known: dict[Process, core.Process] = {}
         """The running incarnation of each process."""
         self._reports: dict[Process, messages.Report] = {}

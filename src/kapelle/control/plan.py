@@ -12,6 +12,7 @@ from kapelle.artifacts.folder import ArtifactFolder
 from kapelle.config.orders import LOCAL
 from kapelle.config.settings import Settings
 from kapelle.core.assignment import Replica, assign
+from kapelle.core.halves import in_halves
 from kapelle.core.placement import Demand, Place, place
 from kapelle.core.rollout_messages import Shape
 from kapelle.declare.apps import AppSpec
@@ -136,6 +137,8 @@ def _assigned(
     for service in app.services.values():
         if sizes.get(service.name):
             replicas = [Replica(one.name, node()) for one in places if one.service == service.name]
+            if service.in_turn:
+                replicas = in_halves(replicas)
             found = assign(sizes[service.name], replicas, service.replicas)
             held.update({name: tuple(sorted(shards)) for name, shards in found.items()})
     return held

@@ -12,7 +12,7 @@ present one. So of two controllers one is obeyed, and only that one can commit.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from kapelle.core.rollout_fleet import Asked, Fleet
@@ -45,17 +45,20 @@ _SHOWN = 3
 class Rollout:
     """``author`` is unique to this object; ``copies`` says how many replicas hold each shard of a service.
 
+    Replicas of the services that change ``in_turn`` have no room for two releases.
     All times are seconds of one clock that outlives controllers. After each call, ``wake`` is when to ``tick`` next.
     """
 
-    def __init__(self, author: str, copies: Mapping[str, int], terms: Terms | None = None) -> None:
+    def __init__(
+        self, author: str, copies: Mapping[str, int], terms: Terms | None = None, in_turn: Collection[str] = ()
+    ) -> None:
         self.author = author
         self.terms = terms or Terms()
         self.pointer: Pointer | None = None
         self.job: Publish | None = None
         self.wake: float | None = None
         self.fleet = Fleet()
-        self.targets = Targets(self.fleet, copies, self.terms)
+        self.targets = Targets(self.fleet, copies, self.terms, in_turn)
         self._now = 0.0
         self._number = 0
         self._release_since = 0.0
@@ -195,7 +198,12 @@ class Rollout:
     def _view(self, now: float) -> View:
         assert self.pointer is not None
         may_drop = now >= self._release_since + self.terms.linger
-        return View(self.fleet, self.targets, self.pointer, self._wanted(now), now, may_drop)
+        wanted = self._wanted(now)
+        if self.pointer.release is None:
+            self.targets.divide(["", *wanted])
+        else:
+            self.targets.divide(wanted[::-1] if self._on_trial(now) else wanted)
+        return View(self.fleet, self.targets, self.pointer, wanted, now, may_drop)
 
     def _wanted(self, now: float) -> list[str]:
         """The releases to be held, the most urgent first."""
@@ -325,7 +333,7 @@ class Rollout:
             return
         self._number += 1
         stamp = Stamp(self.pointer.epoch, self._number)
-        member.asked[kind, release] = Asked(shards, stamp, self._now)
+        member.ask(kind, release, Asked(shards, stamp, self._now))
         self._wake_at(self._now + self.terms.repeat)
         if issubclass(kind, Route):
             self._effects.append(kind(member.process, release, stamp, self.pointer.side))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from kapelle.core.rollout_messages import Prepare, Process, Report, Retire, Shards, Stamp
+from kapelle.core.rollout_messages import Prepare, Process, Report, Retire, Route, Shards, Stamp
 
 NOTHING: Shards = frozenset()
 
@@ -21,7 +21,7 @@ class Asked(NamedTuple):
 class Member:
     """A name in the fleet, through all its incarnations."""
 
-    __slots__ = ("alive", "asked", "process", "report", "since", "troubled_since")
+    __slots__ = ("alive", "asked", "process", "report", "since", "told_to_drop", "troubled_since")
 
     def __init__(self, process: Process, now: float) -> None:
         self.process = process
@@ -32,6 +32,8 @@ class Member:
         """When it began not to be well: it ended, and has not yet been ready for the current release again."""
         self.asked: dict[tuple[type, str], Asked] = {}
         """The last order of each kind about each release."""
+        self.told_to_drop: list[tuple[str, Asked]] = []
+        """The orders to drop something of a release that may still be on their way."""
 
     def restart(self, process: Process, now: float) -> None:
         """A new incarnation has taken the place of one that ended."""
@@ -46,6 +48,7 @@ class Member:
         self.alive = False
         self.report = None
         self.asked.clear()
+        self.told_to_drop.clear()
         if self.troubled_since is None:
             self.troubled_since = now
 
@@ -57,15 +60,22 @@ class Member:
         """Whether its fence has come to ``epoch``: orders of earlier ones no longer change what it holds."""
         return self.report is not None and self.report.epoch >= epoch
 
+    def ask(self, kind: type[Prepare | Retire | Route], release: str, asked: Asked) -> None:
+        """It is given an order."""
+        self.asked[kind, release] = asked
+        if kind is Retire and (self.report is None or _may_yet_come(asked, release, self.report)):
+            self.told_to_drop.append((release, asked))
+
+    def hear(self, report: Report) -> None:
+        """It has said what it holds, and which orders have come."""
+        self.report = report
+        self.told_to_drop = [
+            (release, told) for release, told in self.told_to_drop if _may_yet_come(told, release, report)
+        ]
+
     def keeps(self, release: str) -> Shards:
-        """What it holds of ``release`` less what it was told to drop in an order that may still be on its way."""
-        held = self.holds(release)
-        told = self.asked.get((Retire, release))
-        if told is None or self.report is None or told.stamp.epoch < self.report.epoch:
-            return held
-        if told.stamp.epoch == self.report.epoch and self.report.heard.get(release, 0) >= told.stamp.number:
-            return held
-        return held - told.shards
+        """What it holds of ``release`` less what it was told to drop in orders that may still be on their way."""
+        return self.holds(release).difference(*(told.shards for one, told in self.told_to_drop if one == release))
 
     def was_building(self, release: str) -> bool:
         """Whether it was told to build ``release`` and has not said that all of it is ready."""
@@ -109,7 +119,7 @@ class Fleet:
             return False
         if member.report is not None and report.number <= member.report.number:
             return False
-        member.report = report
+        member.hear(report)
         return True
 
     def bury(self, name: str, incarnation: int) -> None:
@@ -143,3 +153,7 @@ class Fleet:
         group = self.gateways if process.role == "gateway" else self.replicas.setdefault(process.service, [])
         group.append(member)
         group.sort(key=lambda each: each.process.name)
+
+
+def _may_yet_come(told: Asked, release: str, report: Report) -> bool:
+    return told.stamp > Stamp(report.epoch, report.heard.get(release, 0))

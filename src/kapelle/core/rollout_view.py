@@ -96,6 +96,8 @@ class View:
         for release in self.wanted:
             target = self._target(release, member)
             if not target <= member.keeps(release) and self._is_allowed(member, release):
+                if not self._has_room(member, release):
+                    continue
                 orders.append((Prepare, member, release, target))
                 if release == self.pointer.release:
                     # First that which has traffic; whether the process dies of another release shows only then.
@@ -106,6 +108,13 @@ class View:
 
     def _is_allowed(self, member: Member, release: str) -> bool:
         return release == self.pointer.release or member.process.name in self._allowed.get(release, ())
+
+    def _has_room(self, member: Member, release: str) -> bool:
+        """Whether it has nothing else, where there is room for one. It looks itself too: orders may be late."""
+        report = member.report
+        if report is None or not self.targets.changes_in_turn(member.process.service):
+            return True
+        return not (report.holds.keys() | report.building) - {release}
 
     def _may_load(self, release: str, reported: list[Member]) -> set[str]:
         """Who may load a release that is not the current one: it may kill its process. Gateways come last."""
@@ -164,8 +173,18 @@ class View:
         return [
             (Retire, member, release, member.holds(release))
             for release in unwanted
-            if self.may_drop and not self._in_use(release)
+            if self._may_go_first(member, release) or (self.may_drop and not self._in_use(release))
         ]
+
+    def _may_go_first(self, member: Member, release: str) -> bool:
+        """Whether what no pointer names yet makes room for the first release: others have it, and will keep it."""
+        service = member.process.service
+        if self.pointer.release is not None or not self.targets.changes_in_turn(service):
+            return False
+        wanting = [one for one in self.fleet.replicas[service] if any(self._target(name, one) for name in self.wanted)]
+        others = [one for one in self.fleet.replicas[service] if one not in wanting and one.obeys(self.pointer.epoch)]
+        kept = NOTHING.union(*(one.keeps(release) for one in others))
+        return member in wanting and member.holds(release) <= kept
 
     def _in_use(self, release: str) -> bool:
         """Whether a gateway has, or may have, requests on ``release``."""

@@ -17,6 +17,8 @@ C = TypeVar("C", bound=type)
 
 _ATTRIBUTE = "__kapelle_service__"
 _INJECTABLE = ("artifact", "shard")
+_IN_TURN = 2
+"""The replicas, or copies of each shard, that a service needs to change in turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,8 @@ class ServiceSpec:
 
     ``artifact`` is the name of the artifact it is given; when ``sharded``, each instance is given one shard of it and
     ``replicas`` is the number of copies of each shard. ``max_queue`` bounds the rows that wait in one replica.
-    ``memory_limit`` (bytes) is what one replica process may grow to before it is replaced.
+    ``memory_limit`` (bytes) is what one replica process may grow to before it is replaced. When ``in_turn``, a replica has
+    no room for two releases: half of them change to a new one first, the others when it is trusted.
     """
 
     name: str
@@ -38,6 +41,7 @@ class ServiceSpec:
     inline: bool = False
     max_queue: int = 1024
     memory_limit: int | None = None
+    in_turn: bool = False
     injected: tuple[str, ...] = field(default=())
 
 
@@ -53,6 +57,7 @@ def service(
     inline: bool = False,
     max_queue: int = 1024,
     memory_limit: str | int | None = None,
+    in_turn: bool = False,
 ) -> Callable[[C], C]: ...
 def service(
     cls: type | None = None,
@@ -65,6 +70,7 @@ def service(
     inline: bool = False,
     max_queue: int = 1024,
     memory_limit: str | int | None = None,
+    in_turn: bool = False,
 ) -> Any:
     """Declare a service. The class stays an ordinary class.
 
@@ -76,6 +82,8 @@ def service(
         inline: run inside the gateway, with no hop and no process of its own; for work of microseconds.
         max_queue: rows that may wait in one replica; more are refused at once.
         memory_limit: what one replica may grow to, as in "2GB", before it is replaced by a fresh one.
+        in_turn: a replica has no memory for two releases at a time: an update changes half of the replicas first, each of
+            which drops the old release before it loads the new one, and the other half once the new one is trusted.
 
     Raises:
         DeclarationError: the options or the class's methods do not fit together.
@@ -88,6 +96,13 @@ def service(
         raise DeclarationError(f"max_queue={max_queue}: expected at least 1")
     if inline and sharded_by is not None:
         raise DeclarationError("an inline service cannot be sharded: it lives in the gateway")
+    if in_turn and inline:
+        raise DeclarationError("an inline service cannot change in_turn: every gateway has both releases for a while")
+    if in_turn and (copies if sharded_by else replicas) < _IN_TURN:
+        option = f"copies={copies}" if sharded_by else f"replicas={replicas}"
+        raise DeclarationError(
+            f"{option} and in_turn=True: expected at least {_IN_TURN}, one to serve while one changes"
+        )
 
     def declare(cls: type) -> type:
         for one in golden_of(cls):
@@ -105,6 +120,7 @@ def service(
             inline=inline,
             max_queue=max_queue,
             memory_limit=None if memory_limit is None else parse_bytes(memory_limit),
+            in_turn=in_turn,
             injected=_injected(cls, "shard" if sharded_by else "artifact" if artifact else None),
         )
         setattr(cls, _ATTRIBUTE, spec)

@@ -16,6 +16,8 @@ from kapelle.gateway.edition import Edition
 class GatewayHolder:
     """Builds and drops editions. ``on_deserted`` is called when no request sees a release any more that new ones do not."""
 
+    in_turn = False
+
     def __init__(self, assembly: Assembly, sources: Sources) -> None:
         self.on_deserted: Callable[[], None] = lambda: None
         self._assembly = assembly

@@ -45,7 +45,7 @@ class Controller:
     def __init__(self, band: Band, author: str) -> None:
         self.band = band
         self.world = band.world
-        self.rollout = Rollout(author, band.copies, band.terms)
+        self.rollout = Rollout(author, band.copies, band.terms, band.in_turn)
         self.alive = True
         self.effects_left: int | None = None
         """It dies when it has carried out so many effects more."""
@@ -153,14 +153,18 @@ class Controller:
 class Band:
     """All processes and controllers, and what kills and starts them."""
 
-    def __init__(self, world: World, releases: dict[str, Release], copies: dict[str, int]) -> None:
+    def __init__(
+        self, world: World, releases: dict[str, Release], copies: dict[str, int], in_turn: frozenset[str] = frozenset()
+    ) -> None:
         self.world = world
         self.copies = copies
+        self.in_turn = in_turn
+        """The services whose replicas have no room for two releases."""
         self.terms = TERMS
         self.releases = releases
         self.processes: dict[str, Simulated] = {}
         self.controllers: list[Controller] = []
-        self.checks = Checks(world, releases, copies, self.processes)
+        self.checks = Checks(world, releases, copies, in_turn, self.processes)
         self.jinx: Callable[[], None] | None = None
         """What befalls the system shortly after each entry."""
         self.regrets = False
@@ -172,6 +176,7 @@ class Band:
         kind = Simulated if service else SimulatedGateway
         process = Process(name, "replica" if service else "gateway", service, node, incarnation)
         started = self.processes[name] = kind(self.world, process, self.releases, self.tell, self.kill)
+        started.has_room_for_two = service not in self.in_turn
         self.world.note(name, "starts")
         for controller in self.controllers:
             # Sooner or later, but told by the system: this is not lost.

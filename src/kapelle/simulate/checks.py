@@ -22,11 +22,17 @@ class Checks:
     """Looks at the processes themselves, not at what they report."""
 
     def __init__(
-        self, world: World, releases: dict[str, Release], copies: dict[str, int], processes: dict[str, Simulated]
+        self,
+        world: World,
+        releases: dict[str, Release],
+        copies: dict[str, int],
+        in_turn: frozenset[str],
+        processes: dict[str, Simulated],
     ) -> None:
         self._world = world
         self._releases = releases
         self._wanted_copies = copies
+        self._in_turn = in_turn
         self._processes = processes
         self._killed_at: dict[Key, float] = {}
         self._excused: set[Key] = set()
@@ -163,7 +169,12 @@ class Checks:
         return min(self._wanted_copies[service], len(replicas))
 
     def _fair_copies(self, service: str, current: str | None) -> int:
-        """How many copies there have to be, at the least: young replicas and restless ones may not count yet."""
+        """How many copies there have to be, at the least: young replicas and restless ones may not count yet.
+
+        Of services that change in turn one half has it, and may have half of the copies.
+        """
+        if service in self._in_turn:
+            return 1
         steady = [
             each
             for each in self._replicas(service)

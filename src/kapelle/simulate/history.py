@@ -31,7 +31,11 @@ class History:
         names = [f"r{number}" for number in range(1, 5)]
         # The first and the last are sound: to begin with, and to publish when all is over.
         self.releases = {name: draw(self._random, name, sound=name in ("r1", "r4")) for name in names}
-        self.band = Band(self.world, self.releases, {"encoder": 1, "cluster": self._random.randrange(1, 3)})
+        in_turn = self._random.choice([(), (), (), ("cluster",), ("encoder", "cluster")])
+        self._at_least = 2 if in_turn else 1
+        """Replicas of each service: what changes in turn needs two."""
+        copies = {"encoder": 1, "cluster": self._random.randrange(self._at_least, 3)}
+        self.band = Band(self.world, self.releases, copies, frozenset(in_turn))
 
     def live(self) -> None:
         """Live through it.
@@ -55,9 +59,9 @@ class History:
         band = self.band
         for number in range(self._random.randrange(1, 3)):
             band.start_process(f"gateway-{number}", "", f"node-{number}")
-        for number in range(self._random.randrange(1, 3)):
+        for number in range(self._random.randrange(self._at_least, 3)):
             band.start_process(f"encoder-{number}", "encoder", f"node-{number}")
-        clusters = self._random.randrange(1, 4)
+        clusters = self._random.randrange(self._at_least, 4)
         for number in range(clusters):
             band.start_process(f"cluster-{number}", "cluster", f"node-{number % 2}")
         if self._random.random() < 0.1:
@@ -143,7 +147,7 @@ class History:
     def _leave(self) -> None:
         """A replica less, for good."""
         replicas = [each for each in self.band.processes.values() if each.process.service == "cluster" and each.alive]
-        if len(replicas) > 1:
+        if len(replicas) > self._at_least:
             self.band.kill(self._random.choice(replicas), for_good=True)
 
     def _any(self) -> Simulated:

@@ -37,6 +37,8 @@ class Simulated:
         self.clumsy = False
         """Whether its next load fails for a reason of its own."""
         self.slow = False
+        self.has_room_for_two = True
+        """Whether it may have two releases at a time."""
         self.killed_by = ""
         """The release that it was loading when it died of that."""
         self._tell = tell
@@ -84,6 +86,8 @@ class Simulated:
         self.failed.pop(release, None)
         missing = shards - self.holds.get(release, frozenset())
         if not missing or self.building.get(release) == missing:
+            return False
+        if not self.has_room_for_two and (self.holds.keys() | self.building.keys()) - {release}:
             return False
         self.building[release] = missing
         seconds = 5.0 if self.slow else 0.05 + self.world.random.random() * 0.6

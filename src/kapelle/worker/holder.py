@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Awaitable, Collection
 from functools import partial
 
@@ -23,6 +24,10 @@ class WorkerHolder:
         self._sources = sources
 
     @property
+    def in_turn(self) -> bool:
+        return self._worker.spec.in_turn
+
+    @property
     def holds(self) -> dict[str, list[int]]:
         return self._worker.holds
 
@@ -35,6 +40,8 @@ class WorkerHolder:
         await self._build(release, shards, self._worker.runner.in_thread)
 
     async def prepare(self, release: str, shards: Collection[int]) -> None:
+        if self.in_turn:
+            await beside(gc.collect)  # what the release before left in cycles takes the room of this one
         # The thread of user code is busy with calls, and they must not wait for a constructor.
         await self._build(release, shards, beside)
 

@@ -324,6 +324,9 @@ class Runner:
     def _work(self) -> None:
         while (function := self._inbox.get()) is not None:
             function()
+            del (
+                function
+            )  # it may hold an instance, which a retired release would not let go of while nothing else comes
 
     def _tell(self, function: Callable[..., None], *arguments: Any) -> None:
         """Call ``function`` on the event loop, from the thread."""

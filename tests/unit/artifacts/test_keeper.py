@@ -17,6 +17,7 @@ class Player:
 
     def __init__(self) -> None:
         self.holds: dict[str, list[int]] = {"r1": [0, 1]}
+        self.in_turn = False
         self.routed = ""
         self.side: Side | None = None
         self.busy: dict[str, int] = {}
@@ -160,3 +161,16 @@ async def test_what_it_begins_with_is_not_disturbed(stage: Stage) -> None:
     begun.set()
     await beginning
     assert (stage.last.building, stage.last.holds) == ([], {"r1": [0]})
+
+
+async def test_without_room_for_two_the_old_release_goes_before_the_new_one_comes(stage: Stage) -> None:
+    stage.player.in_turn = True
+    stage.player.go.set()
+    stage.keeper.obey(messages.Prepare(1, 1, "r2", [0]))
+    assert stage.last.building == [], "there is no room"
+    stage.keeper.obey(messages.Retire(1, 2, "r1", [0, 1]))
+    stage.keeper.obey(messages.Prepare(1, 3, "r2", [0]))
+    assert stage.player.dropped == []
+    while stage.last.holds != {"r2": [0]}:
+        await stage.more()
+    assert stage.player.dropped == [("r1", [0, 1])]

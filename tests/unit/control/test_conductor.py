@@ -69,6 +69,7 @@ class Puppet:
     golden: str = ""
     started: float = 1.0
     holding: Holding = LOCALLY
+    in_turn: bool = False
     routed: str = ""
     side: Side | None = None
     busy: dict[str, int] = field(default_factory=dict)

@@ -82,8 +82,11 @@ class Player:
 class Stage:
     """``play`` carries out all effects until nothing more follows."""
 
-    def __init__(self, log: list[Pointer] | None = None, *, terms: Terms = TERMS) -> None:
+    def __init__(
+        self, log: list[Pointer] | None = None, *, terms: Terms = TERMS, in_turn: frozenset[str] = frozenset()
+    ) -> None:
         self.now = 1000.0
+        self.in_turn = in_turn
         self.log = log if log is not None else [Pointer(1, "r1", author="somebody before")]
         self.terms = terms
         self.players = {name: self.new_player(name, 1) for name in SERVICES}
@@ -101,7 +104,7 @@ class Stage:
         return Player(Process(name, "gateway" if role == "gateway" else "replica", service, f"on-{name}", incarnation))
 
     def new_rollout(self, author: str) -> Rollout:
-        self.rollout = Rollout(author, COPIES, self.terms)
+        self.rollout = Rollout(author, COPIES, self.terms, self.in_turn)
         for number in range(1, 6):
             self.rollout.shape(Shape(f"r{number}", {"encoder": (), "cluster": (10, 20)}), self.now)
         for player in self.players.values():

@@ -64,16 +64,26 @@ def test_members_are_in_order_whoever_comes_first() -> None:
 def test_what_it_was_told_to_drop_is_not_counted_on_until_it_has_heard() -> None:
     fleet = fleet_with(Report(process(), 1, epoch=3, heard={"r1": 7}, holds=HELD))
     (member,) = fleet.alive()
-    member.asked[Retire, "r1"] = Asked(frozenset({1}), Stamp(3, 8), 1.0)
+    member.ask(Retire, "r1", Asked(frozenset({1}), Stamp(3, 8), 1.0))
     assert member.keeps("r1") == {0}
     fleet.heard(Report(process(), 2, epoch=3, heard={"r1": 9}, holds=HELD), now=2.0)
     assert member.keeps("r1") == {0, 1}, "a newer order about r1 came first: that one is dead"
 
 
+def test_an_order_to_drop_less_does_not_take_back_the_one_before() -> None:
+    fleet = fleet_with(Report(process(), 1, epoch=3, heard={"r1": 7}, holds=HELD))
+    (member,) = fleet.alive()
+    member.ask(Retire, "r1", Asked(frozenset({0, 1}), Stamp(3, 8), 1.0))
+    member.ask(Retire, "r1", Asked(frozenset({1}), Stamp(3, 9), 2.0))
+    assert member.keeps("r1") == frozenset()
+    fleet.heard(Report(process(), 2, epoch=3, heard={"r1": 8}, holds={"r1": frozenset({1})}), now=3.0)
+    assert member.keeps("r1") == frozenset()
+
+
 def test_an_order_to_drop_of_an_earlier_epoch_is_dead() -> None:
     fleet = fleet_with(Report(process(), 1, epoch=4, holds=HELD))
     (member,) = fleet.alive()
-    member.asked[Retire, "r1"] = Asked(frozenset({1}), Stamp(3, 8), 1.0)
+    member.ask(Retire, "r1", Asked(frozenset({1}), Stamp(3, 8), 1.0))
     assert member.keeps("r1") == {0, 1}
     assert member.obeys(4)
     assert not member.obeys(5)

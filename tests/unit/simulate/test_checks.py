@@ -20,7 +20,7 @@ class Scene:
         flaws = {"r1": Flaw.NONE, "r2": Flaw.NONE, "bad": Flaw.LOAD}
         self.releases = {name: Release(name, Shape(name, shape), flaw, 0) for name, flaw in flaws.items()}
         self.processes: dict[str, Simulated] = {}
-        self.checks = Checks(self.world, self.releases, {"cluster": 2}, self.processes)
+        self.checks = Checks(self.world, self.releases, {"cluster": 2}, frozenset(), self.processes)
         arguments = (self.releases, lambda _: None, lambda _: None)
         for name in ("a", "b"):
             self.processes[name] = Simulated(self.world, Process(name, "replica", "cluster", name, 1), *arguments)

@@ -176,7 +176,7 @@ async def test_who_talks_nonsense_is_cut_off_and_the_others_are_not() -> None:
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (ArtifactError("index is not there;\nbuild it"), "index is not there;\nbuild it"),
+        (ArtifactError("index is not there;\nbuild it"), "index is not there; build it"),
         (ValueError("no such\n  model"), "ValueError: no such model"),
         (KeyError(), "KeyError"),
     ],
