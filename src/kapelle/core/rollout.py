@@ -12,10 +12,9 @@ present one. So of two controllers one is obeyed, and only that one can commit.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from kapelle.core.rollout_fleet import Asked, Fleet
+from kapelle.core.rollout_fleet import Asked, Fleet, Member
 from kapelle.core.rollout_messages import (
     AskGolden,
     Denied,
@@ -27,6 +26,7 @@ from kapelle.core.rollout_messages import (
     Process,
     Progress,
     Report,
+    Rest,
     Route,
     Shape,
     Side,
@@ -43,22 +43,19 @@ _SHOWN = 3
 
 
 class Rollout:
-    """``author`` is unique to this object; ``copies`` says how many replicas hold each shard of a service.
+    """``author`` is unique to this object.
 
-    Replicas of the services that change ``in_turn`` have no room for two releases.
     All times are seconds of one clock that outlives controllers. After each call, ``wake`` is when to ``tick`` next.
     """
 
-    def __init__(
-        self, author: str, copies: Mapping[str, int], terms: Terms | None = None, in_turn: Collection[str] = ()
-    ) -> None:
+    def __init__(self, author: str, terms: Terms | None = None) -> None:
         self.author = author
         self.terms = terms or Terms()
         self.pointer: Pointer | None = None
         self.job: Publish | None = None
         self.wake: float | None = None
         self.fleet = Fleet()
-        self.targets = Targets(self.fleet, copies, self.terms, in_turn)
+        self.targets = Targets(self.fleet, self.terms)
         self._now = 0.0
         self._number = 0
         self._release_since = 0.0
@@ -114,9 +111,23 @@ class Rollout:
         if member is None:
             return []
         if self.job is not None:
-            self.job.lost(member)
+            self.job.lost(member, begins_with_it=self._begins_with(self.job.release, member))
         member.end(now)
         return self._step(now)
+
+    def did_not_start(self, name: str, incarnation: int, reason: str, now: float) -> list[Effect]:
+        """The process is about to end: what it was to begin with could not be loaded."""
+        member, job = self.fleet.find(name, incarnation), self.job
+        if member is None or job is None or not job.is_prepared_for or not self._begins_with(job.release, member):
+            return []
+        job.refuse(f"{name} could not load it: {reason}")
+        return self._step(now)
+
+    def _begins_with(self, release: str, member: Member) -> bool:
+        """Whether it was started for ``release``, as that has code of its own, and does not have it yet."""
+        current = self.pointer.release if self.pointer is not None else None
+        is_for_it = self.targets.fits(release, member) and not (current and self.targets.fits(current, member))
+        return is_for_it and not member.holds(release)
 
     def golden(self, epoch: int, release: str, failure: str | None, now: float) -> list[Effect]:
         """The answer to ``AskGolden``: None, or which query failed and how."""
@@ -148,6 +159,8 @@ class Rollout:
             return [Ended(release, Outcome.UNCHANGED, f"it is the current release since entry {self.pointer.epoch}")]
         if self.pointer.release is None:
             side = None  # there is nothing to be at the side of
+        if side is not None and self._code(release) != self._code(self.pointer.release):
+            return [Denied(f"publish {release}", "it has other code, and a gateway runs one; publish it to all requests")]
         self.job = Publish(release, self.pointer, self.author, self.terms, now, side)
         return self._step(now)
 
@@ -176,6 +189,14 @@ class Rollout:
             self.job.refuse("cancelled")
         return self._step(now)
 
+    @property
+    def codes(self) -> set[str] | None:
+        """The code of which processes are needed now; those of other code can end. None while that is not known."""
+        return self._view(self._now).codes() if self.pointer is not None else None
+
+    def _code(self, release: str | None) -> str:
+        return self.targets.shapes[release].code if release in self.targets.shapes else ""
+
     # ── what follows ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def _step(self, now: float) -> list[Effect]:
@@ -199,10 +220,8 @@ class Rollout:
         assert self.pointer is not None
         may_drop = now >= self._release_since + self.terms.linger
         wanted = self._wanted(now)
-        if self.pointer.release is None:
-            self.targets.divide(["", *wanted])
-        else:
-            self.targets.divide(wanted[::-1] if self._on_trial(now) else wanted)
+        older = [one for one in [self._previous(now), *self._left()] if one is not None]
+        self.targets.divide([*older[:1], *(one for one in wanted if one not in older)])
         return View(self.fleet, self.targets, self.pointer, wanted, now, may_drop)
 
     def _wanted(self, now: float) -> list[str]:
@@ -210,10 +229,21 @@ class Rollout:
         assert self.pointer is not None
         job = self.job
         candidate = job.release if job is not None and job.is_prepared_for and self.targets.knows(job.release) else None
-        previous = self.pointer.previous if self._on_trial(now) else None
         beside = self.pointer.side.release if self.pointer.side is not None else None
-        found = (self.pointer.release, beside, candidate, previous)
+        left = [one for one in self._left() if self.targets.knows(one)]
+        found = (self.pointer.release, beside, candidate, self._previous(now), *left)
         return list(dict.fromkeys(release for release in found if release is not None))
+
+    def _previous(self, now: float) -> str | None:
+        """The release to go back to, while that is possible."""
+        return self.pointer.previous if self.pointer is not None and self._on_trial(now) else None
+
+    def _left(self) -> list[str]:
+        """What gateways still give requests to though the pointer does not name it, or not yet."""
+        pointer = self.pointer
+        assert pointer is not None
+        named = {pointer.release, pointer.side.release if pointer.side is not None else None}
+        return sorted({one for member in self.fleet.living_gateways() for one in member.seen} - named)
 
     def _on_trial(self, now: float) -> bool:
         """Whether the previous release is kept, to go back to it."""
@@ -337,6 +367,8 @@ class Rollout:
         self._wake_at(self._now + self.terms.repeat)
         if issubclass(kind, Route):
             self._effects.append(kind(member.process, release, stamp, self.pointer.side))
+        elif issubclass(kind, Rest):
+            self._effects.append(kind(member.process, release, stamp))
         else:
             self._effects.append(kind(member.process, release, shards, stamp))
 

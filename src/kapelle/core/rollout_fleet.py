@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from kapelle.core.rollout_messages import Prepare, Process, Report, Retire, Route, Shards, Stamp
+from kapelle.core.rollout_messages import Prepare, Process, Report, Rest, Retire, Route, Shards, Stamp
 
 NOTHING: Shards = frozenset()
 
@@ -60,7 +60,7 @@ class Member:
         """Whether its fence has come to ``epoch``: orders of earlier ones no longer change what it holds."""
         return self.report is not None and self.report.epoch >= epoch
 
-    def ask(self, kind: type[Prepare | Retire | Route], release: str, asked: Asked) -> None:
+    def ask(self, kind: type[Prepare | Rest | Retire | Route], release: str, asked: Asked) -> None:
         """It is given an order."""
         self.asked[kind, release] = asked
         if kind is Retire and (self.report is None or _may_yet_come(asked, release, self.report)):
@@ -76,6 +76,13 @@ class Member:
     def keeps(self, release: str) -> Shards:
         """What it holds of ``release`` less what it was told to drop in orders that may still be on their way."""
         return self.holds(release).difference(*(told.shards for one, told in self.told_to_drop if one == release))
+
+    @property
+    def seen(self) -> set[str]:
+        """The releases that new requests see at a gateway, as far as is known."""
+        report = self.report
+        sides = [report.side.release] if report is not None and report.side is not None else []
+        return {report.routed[1], *sides} - {""} if report is not None and report.routed is not None else set()
 
     def was_building(self, release: str) -> bool:
         """Whether it was told to build ``release`` and has not said that all of it is ready."""

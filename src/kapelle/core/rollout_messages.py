@@ -16,10 +16,17 @@ Role = Literal["replica", "gateway"]
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The bytes of each shard of each service of a release; ``()`` for a service that is not sharded."""
+    """What a release looks like: the bytes of each shard of each service, ``()`` for a service that is not sharded.
+
+    ``copies`` says how many replicas hold each shard (else one), ``in_turn`` which services have replicas without room
+    for two releases. ``code`` is the version of the user's code that it needs: only processes of that can hold it.
+    """
 
     release: str
     services: Mapping[str, tuple[int, ...]]
+    copies: Mapping[str, int] = field(default_factory=dict)
+    in_turn: frozenset[str] = frozenset()
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +82,14 @@ class Pointer:
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One life of a process. ``incarnation`` rises with every start under the same name."""
+    """One life of a process. ``incarnation`` rises with every start under the same name; ``code`` is what it runs."""
 
     name: str
     role: Role
     service: str
     node: str
     incarnation: int
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +98,8 @@ class Report:
 
     ``epoch`` and ``heard`` are those of its fence: older orders are dead to it. ``holds`` are the shards that are ready,
     ``building`` the releases it works on, ``failed`` why it could not load a release at the last attempt; failures of
-    earlier epochs are forgotten. A gateway also says where new requests go and which releases have requests in flight.
+    earlier epochs are forgotten. A gateway also says which release new requests see, "" where it takes none, and which
+    have requests in flight.
     """
 
     process: Process
@@ -145,7 +154,16 @@ class Route:
     side: Side | None = None
 
 
-Order = Prepare | Retire | Route
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Take no new requests: gateways of other code pin them to this release. Those under way are answered."""
+
+    process: Process
+    release: str
+    stamp: Stamp
+
+
+Order = Prepare | Retire | Route | Rest
 
 
 @dataclass(frozen=True, slots=True)

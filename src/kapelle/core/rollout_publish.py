@@ -127,9 +127,9 @@ class Publish:
         self.stage = Stage.COMMIT if self.side is None else Stage.ASIDE
         self.deadline = now + self._terms.prepare_timeout
 
-    def lost(self, member: Member) -> None:
-        """A process has ended."""
-        if self.is_prepared_for and member.was_building(self.release):
+    def lost(self, member: Member, *, begins_with_it: bool = False) -> None:
+        """A process has ended. ``begins_with_it`` is whether it was to have the release from its start, and had not yet."""
+        if self.is_prepared_for and (begins_with_it or member.was_building(self.release)):
             self._deaths.append(member.process.name)
 
     def refuse(self, reason: str) -> None:

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 from kapelle.core.rollout_caution import provers
 from kapelle.core.rollout_fleet import NOTHING, Fleet, Member
-from kapelle.core.rollout_messages import WHOLE, Pointer, Prepare, Report, Retire, Route, Shards
+from kapelle.core.rollout_messages import WHOLE, Pointer, Prepare, Rest, Retire, Route, Shards
 from kapelle.core.rollout_targets import Targets
 
-Want = tuple[type[Prepare] | type[Retire] | type[Route], Member, str, Shards]
+Want = tuple[type[Prepare] | type[Rest] | type[Retire] | type[Route], Member, str, Shards]
 """An order before it is stamped."""
 
 
@@ -28,6 +28,7 @@ class View:
     may_drop: bool
     """Whether the pointer has been where it is for long enough to drop what it no longer names."""
     _allowed: dict[str, set[str]] = field(default_factory=dict)
+    _codes: set[str] = field(default_factory=set)
 
     def orders(self) -> list[Want]:
         """All that has to change, as far as it can now."""
@@ -39,6 +40,7 @@ class View:
         for member in reported:
             orders += self._prepare(member)
         orders += self._route()
+        self._codes = self.codes()
         for member in reported:
             orders += self._retire_unwanted(member)
             orders += self._retire_excess(member)
@@ -55,7 +57,7 @@ class View:
                 target = assignment.get(member.process.name)
                 if target is not None and not self._ready(member, release, target):
                     waiting.append(member.process.name)
-        gateways = self.fleet.living_gateways()
+        gateways = self._gateways_of(release)
         waiting += [member.process.name for member in gateways if not self._ready(member, release, WHOLE)]
         return waiting if gateways else [*waiting, "a gateway"]
 
@@ -80,8 +82,19 @@ class View:
         return self.targets.knows(release) and self._ready(member, release, self._target(release, member))
 
     def all_routed(self) -> bool:
-        """Whether every gateway sends new requests to the current release."""
+        """Whether every gateway sends new requests to the current release, or takes none as it has other code."""
         return all(self._is_routed(member) for member in self.fleet.living_gateways())
+
+    def codes(self) -> set[str]:
+        """The code of which processes are needed: of what is wanted, and of gateways that take requests."""
+        needed = {self.targets.shapes[one].code for one in self.wanted if self.targets.knows(one)}
+        if self.pointer.release is None:
+            needed.add("")  # what serves before there is any release
+        return needed | {one.process.code for one in self.fleet.living_gateways() if self._takes_requests(one)}
+
+    @staticmethod
+    def _takes_requests(member: Member) -> bool:
+        return member.report is None or bool(member.seen)
 
     def failure(self, release: str, epoch: int) -> str | None:
         """Why ``release`` did not load somewhere, at an attempt of ``epoch``."""
@@ -112,7 +125,7 @@ class View:
     def _has_room(self, member: Member, release: str) -> bool:
         """Whether it has nothing else, where there is room for one. It looks itself too: orders may be late."""
         report = member.report
-        if report is None or not self.targets.changes_in_turn(member.process.service):
+        if report is None or not self.targets.changes_in_turn(member):
             return True
         return not (report.holds.keys() | report.building) - {release}
 
@@ -120,14 +133,14 @@ class View:
         """Who may load a release that is not the current one: it may kill its process. Gateways come last."""
         allowed: set[str] = set()
         for service in self.targets.shapes[release].services:
-            living = [one for one in reported if one.process.service == service]
-            placed = self.targets.placed(service, self.now)
+            living = [one for one in reported if one.process.service == service and self.targets.fits(release, one)]
+            placed = [one for one in self.targets.placed(service, self.now) if self.targets.fits(release, one)]
             is_whole = all(one in living and self.well(one) for one in placed)
             targets = [(one, self._target(release, one)) for one in living]
             wanting = [(one, shards) for one, shards in targets if not shards <= one.keeps(release)]
             allowed |= provers(release, wanting, living, is_whole=is_whole)
         if self.whole(release):
-            gateways = [one.process.name for one in reported if one.process.role == "gateway"]
+            gateways = [one.process.name for one in self._gateways_of(release) if one in reported]
             is_proven = any(one.holds(release) for one in reported if one.process.role == "gateway")
             allowed.update(gateways if is_proven else sorted(gateways)[:1])
         return allowed
@@ -147,28 +160,41 @@ class View:
         needed = [one for one in (release, side.release if side is not None else None) if one is not None]
         if release is None or not all(self.whole(one) for one in needed):
             return []
-        return [
+        gateways = self._gateways_of(release)
+        orders: list[Want] = [
             (Route, member, release, WHOLE)
-            for member in self.fleet.living_gateways()
+            for member in gateways
             if all(self._ready(member, one, WHOLE) for one in needed) and not self._is_routed(member)
         ]
+        if any(self._is_routed(member) for member in gateways):
+            others = [one for one in self.fleet.living_gateways() if one not in gateways]
+            orders += [(Rest, one, release, WHOLE) for one in others if not self._is_routed(one)]
+        return orders
+
+    def _gateways_of(self, release: str) -> list[Member]:
+        """The living gateways whose code can serve it."""
+        return [member for member in self.fleet.living_gateways() if self.targets.fits(release, member)]
 
     def _is_routed(self, member: Member) -> bool:
-        report = member.report
+        report, release = member.report, self.pointer.release
+        if report is not None and release is not None and not self.targets.fits(release, member):
+            return not member.seen
         if report is None or report.routed is None:
             return False
-        return (report.routed[1], report.side) == (self.pointer.release, self.pointer.side)
+        return (report.routed[1], report.side) == (release, self.pointer.side)
 
     def _retire_unwanted(self, member: Member) -> list[Want]:
         report = member.report
         if report is None or not member.obeys(self.pointer.epoch):
             return []
         unwanted = sorted((report.holds.keys() | report.building) - set(self.wanted))
+        if member.process.code not in self._codes:
+            return []  # it ends, when those who call it have
         if member.process.role == "gateway":
             return [
                 (Retire, member, release, WHOLE)
                 for release in unwanted
-                if not report.busy.get(release) and release not in _seen(report)
+                if not report.busy.get(release) and release not in member.seen
             ]
         return [
             (Retire, member, release, member.holds(release))
@@ -177,14 +203,13 @@ class View:
         ]
 
     def _may_go_first(self, member: Member, release: str) -> bool:
-        """Whether what no pointer names yet makes room for the first release: others have it, and will keep it."""
-        service = member.process.service
-        if self.pointer.release is not None or not self.targets.changes_in_turn(service):
+        """Whether it can make room while gateways still use ``release``: the other half has it, and will keep it."""
+        if not self.targets.is_divided or not self.targets.changes_in_turn(member):
             return False
-        wanting = [one for one in self.fleet.replicas[service] if any(self._target(name, one) for name in self.wanted)]
-        others = [one for one in self.fleet.replicas[service] if one not in wanting and one.obeys(self.pointer.epoch)]
-        kept = NOTHING.union(*(one.keeps(release) for one in others))
-        return member in wanting and member.holds(release) <= kept
+        replicas = self.fleet.replicas[member.process.service]
+        wanting = [one for one in replicas if any(self._target(name, one) for name in self.wanted)]
+        others = [one for one in replicas if one not in wanting and one.obeys(self.pointer.epoch)]
+        return member in wanting and member.holds(release) <= NOTHING.union(*(one.keeps(release) for one in others))
 
     def _in_use(self, release: str) -> bool:
         """Whether a gateway has, or may have, requests on ``release``."""
@@ -192,7 +217,7 @@ class View:
             report = member.report
             if report is None or not member.obeys(self.pointer.epoch) or release in report.holds:
                 return True
-            if report.busy.get(release) or release in _seen(report):
+            if report.busy.get(release) or release in member.seen:
                 return True
         return False
 
@@ -226,8 +251,3 @@ class View:
     def _assignment(self, release: str, service: str) -> dict[str, Shards]:
         return self.targets.assignment(release, service, self.now, self.pointer.release)
 
-
-def _seen(report: Report) -> set[str]:
-    """The releases that new requests see at a gateway."""
-    seen = {report.routed[1]} if report.routed is not None else set()
-    return seen if report.side is None else {*seen, report.side.release}

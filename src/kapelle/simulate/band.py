@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from kapelle.core.rollout import Rollout
@@ -16,6 +17,7 @@ from kapelle.core.rollout_messages import (
     Process,
     Progress,
     Report,
+    Rest,
     Retire,
     Route,
     Side,
@@ -25,6 +27,7 @@ from kapelle.core.rollout_messages import (
 from kapelle.simulate.checks import Checks
 from kapelle.simulate.processes import Simulated, SimulatedGateway
 from kapelle.simulate.releases import Flaw, Release
+from kapelle.simulate.staff import Staff
 from kapelle.simulate.world import World
 
 TERMS = Terms(
@@ -45,7 +48,7 @@ class Controller:
     def __init__(self, band: Band, author: str) -> None:
         self.band = band
         self.world = band.world
-        self.rollout = Rollout(author, band.copies, band.terms, band.in_turn)
+        self.rollout = Rollout(author, band.terms)
         self.alive = True
         self.effects_left: int | None = None
         """It dies when it has carried out so many effects more."""
@@ -56,8 +59,9 @@ class Controller:
     def start(self) -> None:
         """Learn of the releases, the processes, and where the pointer is."""
         now = self.world.now
-        for release in self.band.releases.values():
-            self.carry_out(self.rollout.shape(release.shape, now))
+        band = self.band
+        for release in band.releases.values():
+            self.carry_out(self.rollout.shape(replace(release.shape, copies=band.copies, in_turn=band.in_turn), now))
         for process in self.band.processes.values():
             if process.alive:
                 self.carry_out(self.rollout.started(process.process, now))
@@ -107,6 +111,8 @@ class Controller:
             if self.world.is_traced:
                 self.world.note(self.rollout.author, "says", _worded(effect))
             self._do(effect)
+        if self is self.band.controllers[-1]:
+            self.band.staff.look(self)
         wake = self.rollout.wake
         if self.alive and wake is not None and (self._tick_at is None or wake < self._tick_at):
             self._tick_at = wake
@@ -115,7 +121,7 @@ class Controller:
     def _do(self, effect: Effect) -> None:
         world, band = self.world, self.band
         match effect:
-            case Prepare() | Retire() | Route():
+            case Prepare() | Retire() | Route() | Rest():
                 target = band.processes.get(effect.process.name)
                 if target is not None:
                     world.send(partial(target.obey, effect))
@@ -169,12 +175,15 @@ class Band:
         """What befalls the system shortly after each entry."""
         self.regrets = False
         """Whether somebody cancels when it is almost too late."""
+        self.staff = Staff(self)
         self._authors = 0
+        self._lives: dict[str, int] = {}
 
-    def start_process(self, name: str, service: str, node: str, incarnation: int = 1) -> None:
+    def start_process(self, name: str, service: str, node: str, *, code: str = "") -> None:
         """Start a replica, or a gateway when there is no service."""
         kind = Simulated if service else SimulatedGateway
-        process = Process(name, "replica" if service else "gateway", service, node, incarnation)
+        incarnation = self._lives[name] = self._lives.get(name, 0) + 1
+        process = Process(name, "replica" if service else "gateway", service, node, incarnation, code)
         started = self.processes[name] = kind(self.world, process, self.releases, self.tell, self.kill)
         started.has_room_for_two = service not in self.in_turn
         self.world.note(name, "starts")
@@ -194,15 +203,31 @@ class Band:
         process.alive = False
         self.world.note(process.process.name, "dies")
         self.checks.killed(process)
+        self._bury(process)
         old = process.process
-        for controller in self.controllers:
-            heard = 0.02 + self.world.random.random() * 0.5 * self.world.stormy
-            self.world.after(heard, partial(self._tell_gone, controller, old))
         if for_good:
             del self.processes[old.name]
             return
         away = away if away is not None else 0.7 + self.world.random.random()
-        self.world.after(away, partial(self.start_process, old.name, old.service, old.node, old.incarnation + 1))
+        self.world.after(away, partial(self._start_again, process))
+
+    def end(self, process: Simulated) -> None:
+        """A process ends by itself: its work is done."""
+        del self.processes[process.process.name]
+        self._bury(process)
+        self.staff.look_again()
+
+    def _start_again(self, process: Simulated) -> None:
+        old = process.process
+        if self.processes.get(old.name) is process:
+            self.start_process(old.name, old.service, old.node, code=old.code)
+
+    def _bury(self, process: Simulated) -> None:
+        process.alive = False
+        old = process.process
+        for controller in self.controllers:
+            heard = 0.02 + self.world.random.random() * 0.5 * self.world.stormy
+            self.world.after(heard, partial(self._tell_gone, controller, old))
 
     def _is_counted_on(self, process: Simulated) -> bool:
         """Whether a controller has a place for it."""
@@ -271,6 +296,7 @@ class Band:
             self.world.after(self.world.random.random() * 1.5, partial(self._go_on, gateway, release, calls - 1))
         else:
             gateway.end(release)
+            self.staff.look_again()
 
     def _tell_started(self, controller: Controller, process: Process) -> None:
         if controller.alive:
@@ -287,8 +313,8 @@ class Band:
 
 def _worded(effect: Effect) -> str:
     match effect:
-        case Prepare() | Retire() | Route():
-            shards = "" if isinstance(effect, Route) else f" {sorted(effect.shards)}"
+        case Prepare() | Retire() | Route() | Rest():
+            shards = "" if isinstance(effect, Route | Rest) else f" {sorted(effect.shards)}"
             order = f"{effect.process.name} {type(effect).__name__.lower()} {effect.release}{shards}"
             return f"{order} {tuple(effect.stamp)}"
         case Progress(text=text):

@@ -97,13 +97,14 @@ class Checks:
         if forward and release.must_not_be_committed:
             raise self._world.violated(f"{release.name} was committed though {release.flaw.value}")
         for key in self._keys(release.name):
-            wanted = self._fair_copies(key[1], before.release) if forward else 1
+            wanted = self._fair_copies(key[1], release, before.release) if forward else 1
             lost = self._world.now - self._killed_at.get(key, -RECENT) < RECENT
             copies = sum(1 for _ in self._holders(key)) + 2 * lost
             if copies < wanted:
                 raise self._world.violated(f"{release.name} was committed with {copies} of {wanted} copies of {key}")
         for gateway in self.gateways():
-            if forward and release.name not in gateway.holds and self._is_old(gateway):
+            fits = gateway.process.code == release.shape.code
+            if forward and fits and release.name not in gateway.holds and self._is_old(gateway):
                 raise self._world.violated(f"{release.name} was committed without {gateway.process.name}")
 
     def ended(self, ended: Ended, author: str, since: int) -> None:
@@ -125,6 +126,8 @@ class Checks:
             held = [each.process.name for each in self._processes.values() if each.alive and each.holds]
             return f"{held} hold a release though there is none" if held else None
         for process in self._processes.values():
+            if process.process.code != self._releases[release].shape.code:
+                return f"{process.process.name} runs other code"
             if not process.alive:
                 return f"{process.process.name} is dead"
             if process.holds.keys() - {release} or process.building:
@@ -133,6 +136,8 @@ class Checks:
                 return f"{process.process.name} is routed to {process.routed} and {process.side}"
         for key in self._keys(release):
             copies = sum(1 for _ in self._holders(key))
+            if not self.gateways():
+                return "no gateway"
             if copies != self._copies(key[1]):
                 return f"{key} has {copies} copies; expected {self._copies(key[1])}"
         return None
@@ -168,7 +173,7 @@ class Checks:
             return len(replicas)
         return min(self._wanted_copies[service], len(replicas))
 
-    def _fair_copies(self, service: str, current: str | None) -> int:
+    def _fair_copies(self, service: str, release: Release, current: str | None) -> int:
         """How many copies there have to be, at the least: young replicas and restless ones may not count yet.
 
         Of services that change in turn one half has it, and may have half of the copies.
@@ -178,9 +183,13 @@ class Checks:
         steady = [
             each
             for each in self._replicas(service)
-            if each.alive and self._is_old(each) and (current is None or self._has_long_held(each, current))
-        ]
+            if each.alive and self._is_old(each) and each.process.code == release.shape.code
+            and (current not in self._of_code(release.shape.code) or self._has_long_held(each, current))
+        ]  # fmt: skip
         return max(1, min(self._wanted_copies[service], len(steady)))
+
+    def _of_code(self, code: str) -> set[str | None]:
+        return {name for name, release in self._releases.items() if release.shape.code == code}
 
     def _is_old(self, process: Simulated) -> bool:
         return self._world.now - process.born_at > YOUNG

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from kapelle.core.assignment import Replica, assign
-from kapelle.core.rollout_messages import WHOLE, Outcome, Pointer
+from kapelle.core.rollout_messages import WHOLE, Outcome, Pointer, Process
 from kapelle.simulate.band import Band
 from kapelle.simulate.processes import Simulated, SimulatedGateway
 from kapelle.simulate.releases import Flaw, draw
@@ -26,11 +26,18 @@ class History:
     def __init__(self, seed: int, say: Callable[[str], None] | None = None) -> None:
         self.seed = seed
         self._joined = 0
+        self._changes_code = False
+        """Whether some of the releases have other code. There is one controller then: each has its own processes."""
         self.world = World(seed, say)
         self._random = self.world.random
         names = [f"r{number}" for number in range(1, 5)]
         # The first and the last are sound: to begin with, and to publish when all is over.
         self.releases = {name: draw(self._random, name, sound=name in ("r1", "r4")) for name in names}
+        if self._random.random() < 0.3:
+            self._changes_code = True
+            for name in self._random.choice([("r2",), ("r3",), ("r2", "r3"), ("r3", "r4")]):
+                found = self.releases[name]
+                self.releases[name] = replace(found, shape=replace(found.shape, code="b"))
         in_turn = self._random.choice([(), (), (), ("cluster",), ("encoder", "cluster")])
         self._at_least = 2 if in_turn else 1
         """Replicas of each service: what changes in turn needs two."""
@@ -57,6 +64,7 @@ class History:
     def _settle(self) -> None:
         """Start the processes, in most histories with a release that has been theirs for long."""
         band = self.band
+        band.staff.on_gateway = self._keep_asking
         for number in range(self._random.randrange(1, 3)):
             band.start_process(f"gateway-{number}", "", f"node-{number}")
         for number in range(self._random.randrange(self._at_least, 3)):
@@ -64,6 +72,7 @@ class History:
         clusters = self._random.randrange(self._at_least, 4)
         for number in range(clusters):
             band.start_process(f"cluster-{number}", "cluster", f"node-{number % 2}")
+        band.staff.plan = [(one.name, one.service, one.node) for one in map(_told, band.processes.values())]
         if self._random.random() < 0.1:
             return
         self.world.write(Pointer(1, "r1", author="somebody before"))
@@ -129,7 +138,7 @@ class History:
             self._random.choice(self.band.controllers).effects_left = self._random.randrange(12)
 
     def _second_controller(self) -> None:
-        if len(self.band.controllers) == 1:
+        if not self._changes_code and len(self.band.controllers) == 1:
             self.band.start_controller()
 
     def _slow(self) -> None:
@@ -142,19 +151,29 @@ class History:
         """A replica more."""
         self._joined += 1
         if self._joined < 6:
-            self.band.start_process(f"cluster-1{self._joined}", "cluster", self._random.choice(["node-0", "node-5"]))
+            name, node, code = f"cluster-1{self._joined}", self._random.choice(["node-0", "node-5"]), self._code
+            self.band.start_process(f"{name}.{code}" if code else name, "cluster", node, code=code)
 
     def _leave(self) -> None:
         """A replica less, for good."""
-        replicas = [each for each in self.band.processes.values() if each.process.service == "cluster" and each.alive]
+        alive = [each.process for each in self.band.processes.values() if each.alive]
+        replicas = [self.band.processes[one.name] for one in alive if (one.service, one.code) == ("cluster", self._code)]
         if len(replicas) > self._at_least:
             self.band.kill(self._random.choice(replicas), for_good=True)
+
+    @property
+    def _code(self) -> str:
+        """Of the current release."""
+        release = self.world.head.release
+        return self.releases[release].shape.code if release is not None else ""
 
     def _any(self) -> Simulated:
         return self._random.choice(list(self.band.processes.values()))
 
     def _keep_asking(self, name: str) -> None:
-        gateway = self.band.processes[name]
+        gateway = self.band.processes.get(name)
+        if gateway is None:
+            return
         if gateway.alive and isinstance(gateway, SimulatedGateway):
             self.band.request(gateway)
         if self.world.stormy:
@@ -200,3 +219,7 @@ class History:
         self._await_the_end()
         if [ended.outcome for ended in controller.ended[-1:]] != [Outcome.COMMITTED]:
             raise self.world.violated(f"r4 is sound and was not committed: {controller.ended}")
+
+
+def _told(process: Simulated) -> Process:
+    return process.process

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from kapelle.core.rollout_fence import Fence
-from kapelle.core.rollout_messages import WHOLE, Order, Prepare, Process, Report, Retire, Route, Shards, Side
+from kapelle.core.rollout_messages import WHOLE, Order, Prepare, Process, Report, Rest, Retire, Route, Shards, Side
 from kapelle.simulate.releases import Flaw, Release
 from kapelle.simulate.world import World
 
@@ -79,7 +79,7 @@ class Simulated:
                 return self._prepare(release, shards)
             case Retire(release=release, shards=shards):
                 return self._retire(release, shards)
-            case Route():
+            case Route() | Rest():
                 raise self.world.violated(f"{self.process.name} is no gateway and was told to route")
 
     def _prepare(self, release: str, shards: Shards) -> bool:
@@ -139,13 +139,18 @@ class SimulatedGateway(Simulated):
 
     def begin(self) -> str | None:
         """Pin a request: the release it will see."""
-        if self.routed is None:
+        if self.routed is None or not self.routed[1]:
             return None
         release = self.routed[1]
         if self.side is not None and self.world.random.random() < self.side.share:
             release = self.side.release
         self.busy[release] = self.busy.get(release, 0) + 1
         return release
+
+    def drain(self) -> None:
+        """Take no new requests any more."""
+        self.routed = None
+        self.side = None
 
     def end(self, release: str) -> None:
         """A request is answered."""
@@ -159,9 +164,13 @@ class SimulatedGateway(Simulated):
     def seen(self) -> set[str]:
         """The releases that new requests see."""
         sides = [self.side.release] if self.side is not None else []
-        return {self.routed[1], *sides} if self.routed is not None else set()
+        return {self.routed[1], *sides} - {""} if self.routed is not None else set()
 
     def _carry_out(self, order: Order) -> bool:
+        if isinstance(order, Rest):
+            self.routed = (order.stamp.epoch, "")
+            self.side = None
+            return True
         if not isinstance(order, Route):
             return super()._carry_out(order)
         side = order.side
