@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from kapelle.artifacts.manifest import File, Manifest, decode, encode, is_release, measured
+from kapelle.artifacts.manifest import CODE, File, Manifest, decode, encode, is_release, measured
 from kapelle.artifacts.releases import Release
 from kapelle.errors import ArtifactError, StoreError
 
@@ -39,6 +39,12 @@ class Part:
     shard: int | None = None
 
     @property
+    def tree(self) -> str:
+        """The identity of the release, or of its code: that stays in its place while releases come and go."""
+        manifest = self.release.manifest
+        return _short(code_identity(manifest.code) if self.artifact == CODE else manifest.identity)
+
+    @property
     def files(self) -> list[File]:
         """Its files; their paths are below the part."""
         artifact = self.release.manifest.artifacts[self.artifact]
@@ -56,6 +62,11 @@ class Part:
             f"{name} is damaged: {self.artifact}/{shard}{file.path} {found}, expected {file.size} bytes and SHA-256 "
             f"{file.sha256[:12]}…; `kapelle release verify {name}` names all such files"
         )
+
+
+def code_identity(code: str) -> str:
+    """Under which identity a version of code is kept."""
+    return hashlib.sha256(f"code {code}".encode()).hexdigest()
 
 
 class Cache:
@@ -76,7 +87,7 @@ class Cache:
             ArtifactError: a file in the store is not what the manifest says.
             StoreError: the store cannot be read, or the disk not be written.
         """
-        identity = _short(part.release.manifest.identity)
+        identity = part.tree
         tree = self._root / "releases" / identity
         folder = tree / part.folder
         with _writing(folder):

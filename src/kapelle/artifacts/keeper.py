@@ -48,6 +48,9 @@ class Holder(Protocol):
     def route(self, release: str, side: Side | None) -> None:
         """Pin new requests to this release, some to that at its side; all of them are prepared."""
 
+    def rest(self) -> None:
+        """Take no new requests until there is a route again."""
+
 
 class Keeper:
     """Obeys orders in the sequence of their stamps, however they arrive. ``tell`` gets a report at every change."""
@@ -99,6 +102,9 @@ class Keeper:
                 self._retire(release, frozenset(shards))
             case messages.Route():
                 self._route(order)
+            case messages.Rest(epoch=epoch):
+                self._holder.rest()
+                self._routed_in = epoch
         self.changed()
 
     def changed(self) -> None:

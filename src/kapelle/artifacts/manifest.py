@@ -12,6 +12,8 @@ import msgspec
 from kapelle.errors import ArtifactError
 
 FORMAT = 1
+CODE = "kapelle.code"
+"""The artifact that has the app's own code, where a release brings that."""
 _MAX_MANIFEST = 64 << 20
 _MAX_PATH = 1000
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -58,18 +60,32 @@ class Origin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A release. What it *is* are its app and its artifacts; ``made`` is only about it."""
+    """A release. What it *is* are its app and its artifacts; ``made`` is only about it.
+
+    ``entry`` names the file and the class of the app in the artifact ``CODE``; unset where it brings no code.
+    """
 
     format: int = FORMAT
     app: str
     artifacts: dict[str, Artifact]
     made: Origin
+    entry: str | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def identity(self) -> str:
         """The SHA-256 of the content: the same files make the same release, whoever builds it and when."""
-        content = {"format": self.format, "app": self.app, "artifacts": self.artifacts}
+        content = {"format": self.format, "app": self.app, "artifacts": self.artifacts, "entry": self.entry}
+        if self.entry is msgspec.UNSET:
+            del content["entry"]
         return hashlib.sha256(msgspec.json.encode(content, order="deterministic")).hexdigest()
+
+    @property
+    def code(self) -> str:
+        """The version of its code: the same for the same files; "" where it brings none."""
+        if self.entry is msgspec.UNSET:
+            return ""
+        content = [self.entry, self.artifacts[CODE]]
+        return hashlib.sha256(msgspec.json.encode(content, order="deterministic")).hexdigest()[:12]
 
     def files(self) -> Iterator[tuple[str, File]]:
         """Every file with its path in the whole: ``index/centroids.npy``, ``index/shards/003/vectors.faiss``."""
@@ -113,9 +129,7 @@ def decode(text: bytes, release: str) -> Manifest:
         manifest = msgspec.json.decode(text, type=Manifest)
     except msgspec.DecodeError as error:
         raise ArtifactError(f"the manifest of {release} cannot be read: {error}") from None
-    for name in manifest.artifacts:
-        if not is_name(name):
-            raise ArtifactError(f"the manifest of {release} has an artifact {name!r}; expected a plain name")
+    _check_names(manifest, release)
     seen: set[str] = set()
     folders: set[str] = set()
     for path, _ in manifest.files():
@@ -128,6 +142,16 @@ def decode(text: bytes, release: str) -> Manifest:
     if both := sorted(seen & folders):
         raise ArtifactError(f"the manifest of {release} has {both[0]!r} as a file and as a folder")
     return manifest
+
+
+def _check_names(manifest: Manifest, release: str) -> None:
+    if (manifest.entry is not msgspec.UNSET) != (CODE in manifest.artifacts):
+        raise ArtifactError(f"the manifest of {release} has an entry without code, or code without an entry")
+    if manifest.entry and not _is_inside(manifest.entry):
+        raise ArtifactError(f"the manifest of {release} enters at {manifest.entry!r}; expected a file of its code")
+    for name in manifest.artifacts:
+        if not is_name(name):
+            raise ArtifactError(f"the manifest of {release} has an artifact {name!r}; expected a plain name")
 
 
 def is_name(name: str) -> bool:

@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import msgspec
+
 from kapelle.artifacts.folder import ArtifactFolder
 from kapelle.artifacts.manifest import (
+    CODE,
     Advance,
     Artifact,
     File,
@@ -24,6 +27,7 @@ from kapelle.artifacts.manifest import (
 )
 from kapelle.artifacts.objects import NoObject, Objects
 from kapelle.clock import wall
+from kapelle.declare.code import Code
 from kapelle.errors import ArtifactError, StoreError
 from kapelle.version import VERSION
 
@@ -62,9 +66,17 @@ class Releases:
         return str(self._objects)
 
     def build(
-        self, app: str, artifacts: Path, names: Iterable[str], advance: Advance, source: str = ""
+        self,
+        app: str,
+        artifacts: Path,
+        names: Iterable[str],
+        advance: Advance,
+        source: str = "",
+        code: Code | None = None,
     ) -> tuple[Release, bool]:
         """Store the artifacts of these names; the release, and whether it is new. ``source`` says what they came from.
+
+        With ``code`` processes of the release run that, else what is on the machine.
 
         The same content is the same release: building it again adds nothing, and mends what was damaged.
 
@@ -74,6 +86,10 @@ class Releases:
         """
         folder = ArtifactFolder(artifacts)
         paths = {name: _files(folder.path(name), name) for name in sorted(set(names))}
+        if CODE in paths:
+            raise ArtifactError(f"an artifact cannot be called {CODE!r}: the app's own code has that name")
+        if code is not None:
+            paths[CODE] = list(code.files.items())
         with ThreadPoolExecutor(_THREADS) as pool:
             jobs = {
                 name: [(path, pool.submit(_describe, path, below, advance)) for below, path in found]
@@ -82,7 +98,8 @@ class Releases:
             described = {name: [(path, job.result()) for path, job in found] for name, found in jobs.items()}
             made = Origin(VERSION, wall(), source or str(artifacts))
             contents = {name: _artifact([file for _, file in found]) for name, found in described.items()}
-            manifest = Manifest(app=app, artifacts=contents, made=made)
+            entry = msgspec.UNSET if code is None else code.entry
+            manifest = Manifest(app=app, artifacts=contents, made=made, entry=entry)
             # What is there already may have been damaged since; then this mends it.
             list(pool.map(lambda one: self._keep(one[0], one[1]), _blobs(described)))
         known = self._oldest(manifest.identity)

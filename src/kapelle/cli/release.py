@@ -16,13 +16,14 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from rich.table import Table
 
 from kapelle.artifacts.history import History
-from kapelle.artifacts.manifest import Advance, File
+from kapelle.artifacts.manifest import CODE, Advance, File
 from kapelle.artifacts.pointer import PointerLog
 from kapelle.artifacts.releases import Release, differences
 from kapelle.cli.builder import Builder, asks_for_help
 from kapelle.cli.project import STATE, Project
 from kapelle.core.rollout_messages import Outcome
 from kapelle.declare.apps import AppSpec
+from kapelle.declare.code import code_of
 from kapelle.errors import ArtifactError, ConfigError
 
 _DIFFERENT = 1
@@ -77,7 +78,7 @@ def run_list(target: str, store: str | None, *, as_json: bool) -> int:
         manifest = one.manifest
         shards = sum(len(artifact.shards) for artifact in manifest.artifacts.values())
         files = sum(1 for _ in manifest.files())
-        names = ", ".join(manifest.artifacts)
+        names = ", ".join(name for name in manifest.artifacts if name != CODE)
         table.add_row(
             one.name, _when(manifest.made.at), names, str(shards or ""), str(files), _bytes(manifest.size),
             states.get(one.name, ""),
@@ -157,8 +158,9 @@ def run_gc(target: str, keep: int, store: str | None, *, dry_run: bool) -> int:
 
 def _store(project: Project, folder: Path, names: set[str], source: str = "") -> int:
     console = Console(highlight=False)
+    code = code_of(project.target)
     with _progress(console, "reading", _size(folder, names)) as advance:
-        release, new = project.releases.build(project.target.name, folder, names, advance, source)
+        release, new = project.releases.build(project.target.name, folder, names, advance, source, code)
     if not new:
         console.print(f"nothing has changed: this is {release.name}")
         return 0

@@ -29,7 +29,8 @@ def run_serve(target: str, options: Mapping[str, Any]) -> int:
     app = project.load()
     console = Console(highlight=False, markup=False, soft_wrap=True)
     runs = bool(live_records(project.run))
-    plan, conductor = arrange(target, app, settings, project.stock, project.objects, runs=runs)
+    what = arrange(target, app, settings, project.stock, project.objects, runs=runs)
+    plan = what.plan
 
     def say(line: str | Text) -> None:
         console.control(_CLEAR_LINE)
@@ -50,4 +51,4 @@ def run_serve(target: str, options: Mapping[str, Any]) -> int:
     say(Text.assemble("starting ", (app.name, "bold"), "" if plan.release == LOCAL else f" in release {plan.release}"))
     for line in plan.describe():
         say(f"  {line}")
-    return serve(plan, conductor, project.run, on_progress=say, on_ready=ready)
+    return serve(what, project.run, on_progress=say, on_ready=ready)

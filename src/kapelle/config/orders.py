@@ -14,10 +14,14 @@ LOCAL = "local"
 
 
 class Holding(msgspec.Struct, frozen=True):
-    """What a process holds at its start: a release, and these of its shards (0 for a service without any)."""
+    """What a process holds at its start: a release, and these of its shards (0 for a service without any).
+
+    A ``resting`` gateway takes no requests until it is told to.
+    """
 
     release: str
     shards: list[int]
+    resting: bool = False
 
 
 class WorkerOrders(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,7 +44,7 @@ class WorkerOrders(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GatewayOrders(msgspec.Struct, frozen=True, kw_only=True):
-    """Run the app of ``release``.
+    """Run the app of ``release``; while ``resting``, take no requests.
 
     ``artifacts`` is the folder of the local ones, ``store`` where releases are, ``cache`` the folder they are fetched to.
     ``http`` and ``control`` are the numbers of inherited, listening sockets; ``door`` is the path at which the former
@@ -58,6 +62,7 @@ class GatewayOrders(msgspec.Struct, frozen=True, kw_only=True):
     door: str
     controller: str
     settings: Settings
+    resting: bool = False
 
 
 encode = msgspec.json.Encoder().encode

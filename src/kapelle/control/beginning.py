@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from kapelle.artifacts.cache import Cache
 from kapelle.artifacts.objects import Objects
 from kapelle.artifacts.pointer import PointerLog
@@ -12,36 +14,64 @@ from kapelle.config.settings import Settings
 from kapelle.control.conductor import Conductor
 from kapelle.control.plan import Plan, Stock, make_plan
 from kapelle.control.shape import shape
-from kapelle.core.rollout_messages import Pointer, Shape, Terms
+from kapelle.control.versions import Version, Versions
+from kapelle.core.rollout_messages import Pointer, Terms
 from kapelle.declare.apps import AppSpec
 from kapelle.errors import StartError
 
 
+@dataclass(frozen=True, slots=True)
+class Arrangement:
+    """What is to run: ``plan``, and ``beside`` it what there is to go back to, where that has other code.
+
+    ``conductor`` changes the release; None where there is only what lies in the folder of artifacts.
+    """
+
+    plan: Plan
+    conductor: Conductor | None = None
+    beside: tuple[Plan, ...] = ()
+
+
 def arrange(
     target: str, app: AppSpec, settings: Settings, stock: Stock, objects: Objects | None, *, runs: bool
-) -> tuple[Plan, Conductor | None]:
-    """What is to run, and who changes its release; ``runs`` is whether processes of it run already.
+) -> Arrangement:
+    """What is to run; ``runs`` is whether processes of it run already.
 
     Raises:
         ArtifactError, StoreError: what it should begin with is not there.
+        DeclarationError: the code of the release cannot be imported.
         StartError: another release is to be begun with than the one that runs.
     """
     if objects is None or settings.release == LOCAL:
-        return make_plan(target, app, settings, stock), None
-    begin = _begin(app, settings.release, objects, runs=runs)
+        return Arrangement(make_plan(target, app, settings, stock))
+    cache = Cache(stock.cache)
+    versions = Versions(Version("", target, app), objects, cache)
     terms = Terms(prepare_timeout=settings.prepare_timeout, bake=settings.bake)
-    return make_plan(target, app, settings, stock, begin), Conductor(app, objects, Cache(stock.cache), terms)
+    pointer = _begin(settings.release, objects, runs=runs)
+    conductor = Conductor(versions, objects, cache, terms)
+    if pointer.release is None:
+        return Arrangement(make_plan(target, app, settings, stock), conductor)
+
+    def plan(release: str, *, resting: bool) -> Plan:
+        manifest = Releases(objects).get(release).manifest
+        version = versions.of(release, manifest)
+        found = shape(release, manifest, version.app)
+        return make_plan(version.target, version.app, settings, stock, found, resting=resting)
+
+    current = plan(pointer.release, resting=False)
+    if pointer.previous is None or pointer.baking_since is None or wall() >= pointer.baking_since + terms.bake:
+        return Arrangement(current, conductor)
+    before = plan(pointer.previous, resting=True)
+    return Arrangement(current, conductor, () if before.code == current.code else (before,))
 
 
-def _begin(app: AppSpec, wanted: str, objects: Objects, *, runs: bool) -> Shape | None:
-    """The shape of the release to begin with; None for the local artifacts."""
+def _begin(wanted: str, objects: Objects, *, runs: bool) -> Pointer:
+    """The entry of the pointer to begin with."""
     pointer_log, releases = PointerLog(objects), Releases(objects)
     pointer = pointer_log.read()
     if not wanted or wanted == pointer.release:
-        if pointer.release is None:
-            return None
-        return shape(pointer.release, releases.get(pointer.release).manifest, app)
-    found = shape(wanted, releases.get(wanted).manifest, app)
+        return pointer
+    releases.get(wanted)
     if runs:
         raise StartError(
             f"{pointer.release or 'the folder of artifacts'} is served by processes that run; "
@@ -50,4 +80,4 @@ def _begin(app: AppSpec, wanted: str, objects: Objects, *, runs: bool) -> Shape 
     entry = Pointer(pointer.epoch + 1, wanted, pointer.release, None, "kapelle serve")
     if not pointer_log.write(entry, f"begun with {wanted}", wall()):
         raise StartError(f"another controller has just moved the pointer of {objects}; start again")
-    return found
+    return entry

@@ -14,7 +14,7 @@ from typing import TypeVar
 import structlog
 
 from kapelle.artifacts.beside import beside
-from kapelle.artifacts.cache import Cache
+from kapelle.artifacts.cache import Cache, code_identity
 from kapelle.artifacts.history import Ending, History
 from kapelle.artifacts.manifest import Manifest
 from kapelle.artifacts.objects import Objects
@@ -25,11 +25,12 @@ from kapelle.config.orders import LOCAL, Holding
 from kapelle.control import translate
 from kapelle.control.plan import node
 from kapelle.control.process import Process
+from kapelle.control.roster import Roster
 from kapelle.control.shape import shape
 from kapelle.control.trial import Trial
+from kapelle.control.versions import Version, Versions
 from kapelle.core import rollout_messages as core
 from kapelle.core.rollout import Rollout
-from kapelle.declare.apps import AppSpec
 from kapelle.errors import KapelleError, StoreError
 from kapelle.wire import messages
 
@@ -37,6 +38,8 @@ log = structlog.get_logger()
 
 Say = Callable[[str], None]
 T = TypeVar("T")
+Beginning = tuple[Version, core.Shape]
+"""Some code, and the release that its processes begin with."""
 
 DENIED = "denied"
 """The outcome of a wish that could not be granted."""
@@ -45,30 +48,23 @@ DENIED = "denied"
 class Conductor:
     """Keeps the processes of a system on the release that its store's pointer names."""
 
-    def __init__(self, app: AppSpec, objects: Objects, cache: Cache, terms: core.Terms) -> None:
+    def __init__(self, versions: Versions, objects: Objects, cache: Cache, terms: core.Terms) -> None:
         self.on_change: Callable[[], None] = lambda: None
         """Called when what is written down of processes has changed."""
         self.on_news: Callable[[], None] = lambda: None
         """Called when anything has changed."""
-        author = f"{node()}-{os.getpid()}-{secrets.token_hex(4)}"
-        sharded = {one.name: one.replicas for one in app.services.values() if one.sharded}
-        self._app = app
+        self.on_codes: Callable[[set[str], dict[str, Beginning]], None] = lambda _needed, _begin: None
+        """Told which code processes are needed of, and with what those begin that have to be started."""
         self._terms = terms
-        self._node = node()
+        self._versions = versions
         self._releases = Releases(objects)
         self._log = PointerLog(objects)
         self._history = History(objects)
         self._cache = cache
-        self._identities: dict[str, str] = {}
+        self._manifests: dict[str, Manifest] = {}
         """Of every release that somebody may need."""
-        in_turn = {one.name for one in app.services.values() if one.in_turn}
-        self._rollout = Rollout(author, sharded, terms, in_turn)
-        self._known: dict[Process, core.Process] = {}
-        """The running incarnation of each process."""
-        self._reports: dict[Process, messages.Report] = {}
-        self._shards: dict[tuple[str, str], list[int]] = {}
-        """What each place in the plan held of each release when it was last heard of."""
-        self._incarnations: dict[str, int] = {}
+        self._rollout = Rollout(f"{node()}-{os.getpid()}-{secrets.token_hex(4)}", terms)
+        self._roster = Roster()
         self._wishes: dict[asyncio.Future[messages.Over], Say] = {}
         self._verifying = False
         self._trial: Trial | None = None
@@ -83,33 +79,26 @@ class Conductor:
 
     def started(self, process: Process) -> None:
         """It was started, or taken over from a controller that is gone."""
-        one = process.recipe
-        if one.role == "replica" and not one.module:
+        if process.recipe.role == "replica" and not process.recipe.module:
             return  # it has no place in the plan, and leaves
-        # A successor stands for the replica whose place it takes; of gateways each has requests of its own.
-        name = process.name if one.role == "gateway" else one.slot
-        number = max(self._incarnations.get(name, 0) + 1, int(process.started * 1000))
-        self._incarnations[name] = number
-        known = self._known[process] = core.Process(name, one.role, one.service, self._node, number)
-        self._reports.pop(process, None)
-        self._do(self._rollout.started(known, wall()))
+        self._do(self._rollout.started(self._roster.add(process), wall()))
 
-    def gone(self, process: Process) -> None:
+    def gone(self, process: Process, last_words: str) -> None:
         """It has ended."""
-        known = self._known.pop(process, None)
-        self._reports.pop(process, None)
+        known = self._roster.remove(process)
         if known is not None:
+            if last_words:
+                self._do(self._rollout.did_not_start(known.name, known.incarnation, last_words, wall()))
             self._do(self._rollout.gone(known.name, known.incarnation, wall()))
 
     def told(self, process: Process, message: messages.FromProcess) -> None:
         """It has something to say about releases."""
-        known = self._known.get(process)
+        known = self._roster.get(process)
         if known is None:
             return
         match message:
             case messages.Report():
-                self._reports[process] = message
-                self._shards.update({(known.name, release): held for release, held in message.holds.items()})
+                self._roster.heard(process, message)
                 self._settle(process)
                 self._do(self._rollout.report(translate.report(known, message), wall()))
             case messages.GoldenAnswer(epoch, release, failure):
@@ -121,7 +110,7 @@ class Conductor:
 
     def _settle(self, process: Process) -> None:
         """See that what is written down of a process, and told of it, is what it holds of the current release."""
-        report, release = self._reports.get(process), self.current
+        report, release = self._roster.report(process), self._begins_with(process)
         if report is not None and release is not None and release in report.holds:
             holding = Holding(release, report.holds[release])
             if holding != process.holding:
@@ -129,30 +118,32 @@ class Conductor:
                 self.on_change()
 
     def holding(self, process: Process) -> Holding:
-        """What it begins with when it is started now: what it last held of the release that is current."""
-        release = self.current
-        if release is None or release == process.recipe.holding.release:
-            planned = process.recipe.holding
-        else:
-            service = self._app.services.get(process.recipe.service)
-            planned = Holding(release, [] if service is not None and service.sharded else [0])
-        return Holding(planned.release, self._shards.get((process.recipe.slot, planned.release), planned.shards))
+        """What it begins with when it is started now: what it last held of the release that is current for its code."""
+        planned = process.recipe.holding
+        release = self._begins_with(process)
+        if release is None:
+            return planned
+        service = self._versions.known(process.recipe.code).app.services.get(process.recipe.service)
+        shards = [] if service is not None and service.sharded else [0]
+        if release == planned.release:
+            shards = planned.shards
+        resting = process.recipe.role == "gateway" and process.recipe.code != self._code(self.current)
+        return Holding(release, self._roster.last_held(process.recipe.slot, release, shards), resting)
+
+    def _begins_with(self, process: Process) -> str | None:
+        """The release that is current among those of its code; None when it is what it was planned to begin with."""
+        pointer, job, code = self._rollout.pointer, self._rollout.job, process.recipe.code
+        if pointer is None or code == self._code(pointer.release):
+            return pointer.release if pointer is not None else None
+        named = (job.release if job is not None else "", pointer.previous)
+        return next((one for one in named if one in self._manifests and self._code(one) == code), None)
+
+    def _code(self, release: str | None) -> str:
+        return self._manifests[release].code if release in self._manifests else ""
 
     def releases(self, process: Process) -> dict[str, str]:
         """Which releases it has, and in which state each is, for people."""
-        report = self._reports.get(process)
-        if report is None:
-            return {}
-        found = dict.fromkeys(report.holds, "ready")
-        for release, count in report.busy.items():
-            found[release] = f"{count} in flight" if release != report.routed[1] else found.get(release, "ready")
-        if report.routed[1]:
-            found[report.routed[1]] = "serving"
-        if report.side is not None:
-            found[report.side.release] = f"{'mirroring' if report.side.mirrored else 'on'} {report.side.share:.0%}"
-        found.update(dict.fromkeys(report.building, "loading"))
-        found.update(dict.fromkeys(report.failed, "failed"))
-        return found
+        return self._roster.releases(process)
 
     # --- the pointer --------------------------------------------------------------------------------------------------
 
@@ -190,7 +181,7 @@ class Conductor:
                 before = self.current
                 self._do(self._rollout.read(pointer, wall()))
                 if self.current != before:
-                    for process in self._known:
+                    for process in self._roster:
                         self._settle(process)
                     log.info("the current release", release=self.current, entry=pointer.epoch)
                     self._went_back(before)
@@ -213,11 +204,13 @@ class Conductor:
                     if name == pointer.release:
                         raise
                     continue  # it may have been removed since; nobody needs it until somebody goes back to it
-                self._shape(name, release.manifest)
+                await self._shape(name, release.manifest)
 
-    def _shape(self, name: str, manifest: Manifest) -> None:
-        self._identities[name] = manifest.identity
-        self._do(self._rollout.shape(shape(name, manifest, self._app), wall()))
+    async def _shape(self, name: str, manifest: Manifest) -> None:
+        version = await asyncio.to_thread(self._versions.of, name, manifest)
+        found = shape(name, manifest, version.app)
+        self._manifests[name] = manifest
+        self._do(self._rollout.shape(found, wall()))
 
     async def _move(self, entry: core.Pointer, reason: str) -> None:
         try:
@@ -251,12 +244,11 @@ class Conductor:
         if release != self.current:
             self._verifying = True
             try:
-                manifest = await self._verified(release, say)
+                await self._shape(release, await self._verified(release, say))
             except KapelleError as error:
                 return await self._write_down(messages.Over(release, core.Outcome.REFUSED.value, error.detail))
             finally:
                 self._verifying = False
-            self._shape(release, manifest)
         return await self._granted(lambda now: self._rollout.publish(release, now, side), say)
 
     async def rollback(self, say: Say) -> messages.Over:
@@ -288,7 +280,6 @@ class Conductor:
         release = await self._blocking(partial(self._releases.get, name))
         files = sum(1 for _ in release.manifest.files())
         say(f"{name}: verifying {files} files, {release.manifest.size / 2**20:.1f} MiB")
-        shape(name, release.manifest, self._app)
         await asyncio.to_thread(self._releases.verify, release, lambda _: None)
         return release.manifest
 
@@ -306,6 +297,7 @@ class Conductor:
     def _do(self, effects: list[core.Effect]) -> None:
         for effect in effects:
             self._carry_out(effect)
+        self._look_at_codes()
         self.on_news()
         if self._timer is not None:
             self._timer.cancel()
@@ -314,12 +306,22 @@ class Conductor:
         if wake is not None:
             self._timer = asyncio.get_running_loop().call_later(max(0.0, wake - wall()), self._tick)
 
+    def _look_at_codes(self) -> None:
+        """See that processes run of all code that is needed, and none of other."""
+        needed, there = self._rollout.codes, self._roster.codes
+        if needed is None or needed == there:
+            return
+        shapes = self._rollout.targets.shapes
+        named = [one for one in self._rollout.wanted if one in shapes]
+        begin = {shapes[one].code: shapes[one] for one in reversed(named)}
+        self.on_codes(needed, {code: (self._versions.known(code), begin[code]) for code in needed & begin.keys()})
+
     def _tick(self) -> None:
         self._do(self._rollout.tick(wall()))
 
     def _carry_out(self, effect: core.Effect) -> None:
         match effect:
-            case core.Prepare() | core.Retire() | core.Route():
+            case core.Prepare() | core.Retire() | core.Route() | core.Rest():
                 self._order(effect)
             case core.AskGolden(epoch, release):
                 self._ask_golden(messages.AskGolden(epoch, release))
@@ -341,9 +343,9 @@ class Conductor:
 
     def _order(self, order: core.Order) -> None:
         """Send it to the incarnation that it is for; one that does not hear it is told again later."""
-        for process, known in self._known.items():
-            if known == order.process:
-                process.send(translate.message(order))
+        process = self._roster.find(order.process)
+        if process is not None:
+            process.send(translate.message(order))
 
     def _end(self, over: messages.Over) -> None:
         self._answer(over)
@@ -358,32 +360,32 @@ class Conductor:
     async def _note(self, over: messages.Over) -> None:
         await self._write_down(over)
         names = self._in_use()
-        if not names <= self._identities.keys():
+        if not names <= self._manifests.keys():
             return  # what is not known well must not be taken away
+        kept = [self._manifests[name].identity for name in names]
+        kept += [code_identity(code) for code in self._roster.codes | {self._manifests[name].code for name in names}]
         try:
-            await beside(partial(self._cache.prune, [self._identities[name] for name in names]))
+            await beside(partial(self._cache.prune, kept))
         except StoreError as error:
             log.warning("what nobody needs any more cannot be removed", reason=error.detail)
 
     def _in_use(self) -> set[str]:
         """The releases that a process has, or may have to begin with."""
         pointer = self._rollout.pointer
-        names = {pointer.release, pointer.previous} if pointer is not None else set()
-        for report in self._reports.values():
-            names |= {*report.holds, *report.building}
-        return {name for name in names if name not in (None, LOCAL)}
+        names = {pointer.release, pointer.previous, *self._rollout.wanted} if pointer is not None else set()
+        return {name for name in names | self._roster.held if name not in (None, LOCAL)}
 
     def _ask_golden(self, question: messages.AskGolden) -> None:
         """Ask a gateway; when it goes, the machine asks again."""
-        for process, report in self._reports.items():
-            if process.recipe.role == "gateway" and question.release in report.holds:
+        for process in self._roster.gateways():
+            report = self._roster.report(process)
+            if report is not None and question.release in report.holds:
                 process.send(question)
                 return
 
     def _take_pulse(self) -> None:
-        for process in self._known:
-            if process.recipe.role == "gateway":
-                process.send(messages.TakePulse())
+        for process in self._roster.gateways():
+            process.send(messages.TakePulse())
 
     def _stop_watching(self) -> None:
         if self._trial is not None:

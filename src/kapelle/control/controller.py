@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import structlog
@@ -14,14 +14,14 @@ from kapelle.clock import wall
 from kapelle.config.orders import Holding
 from kapelle.control import status
 from kapelle.control.adoption import assign, find_strangers, get_door, lives
-from kapelle.control.conductor import Conductor
+from kapelle.control.conductor import Beginning, Conductor
 from kapelle.control.desk import Desk
 from kapelle.control.handover import Handover
-from kapelle.control.plan import Plan
+from kapelle.control.plan import Plan, make_plan
 from kapelle.control.process import AsPlanned, Process, Surroundings
 from kapelle.control.recipes import Recipe, recipes, successor_name
 from kapelle.control.rundir import Record, RunDir, System
-from kapelle.core.life import Terms
+from kapelle.core.life import Phase, Terms
 from kapelle.errors import StartError
 from kapelle.observe.metrics import Registry
 from kapelle.observe.process import register_process_metrics
@@ -41,11 +41,17 @@ _GRACE = 5.0
 class Controller:
     """Supervises the processes of a plan; ``conductor`` changes the release they serve, where there is a store.
 
-    ``on_progress`` gets a line for people at each step of the start.
+    ``on_progress`` gets a line for people at each step of the start. ``beside`` are plans for other code than that of
+    ``plan``, which are to be kept up, too.
     """
 
     def __init__(
-        self, plan: Plan, run: RunDir, on_progress: Callable[[str], None], conductor: Conductor | None = None
+        self,
+        plan: Plan,
+        run: RunDir,
+        on_progress: Callable[[str], None],
+        conductor: Conductor | None = None,
+        beside: Sequence[Plan] = (),
     ) -> None:
         self.plan = plan
         self.run = run
@@ -53,7 +59,9 @@ class Controller:
         self.ready = False
         self.conductor = conductor
         self._on_progress = on_progress
-        self._recipes = recipes(plan, run)
+        self._recipes = [recipe for one in (plan, *beside) for recipe in recipes(one, run)]
+        self._codes = {one.code for one in (plan, *beside)}
+        """The code that there are plans for; processes of other code are leaving."""
         self._handover = Handover()
         self._door: socket.socket | None = None
         self._port = plan.settings.port
@@ -65,13 +73,10 @@ class Controller:
         self._probes = 0
         self._probe_every = min(_PROBE_EVERY, plan.settings.hang_timeout / 4)
         self._unwritten = False
-        registry = Registry(role="controller")
+        self._registry = registry = Registry(role="controller")
+        self._metered: set[str] = set()
         register_process_metrics(registry)
-        for recipe in self._recipes:
-            registry.gauge(
-                "kapelle_process_restarts", "Restarts of a process since the start of the system.",
-                partial(self._restarts, recipe.slot), process=recipe.slot,
-            )  # fmt: skip
+        self._meter(self._recipes)
         self._desk = Desk(self.system_status, registry, conductor)
         settings = plan.settings
         self._around = Surroundings(
@@ -129,6 +134,7 @@ class Controller:
         if self.conductor is not None:
             self.conductor.on_change = self._change
             self.conductor.on_news = self._tell_news
+            self.conductor.on_codes = self._keep_up
             self.conductor.open()
 
     async def until(self, condition: Callable[[], bool]) -> None:
@@ -233,17 +239,58 @@ class Controller:
     def _replace(self, old: Process) -> None:
         """Start a successor; the old one is drained once the new one serves."""
         log.warning("replacing a process", process=old.name, reason=old.life.reason)
-        name = successor_name(old.name)
-        while name in self.processes:
-            # One that an earlier controller had begun to start.
-            name = successor_name(name)
+        # One that an earlier controller had begun to start may have the next name.
+        name = self._free_name(successor_name(old.name))
         successor = self._add(old.recipe, name)
         self._handover.plan(old, [successor])
         successor.life.restarts, successor.life.reason = old.life.restarts + 1, old.life.reason
         successor.start()
 
+    def _keep_up(self, needed: set[str], begin: Mapping[str, Beginning]) -> None:
+        """See that there are processes of all code that is ``needed``, and that all others leave."""
+        for code in begin.keys() - self._codes:
+            version, shape = begin[code]
+            log.info("starting processes of other code", code=code, release=shape.release)
+            self._codes.add(code)
+            plan = self.plan
+            made = make_plan(version.target, version.app, plan.settings, plan.stock, shape, resting=True)
+            found = recipes(made, self.run)
+            self._recipes += found
+            self._meter(found)
+            for process in [self._add(recipe, self._free_name(recipe.slot)) for recipe in found]:
+                process.start()
+        for code in self._codes - needed:
+            log.info("processes of this code are not needed any more", code=code)
+            self._codes.discard(code)
+            self._recipes = [recipe for recipe in self._recipes if recipe.code != code]
+            self._see_off()
+
+    def _see_off(self) -> None:
+        """Let processes go that no plan names: gateways first, replicas when nobody can call them any more."""
+        leaving = [one for one in self.processes.values() if one.recipe.module and one.recipe.code not in self._codes]
+        calling = {one.recipe.code for one in leaving if one.recipe.role == "gateway"}
+        for process in leaving:
+            is_free = process.recipe.role == "gateway" or process.recipe.code not in calling
+            if is_free and process.life.phase is not Phase.DRAINING:
+                process.drain()
+
+    def _free_name(self, name: str) -> str:
+        """A name for the place of this name; others may be leaving it."""
+        while name in self.processes:
+            name = successor_name(name)
+        return name
+
+    def _meter(self, recipes: Sequence[Recipe]) -> None:
+        for slot in {recipe.slot for recipe in recipes} - self._metered:
+            self._metered.add(slot)
+            self._registry.gauge(
+                "kapelle_process_restarts", "Restarts of a process since the start of the system.",
+                partial(self._restarts, slot), process=slot,
+            )  # fmt: skip
+
     def _ended(self, process: Process) -> None:
         self.processes.pop(process.name, None)
+        self._see_off()
         self._change()
 
     def _restarts(self, slot: str) -> int:
@@ -325,5 +372,5 @@ def _last_recipe(record: Record) -> Recipe:
 
     return Recipe(
         record.slot, record.role, record.service, Holding(record.release, record.shards), "", never, {}, None,
-        record.digest,
+        record.digest, code=record.code,
     )  # fmt: skip

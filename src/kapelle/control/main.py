@@ -10,9 +10,8 @@ from typing import TypeVar
 
 import uvloop
 
-from kapelle.control.conductor import Conductor
+from kapelle.control.beginning import Arrangement
 from kapelle.control.controller import Controller
-from kapelle.control.plan import Plan
 from kapelle.control.rundir import RunDir
 from kapelle.errors import StartError
 from kapelle.observe.logs import SteadyStream
@@ -21,21 +20,17 @@ Say = Callable[[str], None]
 T = TypeVar("T")
 
 
-def serve(
-    plan: Plan, conductor: Conductor | None, run: RunDir, *, on_progress: Say, on_ready: Callable[[Controller], None]
-) -> int:
-    """Run the plan until SIGINT, SIGTERM or SIGHUP; the exit code.
+def serve(what: Arrangement, run: RunDir, *, on_progress: Say, on_ready: Callable[[Controller], None]) -> int:
+    """Run what was arranged until SIGINT, SIGTERM or SIGHUP; the exit code.
 
     Raises:
         StartError: the system did not start.
     """
-    return uvloop.run(_serve(plan, conductor, run, _steady(on_progress), on_ready))
+    return uvloop.run(_serve(what, run, _steady(on_progress), on_ready))
 
 
-async def _serve(
-    plan: Plan, conductor: Conductor | None, run: RunDir, say: Say, on_ready: Callable[[Controller], None]
-) -> int:
-    controller = Controller(plan, run, say, conductor)
+async def _serve(what: Arrangement, run: RunDir, say: Say, on_ready: Callable[[Controller], None]) -> int:
+    controller = Controller(what.plan, run, say, what.conductor, what.beside)
     stop = asyncio.Event()
 
     def asked() -> None:

@@ -15,11 +15,11 @@ from kapelle.core.assignment import Replica, assign
 from kapelle.core.halves import in_halves
 from kapelle.core.placement import Demand, Place, place
 from kapelle.core.rollout_messages import Shape
-from kapelle.declare.apps import AppSpec
-from kapelle.declare.services import ServiceSpec
+from kapelle.declare.outline import App, Service
 from kapelle.errors import DeclarationError
 
 _GATEWAY = "gateway"
+_SHOWN_OF_CODE = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class ReplicaPlan:
     """One replica process and the shards it holds (0 for a service without any)."""
 
     name: str
-    service: ServiceSpec
+    service: Service
     shards: tuple[int, ...]
 
 
@@ -45,16 +45,20 @@ class Plan:
     """All processes of a system.
 
     ``release`` is what the processes begin with; ``shard_counts`` has the number of its shards for each sharded service.
+    ``code`` is that of the release, "" for what is on the machine. When ``resting``, gateways wait to be told before they
+    take requests.
     """
 
     target: str
-    app: AppSpec
+    app: App
     settings: Settings
     stock: Stock
     release: str
     replicas: tuple[ReplicaPlan, ...]
     gateways: tuple[str, ...]
     shard_counts: dict[str, int]
+    code: str = ""
+    resting: bool = False
 
     def describe(self) -> list[str]:
         """A line per service, for people."""
@@ -86,8 +90,12 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def make_plan(target: str, app: AppSpec, settings: Settings, stock: Stock, begin: Shape | None = None) -> Plan:
+def make_plan(
+    target: str, app: App, settings: Settings, stock: Stock, begin: Shape | None = None, *, resting: bool = False
+) -> Plan:
     """The processes for ``app`` on this machine, to begin with a release of that shape, or with the local artifacts.
+
+    Processes of a release that brings its code are named after that: those of other code may run beside them.
 
     Raises:
         ArtifactError: an artifact that the app or a service needs is not there.
@@ -97,16 +105,18 @@ def make_plan(target: str, app: AppSpec, settings: Settings, stock: Stock, begin
         raise DeclarationError(f"a service cannot be called {_GATEWAY!r}: its processes would have the gateways' names")
     sizes = _local_sizes(app, stock.artifacts) if begin is None else begin.services
     demands = [Demand(one.name, one.replicas, len(sizes[one.name])) for one in app.services.values() if not one.inline]
+    code = "" if begin is None else begin.code
+    suffix = f".{code[:_SHOWN_OF_CODE]}" if code else ""
     places = place(demands, cores(), shard_processes_per_copy=settings.shard_processes or None)
     held = {one.name: one.shards for one in places}
     if begin is not None:
         # As the rollout machine does it, so that it finds everything in its place.
         held.update(_assigned(app, places, sizes))
-    replicas = tuple(ReplicaPlan(one.name, app.services[one.service], held[one.name]) for one in places)
-    gateways = tuple(f"{_GATEWAY}-{number}" for number in range(settings.gateways))
+    replicas = tuple(ReplicaPlan(one.name + suffix, app.services[one.service], held[one.name]) for one in places)
+    gateways = tuple(f"{_GATEWAY}-{number}{suffix}" for number in range(settings.gateways))
     counts = {name: len(shards) for name, shards in sizes.items() if shards}
     release = LOCAL if begin is None else begin.release
-    return Plan(target, app, settings, stock, release, replicas, gateways, counts)
+    return Plan(target, app, settings, stock, release, replicas, gateways, counts, code, resting)
 
 
 def node() -> str:
@@ -114,7 +124,7 @@ def node() -> str:
     return socket.gethostname()
 
 
-def _local_sizes(app: AppSpec, artifacts: Path) -> dict[str, tuple[int, ...]]:
+def _local_sizes(app: App, artifacts: Path) -> dict[str, tuple[int, ...]]:
     """The shards of each service; their sizes count as equal."""
     folder = ArtifactFolder(artifacts)
     sizes: dict[str, tuple[int, ...]] = {}
@@ -129,9 +139,7 @@ def _local_sizes(app: AppSpec, artifacts: Path) -> dict[str, tuple[int, ...]]:
     return sizes
 
 
-def _assigned(
-    app: AppSpec, places: Sequence[Place], sizes: Mapping[str, tuple[int, ...]]
-) -> dict[str, tuple[int, ...]]:
+def _assigned(app: App, places: Sequence[Place], sizes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
     """The shards of each replica of a sharded service."""
     held: dict[str, tuple[int, ...]] = {}
     for service in app.services.values():

@@ -47,8 +47,8 @@ class Holdings(Protocol):
     def told(self, process: Process, message: messages.FromProcess) -> None:
         """It has something to say about releases."""
 
-    def gone(self, process: Process) -> None:
-        """It has ended."""
+    def gone(self, process: Process, last_words: str) -> None:
+        """It has ended; ``last_words`` is why it could not start, where it said so."""
 
 
 class AsPlanned:
@@ -64,7 +64,7 @@ class AsPlanned:
 
     def told(self, process: Process, message: messages.FromProcess) -> None: ...
 
-    def gone(self, process: Process) -> None: ...
+    def gone(self, process: Process, last_words: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +136,8 @@ class Process:
         return Record(
             name=self.name, slot=one.slot, role=one.role, service=one.service, release=self.holding.release,
             shards=self.holding.shards, pid=self.pid,
-            born=born, data=self.data, control=self.control, digest=one.digest, content=one.content, ready=life.usable,
-            started=self.started, restarts=life.restarts, last_end=life.reason,
+            born=born, data=self.data, control=self.control, digest=one.digest, content=one.content, code=one.code,
+            ready=life.usable, started=self.started, restarts=life.restarts, last_end=life.reason,
         )  # fmt: skip
 
     @property
@@ -280,7 +280,7 @@ class Process:
 
     def _exited(self, code: int | None) -> None:
         self._child, self._resident, self.acquainted_as_of = None, 0, 0
-        self._around.holdings.gone(self)
+        self._around.holdings.gone(self, self._last_words)
         reason = self._last_words or describe_exit(code)
         ending = self.life.phase is Phase.DRAINING
         if ending and not self.life.untouched and (code or self.life.killed):

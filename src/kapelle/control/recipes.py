@@ -16,6 +16,7 @@ from kapelle.config.orders import LOCAL, Holding
 from kapelle.config.settings import Settings
 from kapelle.control.plan import Plan, ReplicaPlan, thread_environment
 from kapelle.control.rundir import Record, RunDir
+from kapelle.declare.apps import AppSpec
 
 Role = Literal["gateway", "replica"]
 
@@ -41,6 +42,8 @@ class Recipe:
     memory_limit: int | None
     digest: str
     content: str = ""
+    code: str = ""
+    """The version of the user's code that it runs; "" for what is on the machine."""
 
     def fits(self, record: Record) -> bool:
         """Whether the process on record may go on in this place."""
@@ -92,7 +95,7 @@ def _replica(plan: Plan, replica: ReplicaPlan, environment: dict[str, str], code
     )
     return Recipe(
         replica.name, "replica", service.name, holding, "kapelle.worker.main", make_orders, environment,
-        service.memory_limit, _digest(replace(blank, settings=matters), code), _content(plan, replica.shards),
+        service.memory_limit, _digest(replace(blank, settings=matters), code), _content(plan, replica.shards), plan.code,
     )  # fmt: skip
 
 
@@ -104,7 +107,10 @@ def _gateway(plan: Plan, run: RunDir, slot: str, code: str) -> Recipe:
     )  # fmt: skip
 
     def make_orders(name: str, held: Holding, door: int, control: int) -> bytes:
-        told = replace(blank, name=name, release=held.release, http=door, control=control, door=str(run.door(name)))
+        told = replace(
+            blank, name=name, release=held.release, resting=held.resting, http=door, control=control,
+            door=str(run.door(name)),
+        )  # fmt: skip
         return orders.encode(told)
 
     # How many others there are, and how the controller treats them, is nothing to a gateway.
@@ -113,8 +119,8 @@ def _gateway(plan: Plan, run: RunDir, slot: str, code: str) -> Recipe:
         release="", bake=0.0, prepare_timeout=0.0,
     )  # fmt: skip
     return Recipe(
-        slot, "gateway", "", Holding(plan.release, [0]), "kapelle.gateway.main", make_orders, {}, None,
-        _digest(replace(blank, settings=matters), code), _content(plan, sorted(plan.shard_counts.items())),
+        slot, "gateway", "", Holding(plan.release, [0], plan.resting), "kapelle.gateway.main", make_orders, {}, None,
+        _digest(replace(blank, settings=matters), code), _content(plan, sorted(plan.shard_counts.items())), plan.code,
     )  # fmt: skip
 
 
@@ -128,6 +134,8 @@ def _digest(told: orders.WorkerOrders | orders.GatewayOrders, code: str) -> str:
 
 def _code_digest(plan: Plan) -> str:
     """Of the files that declare the app and its services: a process that runs an older text of them is outdated."""
+    if not isinstance(plan.app, AppSpec):
+        return plan.code
     classes = [plan.app.cls, *(service.cls for service in plan.app.services.values())]
     files = sorted({Path(inspect.getfile(one)) for one in classes})
     return hashlib.sha256(b"".join(file.read_bytes() for file in files if file.is_file())).hexdigest()

@@ -45,6 +45,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     release: str = ""
     digest: str = ""
     content: str = ""
+    code: str = ""
     ready: bool = False
     started: float = 0.0
     restarts: int = 0

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from kapelle.artifacts.manifest import Manifest
 from kapelle.core.rollout_messages import Shape
-from kapelle.declare.apps import AppSpec
+from kapelle.declare.outline import App
 from kapelle.errors import ArtifactError
 
 
-def shape(name: str, manifest: Manifest, app: AppSpec) -> Shape:
+def shape(name: str, manifest: Manifest, app: App) -> Shape:
     """The shards that the services of ``app`` have in a release, by their bytes.
 
     Raises:
@@ -28,4 +28,6 @@ def shape(name: str, manifest: Manifest, app: AppSpec) -> Shape:
                     f"{name} has no shards of artifact {one.artifact!r}, which {one.name} is sharded by"
                 )
             found[one.name] = tuple(sum(file.size for file in files) for files in shards)
-    return Shape(name, found)
+    copies = {one.name: one.replicas for one in app.services.values() if one.sharded}
+    in_turn = frozenset(one.name for one in app.services.values() if one.in_turn)
+    return Shape(name, found, copies, in_turn, manifest.code)

@@ -8,6 +8,8 @@ from kapelle.wire import messages
 
 def message(order: core.Order) -> messages.Order:
     """An order as a process hears it."""
+    if isinstance(order, core.Rest):
+        return messages.Rest(*order.stamp, order.release)
     if isinstance(order, core.Route):
         side = order.side
         told = None if side is None else messages.Side(side.release, side.share, side.mirrored)

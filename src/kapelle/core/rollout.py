@@ -160,7 +160,9 @@ class Rollout:
         if self.pointer.release is None:
             side = None  # there is nothing to be at the side of
         if side is not None and self._code(release) != self._code(self.pointer.release):
-            return [Denied(f"publish {release}", "it has other code, and a gateway runs one; publish it to all requests")]
+            return [
+                Denied(f"publish {release}", "it has other code, and a gateway runs one; publish it to all requests")
+            ]
         self.job = Publish(release, self.pointer, self.author, self.terms, now, side)
         return self._step(now)
 
@@ -193,6 +195,11 @@ class Rollout:
     def codes(self) -> set[str] | None:
         """The code of which processes are needed now; those of other code can end. None while that is not known."""
         return self._view(self._now).codes() if self.pointer is not None else None
+
+    @property
+    def wanted(self) -> list[str]:
+        """The releases that processes are to hold, the most urgent first."""
+        return self._wanted(self._now) if self.pointer is not None else []
 
     def _code(self, release: str | None) -> str:
         return self.targets.shapes[release].code if release in self.targets.shapes else ""

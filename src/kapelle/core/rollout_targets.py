@@ -123,7 +123,9 @@ class Targets:
             return assignment[process.name]
         if not assignment or self._has_place(member, now):
             return member.holds(release)  # until it is settled who holds what
-        everybody = self._as_replicas(release, process.service, [*self._placed_for(release, process.service, now), member])
+        everybody = self._as_replicas(
+            release, process.service, [*self._placed_for(release, process.service, now), member]
+        )
         return assign(sizes, everybody, self.shapes[release].copies.get(process.service, 1), assignment)[process.name]
 
     def _assign(

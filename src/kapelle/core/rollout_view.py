@@ -250,4 +250,3 @@ class View:
 
     def _assignment(self, release: str, service: str) -> dict[str, Shards]:
         return self.targets.assignment(release, service, self.now, self.pointer.release)
-

@@ -257,14 +257,18 @@ class Gateway:
 
     # --- the end ------------------------------------------------------------------------------------------------------
 
+    def hang_up(self) -> None:
+        """Close the connections that rest."""
+        for connection in list(self._connections):
+            connection.hang_up()
+
     async def drain(self, seconds: float) -> bool:
         """Answer what runs and what has begun to arrive, close what rests; False when time ran out before."""
         self.draining = True
         try:
             async with asyncio.timeout(seconds):
                 while True:
-                    for connection in list(self._connections):
-                        connection.hang_up()
+                    self.hang_up()
                     if not self._connections and not self.in_flight:
                         return True
                     self._something_ended.clear()

@@ -14,12 +14,17 @@ from kapelle.gateway.edition import Edition
 
 
 class GatewayHolder:
-    """Builds and drops editions. ``on_deserted`` is called when no request sees a release any more that new ones do not."""
+    """Builds and drops editions. ``on_deserted`` is called when no request sees a release any more that new ones do not.
+
+    ``on_rest`` is told when no new requests are to be taken, and when they are again.
+    """
 
     in_turn = False
 
-    def __init__(self, assembly: Assembly, sources: Sources) -> None:
+    def __init__(self, assembly: Assembly, sources: Sources, *, resting: bool = False) -> None:
         self.on_deserted: Callable[[], None] = lambda: None
+        self.on_rest: Callable[[bool], object] = lambda _: None
+        self.resting = resting
         self._assembly = assembly
         self._sources = sources
         self._started = asyncio.Event()
@@ -31,11 +36,11 @@ class GatewayHolder:
 
     @property
     def routed(self) -> str:
-        return self._assembly.fleet.release if self._started.is_set() else ""
+        return self._assembly.fleet.release if self._started.is_set() and not self.resting else ""
 
     @property
     def side(self) -> Side | None:
-        aside = self._assembly.gateway.aside if self._started.is_set() else None
+        aside = self._assembly.gateway.aside if self._started.is_set() and not self.resting else None
         return None if aside is None else aside.side
 
     @property
@@ -65,6 +70,15 @@ class GatewayHolder:
                 watching = asyncio.create_task(self._watch(edition))
                 self._watching.add(watching)
                 watching.add_done_callback(self._watching.discard)
+
+        if self.resting:
+            self.resting = False
+            self.on_rest(False)
+
+    def rest(self) -> None:
+        if not self.resting:
+            self.resting = True
+            self.on_rest(True)
 
     async def _watch(self, edition: Edition) -> None:
         await edition.deserted()

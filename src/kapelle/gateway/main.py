@@ -23,8 +23,9 @@ from kapelle.config.orders import GatewayOrders, decode_gateway
 from kapelle.declare.apps import AppSpec
 from kapelle.declare.loading import Target
 from kapelle.gateway.assembly import Assembly
+from kapelle.gateway.doorway import Doorway
 from kapelle.gateway.duties import Duties
-from kapelle.gateway.entrance import let_in, tls_context
+from kapelle.gateway.entrance import tls_context
 from kapelle.gateway.fleet import Fleet
 from kapelle.gateway.holder import GatewayHolder
 from kapelle.gateway.scrape import Collector
@@ -42,8 +43,6 @@ log = structlog.get_logger()
 _FAILED = "the gateway did not start"
 _ACQUAINTANCE = 5.0
 """Seconds a gateway gives itself to reach the replicas that are there before it lets clients in."""
-_SETTLE = 0.2
-"""Seconds between saying "not ready" and closing the door, for connections that are on their way."""
 
 
 async def dial(address: str) -> Connection:
@@ -106,7 +105,8 @@ async def serve(spec: AppSpec, orders: GatewayOrders) -> int:
     state = State(fleet)
     collector = Collector(orders.name, registry, fleet, dial, orders.controller)
     assembly = Assembly(spec, fleet, settings, registry, collector.collect)
-    holder = GatewayHolder(assembly, Sources(Path(orders.artifacts), orders.store, Path(orders.cache)))
+    sources = Sources(Path(orders.artifacts), orders.store, Path(orders.cache))
+    holder = GatewayHolder(assembly, sources, resting=orders.resting)
     keeper = Keeper(holder)
     holder.on_deserted = keeper.changed
     duties = Duties(assembly, keeper)
@@ -146,15 +146,15 @@ async def serve(spec: AppSpec, orders: GatewayOrders) -> int:
             log.exception(_FAILED)
             await supervised.fail(error)
             return 1
-        server = await let_in(door, assembly.gateway.connection, settings, context)
+        doorway = Doorway(door, assembly.gateway, settings, context, resting=holder.resting)
+        holder.on_rest = doorway.rest
+        await doorway.open()
         state.opened()
         settle()
         timeout = await asked
-        assembly.gateway.draining = True
         state.drained()
-        await asyncio.sleep(_SETTLE)
         lender.close()
-        server.close()
+        await doorway.close()
         clean = await assembly.gateway.drain(timeout)
         await keeper.close()
         await assembly.close()

@@ -108,10 +108,11 @@ class System:
     async def _start_worker(self, plan: ReplicaPlan) -> None:
         registry = Registry(service=plan.service.name, replica=plan.name)
         self._registries.append(registry)
-        worker = Worker(plan.service, plan.name, registry)
+        service = self.spec.services[plan.service.name]
+        worker = Worker(service, plan.name, registry)
         worker.on_exit = partial(self._exited, plan.name)
         try:
-            worker.serve(LOCAL, await build(plan.service, plan.shards, self._artifacts, worker.runner.in_thread))
+            worker.serve(LOCAL, await build(service, plan.shards, self._artifacts, worker.runner.in_thread))
         except BaseException as error:  # user code may also exit or be cancelled: the worker ends in any case
             worker.abort()
             if isinstance(error, SystemExit):

@@ -126,20 +126,25 @@ class Checks:
             held = [each.process.name for each in self._processes.values() if each.alive and each.holds]
             return f"{held} hold a release though there is none" if held else None
         for process in self._processes.values():
-            if process.process.code != self._releases[release].shape.code:
-                return f"{process.process.name} runs other code"
-            if not process.alive:
-                return f"{process.process.name} is dead"
-            if process.holds.keys() - {release} or process.building:
-                return f"{process.process.name} holds {process.holds} and builds {process.building}"
-            if isinstance(process, SimulatedGateway) and process.seen != {release}:
-                return f"{process.process.name} is routed to {process.routed} and {process.side}"
+            if reason := self._not_at_rest(process, release):
+                return f"{process.process.name} {reason}"
         for key in self._keys(release):
             copies = sum(1 for _ in self._holders(key))
             if not self.gateways():
                 return "no gateway"
             if copies != self._copies(key[1]):
                 return f"{key} has {copies} copies; expected {self._copies(key[1])}"
+        return None
+
+    def _not_at_rest(self, process: Simulated, release: str) -> str | None:
+        if process.process.code != self._code(release):
+            return "runs other code"
+        if not process.alive:
+            return "is dead"
+        if process.holds.keys() - {release} or process.building:
+            return f"holds {process.holds} and builds {process.building}"
+        if isinstance(process, SimulatedGateway) and process.seen != {release}:
+            return f"is routed to {process.routed} and {process.side}"
         return None
 
     def gateways(self) -> list[SimulatedGateway]:
@@ -184,12 +189,12 @@ class Checks:
             each
             for each in self._replicas(service)
             if each.alive and self._is_old(each) and each.process.code == release.shape.code
-            and (current not in self._of_code(release.shape.code) or self._has_long_held(each, current))
+            and (current is None or self._code(current) != release.shape.code or self._has_long_held(each, current))
         ]  # fmt: skip
         return max(1, min(self._wanted_copies[service], len(steady)))
 
-    def _of_code(self, code: str) -> set[str | None]:
-        return {name for name, release in self._releases.items() if release.shape.code == code}
+    def _code(self, release: str) -> str:
+        return self._releases[release].shape.code
 
     def _is_old(self, process: Simulated) -> bool:
         return self._world.now - process.born_at > YOUNG

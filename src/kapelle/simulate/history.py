@@ -157,7 +157,9 @@ class History:
     def _leave(self) -> None:
         """A replica less, for good."""
         alive = [each.process for each in self.band.processes.values() if each.alive]
-        replicas = [self.band.processes[one.name] for one in alive if (one.service, one.code) == ("cluster", self._code)]
+        replicas = [
+            self.band.processes[one.name] for one in alive if (one.service, one.code) == ("cluster", self._code)
+        ]
         if len(replicas) > self._at_least:
             self.band.kill(self._random.choice(replicas), for_good=True)
 

@@ -32,11 +32,11 @@ class ProcessSystem:
         try:
             stock = Stock(artifacts, settings.store, folder / "cache")
             objects = open_objects(settings.store) if settings.store else None
-            plan, conductor = arrange(target, spec, settings, stock, objects, runs=False)
+            what = arrange(target, spec, settings, stock, objects, runs=False)
         except BaseException:  # what was refused leaves nothing behind
             self._folder.cleanup()
             raise
-        self.controller = Controller(plan, self.run, self._note, conductor)
+        self.controller = Controller(what.plan, self.run, self._note, what.conductor, what.beside)
         self.progress: list[str] = []
         self.outcomes: list[str] = []
         """After ``stop``: what did not end well."""

@@ -234,7 +234,15 @@ class Route(Message, tag=8, frozen=True):
     side: Side | None = None
 
 
-Order = Prepare | Retire | Route
+class Rest(Message, tag=14, frozen=True):
+    """Take no new requests: gateways of other code pin them to ``release``. Those under way are answered."""
+
+    epoch: int
+    number: int
+    release: str
+
+
+Order = Prepare | Retire | Route | Rest
 
 
 class AskGolden(Message, tag=9, frozen=True):

@@ -51,6 +51,9 @@ class WorkerHolder:
     def route(self, release: str, side: Side | None) -> None:
         """Nothing begins in a worker."""
 
+    def rest(self) -> None:
+        """As above."""
+
     async def _build(self, release: str, shards: Collection[int], in_thread: InThread) -> None:
         source = await beside(partial(self._sources.of, release))
         self._worker.serve(release, await build(self._worker.spec, sorted(shards), source, in_thread))

@@ -43,6 +43,9 @@ class Player:
     def route(self, release: str, side: Side | None) -> None:
         self.routed, self.side = release, side
 
+    def rest(self) -> None:
+        self.routed, self.side = "", None
+
 
 class Stage:
     def __init__(self) -> None:

@@ -59,8 +59,8 @@ class Shop:
         assert app is not None
         stock = Stock(self.folder / "local", str(self.objects), self.folder / "cache")
         made = msgspec.convert({"shard_processes": 2, **settings}, Settings)
-        plan, conductor = arrange("search.py", app, made, stock, self.objects, runs=runs)
-        return plan, conductor is not None
+        what = arrange("search.py", app, made, stock, self.objects, runs=runs)
+        return what.plan, what.conductor is not None
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from kapelle.artifacts.pointer import PointerLog
 from kapelle.artifacts.releases import Releases
 from kapelle.config.orders import Holding
 from kapelle.control.conductor import Conductor
+from kapelle.control.versions import Version, Versions
 from kapelle.core.rollout_messages import Pointer, Shards, Side, Terms
 from kapelle.declare.apps import app_spec
 from kapelle.wire import messages
@@ -55,6 +56,7 @@ class Place:
     service: str
     holding: Holding = LOCALLY
     module: str = "some.module"
+    code: str = ""
 
 
 @dataclass(eq=False)
@@ -83,7 +85,7 @@ class Puppet:
         self.heard.append(message)
         if isinstance(message, messages.AskGolden):
             self.tell(self, messages.GoldenAnswer(message.epoch, message.release, self.golden))
-        elif isinstance(message, messages.Prepare | messages.Retire | messages.Route):
+        elif isinstance(message, messages.Prepare | messages.Retire | messages.Route | messages.Rest):
             self.keeper.obey(message)
 
     async def prepare(self, release: str, shards: Shards) -> None:
@@ -99,6 +101,9 @@ class Puppet:
 
     def route(self, release: str, side: Side | None) -> None:
         self.routed, self.side = release, side
+
+    def rest(self) -> None:
+        self.routed, self.side = "", None
 
 
 class House:
@@ -132,7 +137,9 @@ class House:
         assert spec is not None
         for before in self.conductors:
             before.close()
-        conductor = Conductor(spec, self.objects, self.cache, Terms(bake=0, claim_after=0.01, repeat=0.2, linger=0.2))
+        versions = Versions(Version("", "app.py", spec), self.objects, self.cache)
+        terms = Terms(bake=0, claim_after=0.01, repeat=0.2, linger=0.2)
+        conductor = Conductor(versions, self.objects, self.cache, terms)
         conductor.on_news = self._changed.set
         self.conductors.append(conductor)
         for puppet in self.puppets:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from kapelle.control import controller as module
+from kapelle.control.beginning import Arrangement
 from kapelle.control.controller import Controller
 from kapelle.control.main import serve
 from kapelle.control.recipes import Recipe
@@ -35,7 +36,7 @@ class Terminal:
     def serve(self) -> int:
         run = RunDir(self.folder / "run")
         try:
-            return serve(plan(self.folder), None, run, on_progress=self._say, on_ready=self.on_ready)
+            return serve(Arrangement(plan(self.folder)), run, on_progress=self._say, on_ready=self.on_ready)
         finally:
             assert not run.path.exists(), "nothing is left behind"
 

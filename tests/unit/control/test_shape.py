@@ -69,7 +69,7 @@ def test_it_has_the_bytes_of_each_shard_of_each_service_with_processes() -> None
     spec = app_spec(Search)
     assert spec is not None
     found = shape("r7", manifest(model=[], index=[[1, 2], [], [4]], more=[]), spec)
-    assert found == Shape("r7", {"Encoder": (), "Cluster": (3, 0, 4)})
+    assert found == Shape("r7", {"Encoder": (), "Cluster": (3, 0, 4)}, {"Cluster": 2})
 
 
 def test_what_the_app_needs_and_is_not_there_is_named() -> None:

@@ -106,7 +106,9 @@ class Stage:
     def new_rollout(self, author: str) -> Rollout:
         self.rollout = Rollout(author, self.terms)
         for number in range(1, 6):
-            self.rollout.shape(Shape(f"r{number}", {"encoder": (), "cluster": (10, 20)}, COPIES, self.in_turn), self.now)
+            self.rollout.shape(
+                Shape(f"r{number}", {"encoder": (), "cluster": (10, 20)}, COPIES, self.in_turn), self.now
+            )
         for player in self.players.values():
             self.rollout.started(player.process, self.now)
         return self.rollout

@@ -17,7 +17,7 @@ def fleet_of(**holds: Shards) -> tuple[Fleet, Targets]:
     fleet = Fleet()
     for name, held in holds.items():
         fleet.heard(Report(process(name), 1, holds={"r1": held} if held else {}), now=0.0)
-    targets = Targets(fleet, {"cluster": 1}, Terms())
+    targets = Targets(fleet, Terms())
     targets.shapes["r1"] = Shape("r1", {"cluster": (10, 10, 10, 10), "encoder": ()})
     targets.shapes["r2"] = Shape("r2", {"cluster": (11, 11, 11, 11)})
     return fleet, targets

@@ -13,7 +13,7 @@ class House:
 
     def __init__(self) -> None:
         self.fleet = Fleet()
-        self.targets = Targets(self.fleet, {"cluster": 1}, Terms())
+        self.targets = Targets(self.fleet, Terms())
         for release in ("r1", "r2"):
             self.targets.shapes[release] = Shape(release, {"cluster": (10, 10)})
         self.number = 0

@@ -1,0 +1,136 @@
+"""Code changes with a release: its processes run beside the old ones, and every request sees one version of all of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from kapelle.config.settings import Settings
+from kapelle.core.rollout_messages import Side
+from kapelle.testing import ProcessSystem
+from tests.docs.documents import forget_modules
+from tests.integration.processes.load import Load
+from tests.integration.processes.releases.studio import APP, Studio
+from tests.integration.processes.releases.test_publish import publish
+
+
+@dataclass
+class Witness:
+    """Checks that every answer is of one version in all its parts, and counts of which."""
+
+    seen: Counter[str] = field(default_factory=Counter)
+
+    def __call__(self, number: int, answer: bytes) -> bool:
+        x, *versions = json.loads(answer)
+        self.seen[versions[0]] += 1
+        return x == number and len(set(versions)) == 1
+
+
+@pytest.fixture
+def studio(tmp_path: Path) -> Iterator[Studio]:
+    path = list(sys.path)
+    yield Studio(tmp_path / "studio")
+    sys.path[:] = path
+    forget_modules(tmp_path)
+
+
+@asynccontextmanager
+async def running(studio: Studio, **settings: Any) -> AsyncIterator[ProcessSystem]:
+    made = msgspec.convert({"port": 0, "store": studio.store, "bake": 0.3, "gateways": 2, **settings}, Settings)
+    system = ProcessSystem(studio.target, studio.load(), made, studio.artifacts)
+    await system.start()
+    try:
+        yield system
+    finally:
+        await system.stop()
+
+
+def load_of(system: ProcessSystem, witness: Witness) -> Load:
+    return Load(system.url, path="/read", is_right=witness)
+
+
+def codes(system: ProcessSystem) -> set[str]:
+    return {process.recipe.code for process in system.controller.processes.values()}
+
+
+def runs_only(system: ProcessSystem, code: str) -> bool:
+    return codes(system) == {code}
+
+
+async def test_versions_follow_each_other_under_load(studio: Studio) -> None:
+    witness = Witness()
+    async with running(studio) as system, load_of(system, witness) as load:
+        for version, edition in ("v1", "one"), ("v2", "two"), ("v2", "three"), ("v1", "four"):
+            before = set(system.processes)
+            release = await studio.release(version, edition)
+            code = studio.releases.get(release).manifest.code
+            over = await publish(system, release)
+            assert over.outcome == "committed", over
+            await load.more(30)
+            witness.seen.clear()
+            await load.more(30)
+            assert witness.seen.keys() == {version + edition}
+            await system.until(partial(runs_only, system, code))
+            assert (edition == "three") == (set(system.processes) == before), "the same code stays where it is"
+        load.check()
+        assert {process.life.restarts for process in system.controller.processes.values()} == {0}
+
+
+async def test_going_back_goes_back_to_the_old_code(studio: Studio) -> None:
+    one, two = await studio.release("v1", "one"), await studio.release("v2", "two")
+    witness = Witness()
+    async with running(studio, release=one, bake=60) as system, load_of(system, witness) as load:
+        publishing = asyncio.create_task(publish(system, two))
+        await load.until(lambda: witness.seen["v2two"] > 20)
+        assert len(codes(system)) == 2, "the old code is kept for the trial"
+        over = await system.conductor.rollback(lambda _: None)
+        assert (over.release, over.outcome) == (two, "rolled back")
+        assert await publishing == over
+        witness.seen.clear()
+        await load.until(lambda: witness.seen["v1one"] > 20)
+        await system.until(lambda: len(codes(system)) == 1)
+        load.check()
+
+
+@pytest.mark.parametrize(
+    ("app", "reason"),
+    [
+        (
+            APP.replace("import kapelle", "import kapelle\n\nopen(Path(__file__).with_name('notes.txt'))", 1),
+            "notes.txt",
+        ),
+        (APP.replace("self.edition = (", "self.edition = 1 / 0 or (", 1), "division by zero"),
+        (APP.replace("assert (await self.reader.read()) != ", "assert (await self.reader.read()) == "), "golden query"),
+    ],
+    ids=["import", "constructor", "golden"],
+)
+async def test_broken_code_never_gets_a_request(studio: Studio, app: str, reason: str) -> None:
+    witness = Witness()
+    good = await studio.release("v1", "one")
+    async with running(studio, release=good) as system, load_of(system, witness) as load:
+        over = await publish(system, await studio.release("v2", "two", app))
+        assert over.outcome == "refused"
+        assert reason in over.reason
+        await system.until(lambda: len(codes(system)) == 1)
+        await load.more(30)
+        load.check()
+        assert witness.seen.keys() == {"v1one"}
+
+
+async def test_a_release_of_other_code_cannot_be_a_canary(studio: Studio) -> None:
+    one, two = await studio.release("v1", "one"), await studio.release("v2", "two")
+    async with running(studio, release=one) as system:
+        over = await system.conductor.publish(two, lambda _: None, Side(two, 0.1))
+        assert over.outcome == "denied"
+        assert "other code" in over.reason
