@@ -17,12 +17,12 @@ from kapelle.control.shape import shape
 from kapelle.control.versions import Version, Versions
 from kapelle.core.rollout_messages import Pointer, Terms
 from kapelle.declare.apps import AppSpec
-from kapelle.errors import StartError
+from kapelle.errors import KapelleError, StartError
 
 
 @dataclass(frozen=True, slots=True)
 class Arrangement:
-    """What is to run: ``plan``, and ``beside`` it what there is to go back to, where that has other code.
+    """What is to run: ``plan``, and ``beside`` it what may still run of the release before, where that has other code.
 
     ``conductor`` changes the release; None where there is only what lies in the folder of artifacts.
     """
@@ -59,9 +59,12 @@ def arrange(
         return make_plan(version.target, version.app, settings, stock, found, resting=resting)
 
     current = plan(pointer.release, resting=False)
-    if pointer.previous is None or pointer.baking_since is None or wall() >= pointer.baking_since + terms.bake:
+    if pointer.previous is None or not runs:
         return Arrangement(current, conductor)
-    before = plan(pointer.previous, resting=True)
+    try:
+        before = plan(pointer.previous, resting=True)
+    except KapelleError:  # it may have been removed since; what still runs of it ends
+        return Arrangement(current, conductor)
     return Arrangement(current, conductor, () if before.code == current.code else (before,))
 
 

@@ -21,7 +21,9 @@ from kapelle.control.plan import Plan, make_plan
 from kapelle.control.process import AsPlanned, Process, Surroundings
 from kapelle.control.recipes import Recipe, recipes, successor_name
 from kapelle.control.rundir import Record, RunDir, System
+from kapelle.control.versions import Version
 from kapelle.core.life import Phase, Terms
+from kapelle.core.rollout_messages import Shape
 from kapelle.errors import StartError
 from kapelle.observe.metrics import Registry
 from kapelle.observe.process import register_process_metrics
@@ -42,7 +44,7 @@ class Controller:
     """Supervises the processes of a plan; ``conductor`` changes the release they serve, where there is a store.
 
     ``on_progress`` gets a line for people at each step of the start. ``beside`` are plans for other code than that of
-    ``plan``, which are to be kept up, too.
+    ``plan``, which count where processes of it run.
     """
 
     def __init__(
@@ -194,6 +196,8 @@ class Controller:
         self.run.record_system(System(target=self.plan.target, url=self.url))
 
     def _populate(self, records: list[Record]) -> None:
+        self._codes &= {self.plan.code, *(record.code for record in records)}
+        self._recipes = [recipe for recipe in self._recipes if recipe.code in self._codes]
         places, left_over = assign(records, self._recipes)
         new = [self._add(recipe, recipe.slot) for recipe in self._recipes if recipe.slot not in places]
         kept = [(recipe, self._adopt(recipe, places[recipe.slot])) for recipe in self._recipes if recipe.slot in places]
@@ -204,10 +208,11 @@ class Controller:
         for process in outdated:
             process.life.reason = "it was started from another version of the app or of the settings"
             self._replace(process)
-        # Those that have no place any more serve until all others do.
+        # Those that have no place any more serve until all others do; those of other code until the conductor says so.
         staying = [process for process in self.processes.values() if process not in (*outdated, *leaving)]
         for process in leaving:
-            self._handover.plan(process, staying)
+            if self.conductor is None or process.recipe.code in self._codes:
+                self._handover.plan(process, staying)
 
     def _adopt(self, recipe: Recipe, record: Record) -> Process:
         self._on_progress(f"adopting {record.name}, which runs as process {record.pid}")
@@ -249,29 +254,34 @@ class Controller:
     def _keep_up(self, needed: set[str], begin: Mapping[str, Beginning]) -> None:
         """See that there are processes of all code that is ``needed``, and that all others leave."""
         for code in begin.keys() - self._codes:
-            version, shape = begin[code]
-            log.info("starting processes of other code", code=code, release=shape.release)
-            self._codes.add(code)
-            plan = self.plan
-            made = make_plan(version.target, version.app, plan.settings, plan.stock, shape, resting=True)
-            found = recipes(made, self.run)
-            self._recipes += found
-            self._meter(found)
-            for process in [self._add(recipe, self._free_name(recipe.slot)) for recipe in found]:
-                process.start()
-        for code in self._codes - needed:
-            log.info("processes of this code are not needed any more", code=code)
+            self._begin(code, *begin[code])
+        for code in (self._codes | {process.recipe.code for process in self.processes.values()}) - needed:
             self._codes.discard(code)
             self._recipes = [recipe for recipe in self._recipes if recipe.code != code]
-            self._see_off()
+            self._let_go(code)
 
-    def _see_off(self) -> None:
-        """Let processes go that no plan names: gateways first, replicas when nobody can call them any more."""
-        leaving = [one for one in self.processes.values() if one.recipe.module and one.recipe.code not in self._codes]
-        calling = {one.recipe.code for one in leaving if one.recipe.role == "gateway"}
-        for process in leaving:
-            is_free = process.recipe.role == "gateway" or process.recipe.code not in calling
-            if is_free and process.life.phase is not Phase.DRAINING:
+    def _begin(self, code: str, version: Version, shape: Shape) -> None:
+        log.info("starting processes of other code", code=code, release=shape.release)
+        self._codes.add(code)
+        before = [process for process in self.processes.values() if process.recipe.code == code]
+        settings, stock = self.plan.settings, self.plan.stock
+        made = make_plan(version.target, version.app, settings, stock, shape, resting=True)
+        found = recipes(made, self.run)
+        self._recipes += found
+        self._meter(found)
+        started = [self._add(recipe, self._free_name(recipe.slot)) for recipe in found]
+        for process in started:
+            process.start()
+        for process in before:  # an earlier controller left them in the middle of the same
+            self._handover.plan(process, started)
+
+    def _let_go(self, code: str) -> None:
+        """End the processes of this code: gateways first, replicas when nobody can call them any more."""
+        group = [process for process in self.processes.values() if process.recipe.code == code]
+        gateways = [process for process in group if process.recipe.role == "gateway"]
+        for process in gateways or group:
+            if process.life.phase is not Phase.DRAINING:
+                log.info("its code is not needed any more", process=process.name)
                 process.drain()
 
     def _free_name(self, name: str) -> str:
@@ -290,7 +300,8 @@ class Controller:
 
     def _ended(self, process: Process) -> None:
         self.processes.pop(process.name, None)
-        self._see_off()
+        if process.recipe.code not in self._codes:
+            self._let_go(process.recipe.code)
         self._change()
 
     def _restarts(self, slot: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from collections.abc import Callable
 
 from kapelle.config.settings import Settings
 from kapelle.gateway.entrance import let_in
@@ -20,6 +21,8 @@ class Doorway:
     def __init__(
         self, door: socket.socket, gateway: Gateway, settings: Settings, tls: ssl.SSLContext | None, *, resting: bool
     ) -> None:
+        self.on_shut: Callable[[], None] = lambda: None
+        """Called when nobody can come in any more."""
         self._door = door
         self._gateway = gateway
         self._settings = settings
@@ -51,6 +54,8 @@ class Doorway:
                 self._shut()
                 self._gateway.hang_up()
         self._gateway.draining = self._resting
+        if self._resting:
+            self.on_shut()
 
     async def close(self) -> None:
         """Let nobody in any more; those who come wait for the other gateways."""

@@ -16,7 +16,7 @@ from kapelle.gateway.edition import Edition
 class GatewayHolder:
     """Builds and drops editions. ``on_deserted`` is called when no request sees a release any more that new ones do not.
 
-    ``on_rest`` is told when no new requests are to be taken, and when they are again.
+    ``on_rest`` is told when no new requests are to be taken, and when they are again; whoever hears it says ``rested``.
     """
 
     in_turn = False
@@ -24,7 +24,7 @@ class GatewayHolder:
     def __init__(self, assembly: Assembly, sources: Sources, *, resting: bool = False) -> None:
         self.on_deserted: Callable[[], None] = lambda: None
         self.on_rest: Callable[[bool], object] = lambda _: None
-        self.resting = resting
+        self.resting = self.is_to_rest = resting
         self._assembly = assembly
         self._sources = sources
         self._started = asyncio.Event()
@@ -71,14 +71,20 @@ class GatewayHolder:
                 self._watching.add(watching)
                 watching.add_done_callback(self._watching.discard)
 
-        if self.resting:
-            self.resting = False
+        if self.is_to_rest:
+            self.is_to_rest = self.resting = False
             self.on_rest(False)
 
     def rest(self) -> None:
-        if not self.resting:
-            self.resting = True
+        if not self.is_to_rest:
+            self.is_to_rest = True
             self.on_rest(True)
+
+    def rested(self) -> None:
+        """No new requests can come any more."""
+        if self.is_to_rest:
+            self.resting = True
+            self.on_deserted()
 
     async def _watch(self, edition: Edition) -> None:
         await edition.deserted()

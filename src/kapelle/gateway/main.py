@@ -146,8 +146,8 @@ async def serve(spec: AppSpec, orders: GatewayOrders) -> int:
             log.exception(_FAILED)
             await supervised.fail(error)
             return 1
-        doorway = Doorway(door, assembly.gateway, settings, context, resting=holder.resting)
-        holder.on_rest = doorway.rest
+        doorway = Doorway(door, assembly.gateway, settings, context, resting=holder.is_to_rest)
+        holder.on_rest, doorway.on_shut = doorway.rest, holder.rested
         await doorway.open()
         state.opened()
         settle()

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +17,8 @@ from kapelle.testing import ProcessSystem, running_processes
 from tests.integration.processes.load import Load
 from tests.integration.processes.releases.library import Library
 from tests.integration.processes.releases.shelf import LIBRARY, Shelf, Witness
+from tests.integration.processes.releases.studio import Studio
+from tests.integration.processes.releases.test_code import Witness as VersionWitness
 from tests.integration.processes.serving import Serving, begin, kapelle, serving, sweep
 
 _MOST = 60
@@ -20,43 +26,68 @@ _MOST = 60
 _DOOMED = str(Path(__file__).with_name("doomed.py"))
 
 
-async def ready(system: Serving) -> Serving:
-    await system.said("stop  Ctrl-C")
-    return system
-
-
 @pytest.mark.timeout(180)
 async def test_the_controller_is_killed_at_every_step_of_a_publish(shelf: Shelf, tmp_path: Path) -> None:
     names = {shelf.add("one", 2): ("one", 2), shelf.add("two", 3): ("two", 3)}
-    pointer = PointerLog(open_objects(shelf.store))
-    witness = Witness()
-    usual = {"target": LIBRARY, "bake": "0s", "gateways": "2", "store": shelf.store, "log_level": "warning"}
+    await killed_at_every_step(tmp_path, LIBRARY, shelf.store, names, Witness())
+
+
+@pytest.mark.timeout(180)
+async def test_the_controller_is_killed_at_every_step_of_a_change_of_code(tmp_path: Path) -> None:
+    studio = Studio(tmp_path / "studio")
+    names = {await studio.release("v1", "one"): "v1one", await studio.release("v2", "two"): "v2two"}
+    await killed_at_every_step(tmp_path, studio.target, studio.store, names, VersionWitness(), stride=3)
+
+
+async def killed_at_every_step(
+    folder: Path, target: str, store: str, names: dict[str, Any], witness: Witness | VersionWitness, stride: int = 1
+) -> None:
+    """Publish now one release and now the other, with a controller that is killed ``stride`` steps later each time.
+
+    ``names`` says what ``witness`` sees of each release.
+    """
+    pointer = PointerLog(open_objects(store))
+    usual = {"target": target, "bake": "0s", "gateways": "2", "store": store, "log_level": "warning"}
     async with (
-        serving(tmp_path, "--release", "r1", **usual) as first,
+        serving(folder, "--release", "r1", **usual) as first,
         Load(first.url, path="/read", is_right=witness, rate=40) as load,
     ):
         await first.killed()
-        steps = 0
-        while True:
+        steps, killed = 0, True
+        while killed:
             assert steps < _MOST
             wanted = next(name for name in names if name != pointer.read().release)
-            controller = await ready(await begin(tmp_path, command=(sys.executable, _DOOMED, str(steps)), **usual))
-            code, said, complaint = await kapelle(tmp_path, "release", "publish", wanted, "--run-dir", "run")
-            killed = controller.process.returncode is not None or await died(controller)
-            assert code == killed, (said, complaint)
-            assert (f"`kapelle release publish {wanted}`" in complaint) == killed, "it says how to go on"
-            assert (f"{wanted} committed" in said) == (not killed), said
-            load.check()
-            assert pointer.read().release in names
-            if not killed:
-                break
-            steps += 1
+            async with doomed(folder, steps, **usual) as controller:
+                code, said, complaint = await kapelle(folder, "release", "publish", wanted, "--run-dir", "run")
+                killed = controller.process.returncode is not None or await died(controller)
+                assert code == killed, (said, complaint)
+                assert (f"`kapelle release publish {wanted}`" in complaint) == killed, "it says how to go on"
+                assert (f"{wanted} committed" in said) == (not killed), said
+                load.check()
+                assert pointer.read().release in names
+                if not killed:
+                    witness.seen.clear()
+                    await load.until(partial(seen_often, witness, names[wanted]))
+                    assert witness.seen.keys() == {names[wanted]}
+                    load.check()
+            steps += stride
         assert steps > 15, "a publish has more steps"
-        witness.seen.clear()
-        await load.until(lambda: witness.seen[names[wanted]] > 20)
-        assert witness.seen.keys() == {names[wanted]}
-        load.check()
-        await sweep(tmp_path, controller)
+
+
+def seen_often(witness: Witness | VersionWitness, what: Any) -> bool:
+    return witness.seen[what] > 20
+
+
+@asynccontextmanager
+async def doomed(folder: Path, steps: int, **usual: str) -> AsyncIterator[Serving]:
+    """A controller that is killed after so many steps of the first publish; one that is not ends with the test."""
+    controller = await begin(folder, command=(sys.executable, _DOOMED, str(steps)), **usual)
+    try:
+        await controller.said("stop  Ctrl-C")
+        yield controller
+    finally:
+        if controller.process.returncode is None:
+            await sweep(folder, controller)
 
 
 async def died(controller: Serving) -> bool:
