@@ -353,17 +353,16 @@ class Conductor:
             self._spawn(self._note(over))
 
     def _answer(self, over: messages.Over) -> None:
-        for waiting in self._wishes:
-            if not waiting.done():
-                waiting.set_result(over)
+        for waiting in [one for one in self._wishes if not one.done()]:
+            waiting.set_result(over)
 
     async def _note(self, over: messages.Over) -> None:
         await self._write_down(over)
         names = self._in_use()
         if not names <= self._manifests.keys():
             return  # what is not known well must not be taken away
-        kept = [self._manifests[name].identity for name in names]
-        kept += [code_identity(code) for code in self._roster.codes | {self._manifests[name].code for name in names}]
+        codes = self._roster.codes | {self._code(name) for name in names}
+        kept = [*(self._manifests[name].identity for name in names), *map(code_identity, codes)]
         try:
             await beside(partial(self._cache.prune, kept))
         except StoreError as error:

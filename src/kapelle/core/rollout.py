@@ -38,8 +38,7 @@ from kapelle.core.rollout_messages import (
 from kapelle.core.rollout_publish import Publish, Stage
 from kapelle.core.rollout_targets import Targets
 from kapelle.core.rollout_view import View, Want
-
-_SHOWN = 3
+from kapelle.core.rollout_wants import Wants
 
 
 class Rollout:
@@ -199,7 +198,7 @@ class Rollout:
     @property
     def wanted(self) -> list[str]:
         """The releases that processes are to hold, the most urgent first."""
-        return self._wanted(self._now) if self.pointer is not None else []
+        return self._view(self._now).wanted if self.pointer is not None else []
 
     def _code(self, release: str | None) -> str:
         return self.targets.shapes[release].code if release in self.targets.shapes else ""
@@ -226,31 +225,16 @@ class Rollout:
     def _view(self, now: float) -> View:
         assert self.pointer is not None
         may_drop = now >= self._release_since + self.terms.linger
-        wanted = self._wanted(now)
-        older = [one for one in [self._previous(now), *self._left()] if one is not None]
-        self.targets.divide([*older[:1], *(one for one in wanted if one not in older)])
+        wants = self._wants(now)
+        self.targets.divide(wants.by_age)
+        wanted = [one for one in wants.releases if self.targets.knows(one) or one not in wants.left]
         return View(self.fleet, self.targets, self.pointer, wanted, now, may_drop)
 
-    def _wanted(self, now: float) -> list[str]:
-        """The releases to be held, the most urgent first."""
+    def _wants(self, now: float) -> Wants:
         assert self.pointer is not None
-        job = self.job
+        job, previous = self.job, self.pointer.previous if self._on_trial(now) else None
         candidate = job.release if job is not None and job.is_prepared_for and self.targets.knows(job.release) else None
-        beside = self.pointer.side.release if self.pointer.side is not None else None
-        left = [one for one in self._left() if self.targets.knows(one)]
-        found = (self.pointer.release, beside, candidate, self._previous(now), *left)
-        return list(dict.fromkeys(release for release in found if release is not None))
-
-    def _previous(self, now: float) -> str | None:
-        """The release to go back to, while that is possible."""
-        return self.pointer.previous if self.pointer is not None and self._on_trial(now) else None
-
-    def _left(self) -> list[str]:
-        """What gateways still give requests to though the pointer does not name it, or not yet."""
-        pointer = self.pointer
-        assert pointer is not None
-        named = {pointer.release, pointer.side.release if pointer.side is not None else None}
-        return sorted({one for member in self.fleet.living_gateways() for one in member.seen} - named)
+        return Wants(self.pointer, candidate, previous, self.fleet.seen)
 
     def _on_trial(self, now: float) -> bool:
         """Whether the previous release is kept, to go back to it."""
@@ -265,7 +249,7 @@ class Rollout:
         if job.stage is Stage.CLAIM:
             self._claim(f"publishing {job.release}")
         elif job.stage is Stage.PREPARE:
-            self._tell(f"{job.release}: waiting for {_some(job.waiting)}")
+            self._tell(f"{job.release}: waiting for {job.waits_for}")
         elif job.stage is Stage.GOLDEN:
             self._tell(f"{job.release}: prepared, asking the golden queries")
             self._repeat("golden", AskGolden(job.epoch, job.release))
@@ -411,9 +395,3 @@ class Rollout:
                     self._wake_at(member.troubled_since + terms.reassign_after)
                 elif member.report is None:
                     self._wake_at(member.since + terms.reassign_after)
-
-
-def _some(names: list[str]) -> str:
-    """A list that can be read at a glance."""
-    shown = ", ".join(names[:_SHOWN])
-    return shown if len(names) <= _SHOWN else f"{shown} and {len(names) - _SHOWN} more"

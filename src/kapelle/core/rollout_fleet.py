@@ -150,6 +150,11 @@ class Fleet:
                 if member.alive:
                     yield member
 
+    @property
+    def seen(self) -> set[str]:
+        """The releases that new requests see at some gateway."""
+        return {release for member in self.living_gateways() for release in member.seen}
+
     def living_gateways(self) -> list[Member]:
         """The gateways that live, heard of or not."""
         return [member for member in self.gateways if member.alive]

@@ -22,6 +22,7 @@ class Stage(StrEnum):
     OVER = "over"
 
 
+_SHOWN = 3
 _DECIDED = (Stage.ASIDE, Stage.CANARY, Stage.COMMIT)
 """An entry that gives it requests is there, or may be on its way."""
 
@@ -47,6 +48,12 @@ class Publish:
         self._terms = terms
         self._deaths: list[str] = []
         self._had_traffic = False
+
+    @property
+    def waits_for(self) -> str:
+        """What it is waiting for, as a list that can be read at a glance."""
+        shown = ", ".join(self.waiting[:_SHOWN])
+        return shown if len(self.waiting) <= _SHOWN else f"{shown} and {len(self.waiting) - _SHOWN} more"
 
     @property
     def is_prepared_for(self) -> bool:

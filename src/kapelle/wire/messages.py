@@ -196,24 +196,23 @@ class Attend(Message, tag=5, frozen=True):
     """Say what you hold of which release, now and whenever that changes."""
 
 
-class Prepare(Message, tag=6, frozen=True):
-    """Have these shards of ``release`` ready beside all that is there. One that failed is tried again.
-
-    ``epoch`` and ``number`` are the order's place among all orders, as of ``kapelle.core.rollout_messages.Stamp``.
-    """
+class _Ordered(Message, frozen=True):
+    """Its place among all orders, as of ``kapelle.core.rollout_messages.Stamp``, and the release it is about."""
 
     epoch: int
     number: int
     release: str
+
+
+class Prepare(_Ordered, tag=6, frozen=True):
+    """Have these shards of ``release`` ready beside all that is there. One that failed is tried again."""
+
     shards: list[int]
 
 
-class Retire(Message, tag=7, frozen=True):
+class Retire(_Ordered, tag=7, frozen=True):
     """Drop these shards of ``release``, or stop building them, once no call is in them."""
 
-    epoch: int
-    number: int
-    release: str
     shards: list[int]
 
 
@@ -225,21 +224,14 @@ class Side(msgspec.Struct, frozen=True, array_like=True, gc=False):
     mirrored: bool
 
 
-class Route(Message, tag=8, frozen=True):
+class Route(_Ordered, tag=8, frozen=True):
     """Pin new requests to ``release``, a part of them to that at its ``side``."""
 
-    epoch: int
-    number: int
-    release: str
     side: Side | None = None
 
 
-class Rest(Message, tag=14, frozen=True):
+class Rest(_Ordered, tag=14, frozen=True):
     """Take no new requests: gateways of other code pin them to ``release``. Those under way are answered."""
-
-    epoch: int
-    number: int
-    release: str
 
 
 Order = Prepare | Retire | Route | Rest

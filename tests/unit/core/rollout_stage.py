@@ -17,6 +17,7 @@ from kapelle.core.rollout_messages import (
     Prepare,
     Process,
     Report,
+    Rest,
     Retire,
     Route,
     Shape,
@@ -57,6 +58,8 @@ class Player:
                 self.holds[order.release] = self.holds.get(order.release, frozenset()) - order.shards
                 if not self.holds[order.release]:
                     del self.holds[order.release]
+            case Rest():
+                self.routed = (order.stamp.epoch, "")
             case Route():
                 assert order.release in self.holds
                 assert self.routed is None or self.routed[0] <= order.stamp.epoch
@@ -138,7 +141,7 @@ class Stage:
 
     def carry_out(self, effect: Effect) -> list[Effect]:
         match effect:
-            case Prepare() | Retire() | Route():
+            case Prepare() | Retire() | Route() | Rest():
                 player = self.players[effect.process.name]
                 if player.process != effect.process:
                     return []
