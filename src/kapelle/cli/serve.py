@@ -48,7 +48,8 @@ def run_serve(target: str, options: Mapping[str, Any]) -> int:
             say(f"  try   {line}")
         say("  stop  Ctrl-C")
 
-    say(Text.assemble("starting ", (app.name, "bold"), "" if plan.release == LOCAL else f" in release {plan.release}"))
+    release = "" if plan.release == LOCAL else f" in release {plan.release}"
+    say(Text.assemble("starting ", (app.name, "bold"), release, ", with the code of that" if plan.code else ""))
     for line in plan.describe():
         say(f"  {line}")
     return serve(what, project.run, on_progress=say, on_ready=ready)

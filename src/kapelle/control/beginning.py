@@ -56,7 +56,7 @@ def arrange(
         manifest = Releases(objects).get(release).manifest
         version = versions.of(release, manifest)
         found = shape(release, manifest, version.app)
-        return make_plan(version.target, version.app, settings, stock, found, resting=resting)
+        return make_plan(version.target, version.app, settings, stock, found, resting=resting, named=target)
 
     current = plan(pointer.release, resting=False)
     if pointer.previous is None or not runs:

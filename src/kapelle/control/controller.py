@@ -178,7 +178,7 @@ class Controller:
     def system_status(self) -> status.SystemStatus:
         """What runs."""
         return status.SystemStatus(
-            target=self.plan.target,
+            target=self.plan.named,
             url=self.url,
             controller=os.getpid(),
             processes=[process.status for process in self.processes.values()],
@@ -193,7 +193,7 @@ class Controller:
         gateways = [one for one in records if one.role == "gateway"]
         self._door = await get_door(self.run, settings, gateways, self._terms(None).hang_after)
         self._port = self._door.getsockname()[1]
-        self.run.record_system(System(target=self.plan.target, url=self.url))
+        self.run.record_system(System(target=self.plan.named, url=self.url))
 
     def _populate(self, records: list[Record]) -> None:
         self._codes &= {self.plan.code, *(record.code for record in records)}

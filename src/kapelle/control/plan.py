@@ -59,6 +59,8 @@ class Plan:
     shard_counts: dict[str, int]
     code: str = ""
     resting: bool = False
+    named: str = ""
+    """The target as it was named on the command line."""
 
     def describe(self) -> list[str]:
         """A line per service, for people."""
@@ -91,7 +93,14 @@ def cores() -> int:
 
 
 def make_plan(
-    target: str, app: App, settings: Settings, stock: Stock, begin: Shape | None = None, *, resting: bool = False
+    target: str,
+    app: App,
+    settings: Settings,
+    stock: Stock,
+    begin: Shape | None = None,
+    *,
+    resting: bool = False,
+    named: str = "",
 ) -> Plan:
     """The processes for ``app`` on this machine, to begin with a release of that shape, or with the local artifacts.
 
@@ -116,7 +125,7 @@ def make_plan(
     gateways = tuple(f"{_GATEWAY}-{number}{suffix}" for number in range(settings.gateways))
     counts = {name: len(shards) for name, shards in sizes.items() if shards}
     release = LOCAL if begin is None else begin.release
-    return Plan(target, app, settings, stock, release, replicas, gateways, counts, code, resting)
+    return Plan(target, app, settings, stock, release, replicas, gateways, counts, code, resting, named or target)
 
 
 def node() -> str:
