@@ -86,7 +86,7 @@ def test_the_release_is_what_the_builder_makes(capfd: pytest.CaptureFixture[str]
     assert built.startswith(f"built below {tmp_path / '.kapelle' / 'build' / 'app'}")
     assert built.endswith(f" in {tmp_path}")
     assert stored_as == [
-        f"r1: 1 files, {len(json.dumps(options))} B, verified",
+        f"r1: 2 files, {len(json.dumps(options)) + Path('shop/app.py').stat().st_size} B, verified",
         "  serve it  kapelle serve shop --release r1",
     ]
     assert left() == []
