@@ -356,7 +356,9 @@ class Controller:
         for slot in usable.keys() & planned - self._seen_ready:
             self._seen_ready.add(slot)
             took = wall() - usable[slot].started
-            self._on_progress(f"{slot} is ready after {took:.1f} s ({len(self._seen_ready)} of {len(planned)})")
+            self._on_progress(
+                f"{slot} is ready after {took:.1f} s ({len(self._seen_ready & planned)} of {len(planned)})"
+            )
         if planned <= usable.keys():
             self.ready = True
 

@@ -105,7 +105,7 @@ async def test_new_data_is_a_new_release_that_can_be_served(folder: Path) -> Non
         code, said, errors = await kapelle(folder, "release", "build", "counter", "--data", f"{data}.txt")
         assert (code, errors) == (0, "")
         assert said.splitlines()[:2] == [f"building with counter/build.py --data {data}.txt", f"counted {words}"]
-        assert f"r{number}: 1 files" in said
+        assert f"r{number}: 2 files" in said
     assert left(folder) == []
     async with serving(folder, "--release", "r2", target="counter") as system:
         assert await kapelle(folder, "call", "Words.count", "--run-dir", "run") == (0, "3\n", ""), system.lines

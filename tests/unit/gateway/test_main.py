@@ -18,7 +18,7 @@ import kapelle
 from kapelle.config.orders import LOCAL, GatewayOrders, encode
 from kapelle.config.settings import Settings
 from kapelle.declare.apps import app_spec
-from kapelle.gateway import main
+from kapelle.gateway import doorway, main
 from kapelle.gateway.fleet import Fleet
 from kapelle.observe.metrics import Registry
 from kapelle.transport import sockets
@@ -158,7 +158,7 @@ async def test_it_starts_serves_and_drains(tmp_path: Path, settled: list[str]) -
 async def test_it_says_that_it_drains_before_it_turns_anybody_away(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(main, "_SETTLE", 1.0)
+    monkeypatch.setattr(doorway, "_SETTLE", 1.0)
     process = Process(tmp_path, Alone)
     supervisor = await process.supervisor()
     supervisor.say(Members(1, []))

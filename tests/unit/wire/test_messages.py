@@ -43,6 +43,7 @@ TO_PROCESS: list[m.Message] = [
     m.Prepare(12, 3, "r8", [0, 2]),
     m.Retire(12, 4, "r7", [1]),
     m.Route(12, 5, "r7", m.Side("r8", 0.5, True)),
+    m.Rest(12, 6, "r8"),
     m.AskGolden(12, "r8"),
     m.TakePulse(),
 ]
@@ -149,6 +150,7 @@ def test_to_process() -> None:
             "Prepare": b"\x95\x06\x0c\x03\xa2r8\x92\x00\x02",
             "Retire": b"\x95\x07\x0c\x04\xa2r7\x91\x01",
             "Route": b"\x95\x08\x0c\x05\xa2r7\x93\xa2r8\xcb?\xe0\x00\x00\x00\x00\x00\x00\xc3",
+            "Rest": b"\x94\x0e\x0c\x06\xa2r8",
             "AskGolden": b"\x93\t\x0c\xa2r8",
             "TakePulse": b"\x91\n",
         }
