@@ -162,7 +162,7 @@ class Load:
             await self._ask_once(number, fresh=True)
 
     async def _ask_once(self, number: int, *, fresh: bool) -> None:
-        client = self._idle.pop() if self._idle and not fresh else await self._connect()
+        client = (None if fresh else self._kept()) or await self._connect()
         status, body, stays = 0, b"", False
         try:
             status, body, stays = await client.ask(self.path, json.dumps({"x": number}).encode())
@@ -173,6 +173,15 @@ class Load:
                 client.writer.close()
         is_good = status == 200 and self.is_right(number, body)
         assert is_good, f"{status} {body!r} for {number}"
+
+    def _kept(self) -> Client | None:
+        """A connection from before; one that the other side has closed meanwhile is not used, as by every HTTP client."""
+        while self._idle:
+            client = self._idle.pop()
+            if not client.reader.at_eof():
+                return client
+            client.writer.close()
+        return None
 
     async def _connect(self) -> Client:
         place = urlsplit(self.url)

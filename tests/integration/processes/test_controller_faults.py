@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -71,11 +72,20 @@ async def test_what_died_meanwhile_is_repaired(tmp_path: Path) -> None:
             after = pids(await ask_status(tmp_path))
             assert after["Doubler-0"] == before["Doubler-0"]
             assert after["Doubler-1"] not in (0, before["Doubler-1"])
+            await reached(first.url, 2, load)
             await killed(after["Doubler-0"])
             await load.more(50)
             load.check()
             load.stop()
             assert second.url == first.url
+
+
+async def reached(url: str, replicas: int, load: Load) -> None:
+    """Return when the gateway can call so many; a new one is known to the controller a moment earlier."""
+    usable = re.compile(rf"^kapelle_pool_usable\{{[^}}]*\}} {replicas}(\.0)?$", re.MULTILINE)
+    async with httpx.AsyncClient(trust_env=False) as client:
+        while not usable.search((await client.get(f"{url}/metrics")).text):
+            await load.more(5)
 
 
 async def test_a_controller_that_stood_still_kills_nobody(tmp_path: Path) -> None:
