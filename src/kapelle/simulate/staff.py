@@ -2,14 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
-from kapelle.core.rollout_messages import Process
+from kapelle.core.rollout import Rollout
+from kapelle.core.rollout_messages import Effect, Process
 from kapelle.simulate.processes import Simulated, SimulatedGateway
+from kapelle.simulate.world import World
 
-if TYPE_CHECKING:
-    from kapelle.simulate.band import Band, Controller
+
+class Controller(Protocol):
+    """What is looked at of a controller."""
+
+    rollout: Rollout
+    alive: bool
+
+    def carry_out(self, effects: list[Effect]) -> None:
+        """Do what the machine says."""
+
+
+class Band(Protocol):
+    """What is looked at of a band."""
+
+    world: World
+    processes: dict[str, Simulated]
+
+    @property
+    def controllers(self) -> Sequence[Controller]:
+        """Those that live."""
+
+    def start_process(self, name: str, service: str, node: str, *, code: str = "") -> None:
+        """Start a replica, or a gateway when there is no service."""
+
+    def end(self, process: Simulated) -> None:
+        """A process ends by itself."""
 
 
 class Staff:
