@@ -40,20 +40,20 @@ class FolderObjects:
             return
         with self._failing("write", key), self._aside(key) as aside:
             shutil.copyfile(source, aside)
-            flush(aside)
+            _flush(aside)
             aside.replace(self._path(key))
-            flush(self._path(key).parent)
+            _flush(self._path(key).parent)
 
     def create(self, key: str, data: bytes) -> bool:
         with self._failing("write", key), self._aside(key) as aside:
             aside.write_bytes(data)
-            flush(aside)
+            _flush(aside)
             try:
                 # Unlike a rename, a link fails where something is there already.
                 os.link(aside, self._path(key))
             except FileExistsError:
                 return False
-            flush(self._path(key).parent)
+            _flush(self._path(key).parent)
         return True
 
     def exists(self, key: str) -> bool:
@@ -103,7 +103,7 @@ class FolderObjects:
             raise StoreError(f"cannot {what} {self._path(key)}: {error.strerror}") from error
 
 
-def flush(path: Path) -> None:
+def _flush(path: Path) -> None:
     """To the disk: what is said to be stored must be there after a power failure."""
     number = os.open(path, os.O_RDONLY)
     try:

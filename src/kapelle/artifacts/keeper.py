@@ -11,6 +11,7 @@ import structlog
 from kapelle.core.rollout_fence import Fence
 from kapelle.core.rollout_messages import Shards, Side, Stamp
 from kapelle.errors import in_a_line
+from kapelle.tasks import Tasks
 from kapelle.wire import messages
 
 log = structlog.get_logger()
@@ -63,7 +64,7 @@ class Keeper:
         self._building: dict[str, tuple[Shards, asyncio.Task[None]]] = {}
         self._first = ""
         """The release that the process begins with, until it is there."""
-        self._retiring: set[asyncio.Task[None]] = set()
+        self._retiring = Tasks()
         self._failed: dict[str, str] = {}
         self._routed_in = 0
 
@@ -119,7 +120,7 @@ class Keeper:
         """Give up what is being built; what is being dropped is dropped."""
         for _, task in self._building.values():
             task.cancel()
-        await asyncio.gather(*self._retiring, return_exceptions=True)
+        await self._retiring.ended()
 
     def _prepare(self, release: str, shards: Shards) -> None:
         self._failed.pop(release, None)
@@ -138,7 +139,7 @@ class Keeper:
 
     async def _build(self, release: str, shards: Shards) -> None:
         if self._holder.in_turn:
-            await asyncio.gather(*self._retiring, return_exceptions=True)
+            await self._retiring.ended()
         log.info("preparing a release", release=release, shards=sorted(shards))
         failure = ""
         try:
@@ -163,9 +164,7 @@ class Keeper:
             return  # whoever says so has not heard of it yet
         held = shards.intersection(holder.holds.get(release, ()))
         if held:
-            task = asyncio.create_task(self._drop(release, held, holder.retire(release, held)))
-            self._retiring.add(task)
-            task.add_done_callback(self._retiring.discard)
+            self._retiring.spawn(self._drop(release, held, holder.retire(release, held)))
 
     async def _drop(self, release: str, shards: Shards, dropping: Awaitable[None]) -> None:
         try:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kapelle.artifacts.cache import Cache, Part
 from kapelle.artifacts.folder import ArtifactFolder
-from kapelle.artifacts.manifest import File, Manifest
+from kapelle.artifacts.manifest import File
 from kapelle.artifacts.objects import NoObject
 from kapelle.artifacts.releases import NoRelease, Release, Releases
 from kapelle.artifacts.source import Source
@@ -61,11 +61,6 @@ class CachedSource:
         """The folder of the common files of an artifact."""
         self._shards(artifact)
         return self._get(Part(self._release, artifact))
-
-    @property
-    def manifest(self) -> Manifest:
-        """What the release consists of."""
-        return self._release.manifest
 
     def shard_count(self, artifact: str) -> int:
         """How many shards an artifact has."""

@@ -32,6 +32,7 @@ from kapelle.control.versions import Version, Versions
 from kapelle.core import rollout_messages as core
 from kapelle.core.rollout import Rollout
 from kapelle.errors import KapelleError, StoreError
+from kapelle.tasks import Tasks
 from kapelle.wire import messages
 
 log = structlog.get_logger()
@@ -70,10 +71,11 @@ class Conductor:
         self._trial: Trial | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._look = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
         # One thread: what is read of the pointer after a write is newer than that.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="kapelle-store")
         self._unreachable = ""
+        self._closed = False
 
     # --- the processes ------------------------------------------------------------------------------------------------
 
@@ -133,8 +135,10 @@ class Conductor:
     def _begins_with(self, process: Process) -> str | None:
         """The release that is current among those of its code; None when it is what it was planned to begin with."""
         pointer, job, code = self._rollout.pointer, self._rollout.job, process.recipe.code
-        if pointer is None or code == self._code(pointer.release):
-            return pointer.release if pointer is not None else None
+        if pointer is None:
+            return None
+        if code == self._code(pointer.release):
+            return pointer.release
         named = (job.release if job is not None else "", pointer.previous)
         return next((one for one in named if one in self._manifests and self._code(one) == code), None)
 
@@ -154,12 +158,12 @@ class Conductor:
 
     def open(self) -> None:
         """Begin to follow the pointer."""
-        self._spawn(self._follow())
+        self._tasks.spawn(self._follow())
 
     def close(self) -> None:
         """Decide nothing more; what runs goes on."""
-        for task in self._tasks:
-            task.cancel()
+        self._closed = True
+        self._tasks.cancel()
         if self._timer is not None:
             self._timer.cancel()
         if self._trial is not None:
@@ -200,11 +204,11 @@ class Conductor:
             if name is not None and not self._rollout.targets.knows(name):
                 try:
                     release = await self._blocking(partial(self._releases.get, name))
+                    await self._shape(name, release.manifest)
                 except KapelleError:
                     if name == pointer.release:
                         raise
-                    continue  # it may have been removed since; nobody needs it until somebody goes back to it
-                await self._shape(name, release.manifest)
+                    # It may have been removed since; nobody needs it until somebody goes back to it.
 
     async def _shape(self, name: str, manifest: Manifest) -> None:
         version = await asyncio.to_thread(self._versions.of, name, manifest)
@@ -254,12 +258,10 @@ class Conductor:
     async def rollback(self, say: Say) -> messages.Over:
         """Go back to the release before the current one; how that ended."""
         pointer = self._rollout.pointer
-        if pointer is not None and pointer.previous is not None and not self._is_on_trial(pointer):
+        is_tried = self._rollout.job is not None or self._rollout.is_on_trial(wall())
+        if pointer is not None and pointer.previous is not None and not is_tried:
             return await self.publish(pointer.previous, say)
         return await self._granted(self._rollout.rollback, say)
-
-    def _is_on_trial(self, pointer: core.Pointer) -> bool:
-        return pointer.baking_since is not None and wall() < pointer.baking_since + self._terms.bake
 
     async def _granted(self, wish: Callable[[float], list[core.Effect]], say: Say) -> messages.Over:
         waiting: asyncio.Future[messages.Over] = asyncio.get_running_loop().create_future()
@@ -295,6 +297,8 @@ class Conductor:
     # --- effects ------------------------------------------------------------------------------------------------------
 
     def _do(self, effects: list[core.Effect]) -> None:
+        if self._closed:
+            return
         for effect in effects:
             self._carry_out(effect)
         self._look_at_codes()
@@ -302,9 +306,12 @@ class Conductor:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        wake = self._rollout.wake
-        if wake is not None:
-            self._timer = asyncio.get_running_loop().call_later(max(0.0, wake - wall()), self._tick)
+        if self._rollout.wake is not None:
+            seconds = max(0.0, self._rollout.wake - wall())
+            self._timer = asyncio.get_running_loop().call_later(seconds, self._tick)
+
+    def _tick(self) -> None:
+        self._do(self._rollout.tick(wall()))
 
     def _look_at_codes(self) -> None:
         """See that processes run of all code that is needed, and none of other."""
@@ -312,12 +319,8 @@ class Conductor:
         if needed is None or needed == there:
             return
         shapes = self._rollout.targets.shapes
-        named = [one for one in self._rollout.wanted if one in shapes]
-        begin = {shapes[one].code: shapes[one] for one in reversed(named)}
+        begin = {shapes[one].code: shapes[one] for one in reversed(self._rollout.wanted) if one in shapes}
         self.on_codes(needed, {code: (self._versions.known(code), begin[code]) for code in needed & begin.keys()})
-
-    def _tick(self) -> None:
-        self._do(self._rollout.tick(wall()))
 
     def _carry_out(self, effect: core.Effect) -> None:
         match effect:
@@ -326,7 +329,7 @@ class Conductor:
             case core.AskGolden(epoch, release):
                 self._ask_golden(messages.AskGolden(epoch, release))
             case core.MovePointer(entry, reason):
-                self._spawn(self._move(entry, reason))
+                self._tasks.spawn(self._move(entry, reason))
             case core.Watch(old, new):
                 self._stop_watching()
                 self._trial = Trial(old, new, self._take_pulse)
@@ -350,7 +353,7 @@ class Conductor:
     def _end(self, over: messages.Over) -> None:
         self._answer(over)
         if over.outcome != core.Outcome.UNCHANGED:
-            self._spawn(self._note(over))
+            self._tasks.spawn(self._note(over))
 
     def _answer(self, over: messages.Over) -> None:
         for waiting in [one for one in self._wishes if not one.done()]:
@@ -390,11 +393,6 @@ class Conductor:
         if self._trial is not None:
             self._trial.close()
             self._trial = None
-
-    def _spawn(self, work: asyncio._CoroutineLike[None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     async def _blocking(self, function: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, function)

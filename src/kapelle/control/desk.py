@@ -12,6 +12,7 @@ from kapelle.control import status
 from kapelle.control.conductor import DENIED, Conductor
 from kapelle.errors import WireError
 from kapelle.observe.metrics import Registry
+from kapelle.tasks import Tasks
 from kapelle.transport import sockets
 from kapelle.transport.connection import Connection
 from kapelle.transport.supervision import pack_families
@@ -33,7 +34,7 @@ class Desk:
         self._registry = registry
         self._conductor = conductor
         self._server: asyncio.Server | None = None
-        self._granting: set[asyncio.Task[None]] = set()
+        self._granting = Tasks()
 
     async def open(self, address: str) -> None:
         """Begin to answer."""
@@ -65,9 +66,7 @@ class Desk:
             case messages.Probe(number):
                 answer = messages.Health(number, "ready", "", 0, 0, os.getpid())
             case _:
-                granting = asyncio.create_task(self._grant(connection, question))
-                self._granting.add(granting)
-                granting.add_done_callback(self._granting.discard)
+                self._granting.spawn(self._grant(connection, question))
                 return
         connection.send(messages.encode(answer))
 

@@ -22,7 +22,7 @@ _LOCK = "lock"
 _PROCESSES = "processes.json"
 _SYSTEM = "system.json"
 _OURS = (_LOCK, _PROCESSES, f"{_PROCESSES}.new", _SYSTEM, "controller")
-_SOCKETS = (".control", ".data", ".door")
+_SOCKETS = (".control", ".data", ".door", ".heir")
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):

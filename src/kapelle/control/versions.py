@@ -37,14 +37,14 @@ class Versions:
             ArtifactError: it is damaged.
             DeclarationError: it cannot be imported.
         """
-        known = self._known.get(manifest.code)
-        if manifest.code:
-            # What nobody has used for long may have been taken away meanwhile.
+        code = manifest.code
+        if code:
+            # Also when it is known: what nobody has used for long may have been taken away meanwhile.
             source = CachedSource(self._cache, Releases(self._objects), release, str(self._objects))
             target = f"{source.path(CODE)}/{manifest.entry}"
-            if known is None:
-                known = self._known[manifest.code] = Version(manifest.code, target, outline_of(target))
-        return known or self._known[""]
+            if code not in self._known:
+                self._known[code] = Version(code, target, outline_of(target))
+        return self._known[code]
 
     def known(self, code: str) -> Version:
         """One that was found before."""

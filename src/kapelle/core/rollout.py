@@ -86,7 +86,7 @@ class Rollout:
             self._back = None
         if self.job is not None:
             self.job.moved(pointer, reason, now)
-            if self.job.stage is Stage.TRIAL and self._on_trial(now):
+            if self.job.stage is Stage.TRIAL and self.is_on_trial(now):
                 self._back = self._back or self.job.withdrawn
         return self._step(now)
 
@@ -139,7 +139,7 @@ class Rollout:
         """The release on trial does worse than the one before."""
         if self.job is not None and self.job.is_tried:
             self.job.refuse(reason)
-        elif self._on_trial(now):
+        elif self.is_on_trial(now):
             self._back = self._back or reason
         return self._step(now)
 
@@ -170,7 +170,7 @@ class Rollout:
         if self.job is not None and self.job.is_tried:
             self.job.refuse("asked to go back")
             return self._step(now)
-        if self._on_trial(now):
+        if self.is_on_trial(now):
             self._back = self._back or "asked to go back"
             return self._step(now)
         denied = self._denial("rollback", now)
@@ -189,6 +189,13 @@ class Rollout:
         if self.job.withdrawn is None:
             self.job.refuse("cancelled")
         return self._step(now)
+
+    def is_on_trial(self, now: float) -> bool:
+        """Whether the previous release is kept, to go back to it."""
+        pointer = self.pointer
+        if pointer is None or pointer.previous is None or pointer.baking_since is None:
+            return False
+        return self._back is not None or now < pointer.baking_since + self.terms.bake
 
     @property
     def codes(self) -> set[str] | None:
@@ -232,16 +239,9 @@ class Rollout:
 
     def _wants(self, now: float) -> Wants:
         assert self.pointer is not None
-        job, previous = self.job, self.pointer.previous if self._on_trial(now) else None
+        job, previous = self.job, self.pointer.previous if self.is_on_trial(now) else None
         candidate = job.release if job is not None and job.is_prepared_for and self.targets.knows(job.release) else None
         return Wants(self.pointer, candidate, previous, self.fleet.seen)
-
-    def _on_trial(self, now: float) -> bool:
-        """Whether the previous release is kept, to go back to it."""
-        pointer = self.pointer
-        if pointer is None or pointer.previous is None or pointer.baking_since is None:
-            return False
-        return self._back is not None or now < pointer.baking_since + self.terms.bake
 
     def _go_on(self, job: Publish, view: View) -> None:
         assert self.pointer is not None
@@ -255,7 +255,7 @@ class Rollout:
             self._repeat("golden", AskGolden(job.epoch, job.release))
         elif job.stage is Stage.TRIAL:
             self._tell(f"{job.release}: committed, watching")
-            if not self._on_trial(self._now) and view.all_routed():
+            if not self.is_on_trial(self._now) and view.all_routed():
                 job.succeed()
         else:
             self._give_requests(job, self.pointer)
@@ -280,7 +280,7 @@ class Rollout:
     def _steer(self, view: View) -> None:
         """Bring the fleet to what is wanted; in an epoch of another controller only take over, if it does not."""
         pointer = view.pointer
-        on_trial = self._on_trial(view.now)
+        on_trial = self.is_on_trial(view.now)
         orders = view.orders()
         self.targets.forget(view.wanted)
         if pointer.author != self.author:
@@ -377,7 +377,7 @@ class Rollout:
             return [Denied(wish, "the pointer has not been read yet; see that the store can be reached")]
         if self.job is not None:
             return [Denied(wish, f"{self.job.release} is being published ({self.job.stage.value}); wait, or cancel it")]
-        if self._on_trial(now):
+        if self.is_on_trial(now):
             return [Denied(wish, f"{self.pointer.release} is on trial; wait until that is over, or roll back")]
         return []
 
@@ -386,7 +386,7 @@ class Rollout:
         assert self.pointer is not None
         if self.job is not None and self.job.stage is not Stage.TRIAL:
             self._wake_at(self.job.deadline)
-        if self._on_trial(now) and self.pointer.baking_since is not None:
+        if self.is_on_trial(now) and self.pointer.baking_since is not None:
             self._wake_at(self.pointer.baking_since + terms.bake)
         self._wake_at(self._release_since + terms.linger)
         for members in self.fleet.replicas.values():

@@ -17,6 +17,7 @@ from kapelle.gateway.problems import problem
 from kapelle.gateway.request import Request
 from kapelle.gateway.routes import InPath
 from kapelle.observe.metrics import Registry
+from kapelle.tasks import Tasks
 
 log = structlog.get_logger()
 
@@ -33,7 +34,7 @@ class Aside:
         self.side = side
         self._key = key
         self._number = 0
-        self._running: set[asyncio.Task[None]] = set()
+        self._running = Tasks()
         self._outcomes = {
             one: registry.counter("kapelle_mirrored_total", "Answers of a release that was asked beside.", outcome=one)
             for one in _OUTCOMES
@@ -46,9 +47,7 @@ class Aside:
     def mirror(self, request: Request, endpoint: Endpoint, in_path: InPath, answer: bytes) -> None:
         """Ask this release what the other has just answered, and compare."""
         if self.side.mirrored and len(self._running) < _MOST and self._falls(request):
-            task = asyncio.create_task(self._compare(request, endpoint, in_path, answer))
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
+            self._running.spawn(self._compare(request, endpoint, in_path, answer))
 
     async def _compare(self, request: Request, endpoint: Endpoint, in_path: InPath, answer: bytes) -> None:
         edition, began = self.edition, monotonic()

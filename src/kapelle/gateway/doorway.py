@@ -6,39 +6,60 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable
+from pathlib import Path
 
 from kapelle.config.settings import Settings
 from kapelle.gateway.entrance import let_in
 from kapelle.gateway.front import Gateway
+from kapelle.tasks import Tasks
+from kapelle.transport.heirs import Heir, heirs_in, leave_to
 
 _SETTLE = 0.2
-"""Seconds between the last answers on connections that are kept and the end of those, for requests on their way."""
+"""Seconds in which connections in use get their last answers; those that rest after it are left to others."""
 
 
 class Doorway:
-    """Lets clients in at ``door``, which others may let them in at, too."""
+    """Lets clients in at ``door``, which others may let them in at, too; ``address`` is where this gateway lends it.
+
+    While it is open, others leave connections to it there; when it is shut, its own are left to those.
+    """
 
     def __init__(
-        self, door: socket.socket, gateway: Gateway, settings: Settings, tls: ssl.SSLContext | None, *, resting: bool
+        self,
+        door: socket.socket,
+        address: Path,
+        gateway: Gateway,
+        settings: Settings,
+        tls: ssl.SSLContext | None,
+        *,
+        resting: bool,
     ) -> None:
         self.on_shut: Callable[[], None] = lambda: None
         """Called when nobody can come in any more."""
         self._door = door
+        self._address = address
         self._gateway = gateway
         self._settings = settings
         self._tls = tls
         self._resting = resting
+        self._closing = False
         self._server: asyncio.Server | None = None
+        self._heir: Heir | None = None
         self._turning: asyncio.Task[None] | None = None
+        self._inheriting = Tasks()
 
     async def open(self) -> None:
         """Let clients in, unless it is resting."""
         if self._server is None and not self._resting:
             # The end of a server is that of its socket; this one is opened again.
             self._server = await let_in(self._door.dup(), self._gateway.connection, self._settings, self._tls)
+            if self._tls is None:
+                self._heir = Heir(self._address, self._inherit)
 
     def rest(self, resting: bool) -> None:
         """Let no more clients in, and let those go that are there, when they have their answers; or do so again."""
+        if self._closing:
+            return
         self._resting = resting
         if self._turning is None or self._turning.done():
             self._turning = asyncio.create_task(self._turn())
@@ -51,22 +72,35 @@ class Doorway:
                 continue
             await asyncio.sleep(_SETTLE)
             if self._resting:
-                self._shut()
-                self._gateway.hang_up()
+                await self._shut()
         self._gateway.draining = self._resting
-        if self._resting:
+        if self._resting and not self._closing:
             self.on_shut()
 
     async def close(self) -> None:
         """Let nobody in any more; those who come wait for the other gateways."""
-        self._gateway.draining = True
-        if self._turning is not None:
-            self._turning.cancel()
-        await asyncio.sleep(_SETTLE)
-        self._shut()
+        self.rest(True)
+        self._closing = True
+        assert self._turning is not None, "it turns"
+        await self._turning
         self._door.close()
 
-    def _shut(self) -> None:
+    async def _shut(self) -> None:
         if self._server is not None:
             self._server.close()
             self._server = None
+        if self._heir is not None:
+            self._heir.close()
+            self._heir = None
+            await self._inheriting.ended()
+            await self._leave()
+        self._gateway.hang_up()
+
+    async def _leave(self) -> None:
+        heirs = heirs_in(self._address.parent)
+        if heirs:
+            left = await leave_to(heirs, self._gateway.leave())
+            await asyncio.gather(*map(self._gateway.inherit, left))
+
+    def _inherit(self, client: socket.socket) -> None:
+        self._inheriting.spawn(self._gateway.inherit(client))

@@ -64,8 +64,9 @@ class Endpoint(Traffic):
             InvalidInput, HttpError: the request is not what the endpoint takes.
         """
         if self.inputs.decode_json is not None:
-            return function(*_astuple(self.inputs.decode_json(request.body)))  # type: ignore[no-any-return]  # user code
-        return function(**self.inputs.read(request, in_path))  # type: ignore[no-any-return]  # user code
+            arguments = _astuple(self.inputs.decode_json(request.body))
+            return function(*arguments)  # type: ignore[no-any-return]  # a coroutine: apps are declared with `async def`
+        return function(**self.inputs.read(request, in_path))  # type: ignore[no-any-return]  # as above
 
     def begin_stream(
         self, function: Callable[..., Any], request: Request, in_path: InPath

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from email.utils import formatdate
 
 import structlog
@@ -261,6 +263,17 @@ class Gateway:
         """Close the connections that rest."""
         for connection in list(self._connections):
             connection.hang_up()
+
+    def leave(self) -> list[socket.socket]:
+        """Give up the connections that rest, for others to go on with."""
+        left = [connection.leave() for connection in list(self._connections)]
+        return [one for one in left if one is not None]
+
+    async def inherit(self, client: socket.socket) -> None:
+        """Go on with a connection that was left."""
+        with suppress(OSError):  # it has gone away meanwhile
+            _, connection = await self._loop.connect_accepted_socket(self.connection, client)
+            connection.inherit()
 
     async def drain(self, seconds: float) -> bool:
         """Answer what runs and what has begun to arrive, close what rests; False when time ran out before."""

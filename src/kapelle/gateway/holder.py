@@ -11,6 +11,7 @@ from kapelle.artifacts.sources import Sources
 from kapelle.core.rollout_messages import Side
 from kapelle.gateway.assembly import Assembly
 from kapelle.gateway.edition import Edition
+from kapelle.tasks import Tasks
 
 
 class GatewayHolder:
@@ -28,7 +29,7 @@ class GatewayHolder:
         self._assembly = assembly
         self._sources = sources
         self._started = asyncio.Event()
-        self._watching: set[asyncio.Task[None]] = set()
+        self._watching = Tasks()
 
     @property
     def holds(self) -> dict[str, list[int]]:
@@ -67,10 +68,7 @@ class GatewayHolder:
         self._assembly.route(release, side)
         for edition in before:
             if edition.release not in (release, side.release if side is not None else ""):
-                watching = asyncio.create_task(self._watch(edition))
-                self._watching.add(watching)
-                watching.add_done_callback(self._watching.discard)
-
+                self._watching.spawn(self._watch(edition))
         if self.is_to_rest:
             self.is_to_rest = self.resting = False
             self.on_rest(False)

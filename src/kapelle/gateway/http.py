@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import os
+import socket
 import termios
 from collections import deque
 from collections.abc import Callable
@@ -304,11 +306,39 @@ class HttpConnection(asyncio.Protocol):
 
     # --- the end ------------------------------------------------------------------------------------------------------
 
+    @property
+    def _rests(self) -> bool:
+        """Whether no request is being received or answered."""
+        is_free = self.current is None and not self._waiting and self._room is None
+        return is_free and self._receiver.phase == _IDLE
+
     def hang_up(self) -> None:
-        """Close unless a request is being received or answered."""
-        resting = self.current is None and not self._waiting and self._room is None
-        if resting and self._receiver.phase == _IDLE:
+        """Close if it rests."""
+        if self._rests:
             self._part()
+
+    def leave(self) -> socket.socket | None:
+        """Give up the connection, which goes on for whoever has the socket; None where that cannot be, or it is at work.
+
+        What has not been read is still in it. A connection over TLS cannot be left: its keys are in this process.
+        """
+        transport = self._transport
+        if transport is None or not self._rests or self._half_closed or not transport.can_write_eof():
+            return None
+        if transport.get_write_buffer_size():
+            return None
+        try:
+            left = socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))
+        except OSError:
+            return None
+        transport.abort()
+        self._receiver.stop()
+        return left
+
+    def inherit(self) -> None:
+        """Another gateway has answered requests of this connection already; the next one may take its time."""
+        if self._rests:
+            self._rest()
 
     def time_out(self) -> None:
         """Its time is over (``overdue``)."""

@@ -146,15 +146,15 @@ async def serve(spec: AppSpec, orders: GatewayOrders) -> int:
             log.exception(_FAILED)
             await supervised.fail(error)
             return 1
-        doorway = Doorway(door, assembly.gateway, settings, context, resting=holder.is_to_rest)
+        doorway = Doorway(door, Path(orders.door), assembly.gateway, settings, context, resting=holder.is_to_rest)
         holder.on_rest, doorway.on_shut = doorway.rest, holder.rested
         await doorway.open()
         state.opened()
         settle()
         timeout = await asked
         state.drained()
-        lender.close()
         await doorway.close()
+        lender.close()
         clean = await assembly.gateway.drain(timeout)
         await keeper.close()
         await assembly.close()

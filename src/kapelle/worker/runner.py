@@ -20,6 +20,7 @@ from kapelle.core.batch import Batcher, Ready, WaitUntil
 from kapelle.declare.context import enter_request
 from kapelle.errors import DeadlineExceeded
 from kapelle.observe.metrics import Counter, Histogram
+from kapelle.tasks import Tasks
 from kapelle.worker.execution import Execution
 from kapelle.worker.job import Job
 
@@ -89,7 +90,7 @@ class Runner:
         self._timer: asyncio.TimerHandle | None = None
         self._wake = 0.0
         self._watchdog: asyncio.TimerHandle | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
         self._inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         threading.Thread(target=self._work, name="kapelle-user-code", daemon=True).start()
 
@@ -191,10 +192,7 @@ class Runner:
 
     def spawn(self, work: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
         """Run a coroutine that runs user code; it ends with the runner."""
-        task = self._loop.create_task(self._guarded(work))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
+        return self._tasks.spawn(self._guarded(work))
 
     def close(self) -> None:
         """Run nothing more, stop what can be stopped, and end the thread once it is idle."""
@@ -203,8 +201,7 @@ class Runner:
         for timer in (self._timer, self._watchdog):
             if timer is not None:
                 timer.cancel()
-        for task in self._tasks:
-            task.cancel()
+        self._tasks.cancel()
 
     # --- running ------------------------------------------------------------------------------------------------------
 
@@ -324,9 +321,8 @@ class Runner:
     def _work(self) -> None:
         while (function := self._inbox.get()) is not None:
             function()
-            del (
-                function
-            )  # it may hold an instance, which a retired release would not let go of while nothing else comes
+            # It may hold an instance, and nothing else may come for long after its release was retired.
+            del function
 
     def _tell(self, function: Callable[..., None], *arguments: Any) -> None:
         """Call ``function`` on the event loop, from the thread."""

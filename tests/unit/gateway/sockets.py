@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from dataclasses import dataclass, field
 
 from kapelle.gateway.http import HttpConnection
@@ -13,8 +14,8 @@ from kapelle.gateway.request import Request
 class Wire(asyncio.Transport):
     """The client's side as the connection sees it. ``stuck`` bytes are what the client has not read."""
 
-    def __init__(self, *, tls: bool = False) -> None:
-        super().__init__()
+    def __init__(self, *, tls: bool = False, client: socket.socket | None = None) -> None:
+        super().__init__({"socket": client})
         self.sent = b""
         self.ended = self.closed = self.aborted = False
         self.reads: list[bool] = [True]
@@ -99,9 +100,11 @@ class Desk:
         request.connection.respond(request, status, b"text/plain", body)
 
 
-def connect(desk: Desk | None = None, *, tls: bool = False) -> tuple[Desk, Wire, HttpConnection]:
+def connect(
+    desk: Desk | None = None, *, tls: bool = False, client: socket.socket | None = None
+) -> tuple[Desk, Wire, HttpConnection]:
     """A connection that was just made."""
     desk = desk or Desk()
-    wire, connection = Wire(tls=tls), HttpConnection(desk)
+    wire, connection = Wire(tls=tls, client=client), HttpConnection(desk)
     connection.connection_made(wire)
     return desk, wire, connection

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -24,11 +25,13 @@ class Greeter(asyncio.Protocol):
 
 
 class House:
-    """What the doorway looks at of a gateway."""
+    """What the doorway looks at of a gateway. ``resting`` are the connections it can leave."""
 
     def __init__(self) -> None:
         self.draining = False
         self.hung_up = 0
+        self.resting: list[socket.socket] = []
+        self.inherited = asyncio.Queue[socket.socket]()
 
     def connection(self) -> Greeter:
         return Greeter()
@@ -37,62 +40,120 @@ class House:
         assert self.draining, "connections are told before that it is the last answer"
         self.hung_up += 1
 
+    def leave(self) -> list[socket.socket]:
+        left, self.resting = self.resting, []
+        return left
+
+    async def inherit(self, client: socket.socket) -> None:
+        self.inherited.put_nowait(client)
+
+
+class Street:
+    """A door, and the gateways that share it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.door = open_door("127.0.0.1", 0)
+        self._folder = folder
+        self._count = 0
+
+    def doorway(self, house: House, *, resting: bool = False) -> Doorway:
+        self._count += 1
+        address = self._folder / f"gateway-{self._count}.door"
+        gateway = cast(Gateway, cast(Any, house))
+        return Doorway(self.door.dup(), address, gateway, Settings(), None, resting=resting)
+
+    async def greeting(self) -> bytes:
+        reader, writer = await asyncio.open_connection(*self.door.getsockname())
+        text = await reader.read()
+        writer.close()
+        return text
+
 
 @pytest.fixture
-def door() -> Iterator[socket.socket]:
-    with open_door("127.0.0.1", 0) as door:
-        yield door
+def street(tmp_path: Path) -> Iterator[Street]:
+    street = Street(tmp_path)
+    yield street
+    street.door.close()
 
 
-def doorway_of(door: socket.socket, house: House, *, resting: bool = False) -> Doorway:
-    return Doorway(door, cast(Gateway, cast(Any, house)), Settings(), None, resting=resting)
-
-
-async def greeting(door: socket.socket) -> bytes:
-    reader, writer = await asyncio.open_connection(*door.getsockname())
-    text = await reader.read()
-    writer.close()
-    return text
-
-
-async def test_it_is_shut_and_opened_again(door: socket.socket) -> None:
+async def test_it_is_shut_and_opened_again(street: Street) -> None:
     house, shut = House(), asyncio.Event()
-    doorway = doorway_of(door.dup(), house)
+    doorway = street.doorway(house)
     doorway.on_shut = shut.set
     await doorway.open()
-    assert await greeting(door) == b"hello"
+    assert await street.greeting() == b"hello"
     doorway.rest(True)
     await shut.wait()
     assert (house.hung_up, house.draining) == (1, True)
-    waiting = asyncio.create_task(greeting(door))
+    waiting = asyncio.create_task(street.greeting())
     doorway.rest(False)
     assert await waiting == b"hello", "who came meanwhile has waited at the door"
     assert not house.draining
     await doorway.close()
 
 
-async def test_whoever_rests_leaves_the_door_to_others(door: socket.socket) -> None:
-    resting, other = doorway_of(door.dup(), House(), resting=True), doorway_of(door.dup(), House())
+async def test_whoever_rests_leaves_the_door_to_others(street: Street) -> None:
+    resting, other = street.doorway(House(), resting=True), street.doorway(House())
     await resting.open()
     await other.open()
-    assert await greeting(door) == b"hello"
+    assert await street.greeting() == b"hello"
     await other.close()
-    waiting = asyncio.create_task(greeting(door))
+    waiting = asyncio.create_task(street.greeting())
     resting.rest(False)
     assert await waiting == b"hello"
     await resting.close()
 
 
-async def test_a_rest_that_is_taken_back_disturbs_nobody(door: socket.socket) -> None:
+async def test_a_rest_that_is_taken_back_disturbs_nobody(street: Street) -> None:
     house = House()
-    doorway = doorway_of(door.dup(), house)
+    doorway = street.doorway(house)
     doorway.on_shut = pytest.fail
     await doorway.open()
     doorway.rest(True)
     await asyncio.sleep(0)
     doorway.rest(False)
-    assert await greeting(door) == b"hello"
+    assert await street.greeting() == b"hello"
     assert doorway._turning is not None
     await doorway._turning
     assert (house.hung_up, house.draining) == (0, False)
     await doorway.close()
+
+
+async def test_clients_that_rest_are_left_to_whoever_is_open(street: Street) -> None:
+    going, resting, staying = House(), House(), House()
+    doorways = [street.doorway(going), street.doorway(resting, resting=True), street.doorway(staying)]
+    for doorway in doorways:
+        await doorway.open()
+    client, ours = socket.socketpair()
+    client.send(b"on its way")
+    going.resting = [ours]
+    await doorways[0].close()
+    with await staying.inherited.get() as heir, client:
+        assert heir.recv(100) == b"on its way"
+    assert resting.inherited.empty()
+    assert going.hung_up == 1, "those that are left are not hung up; others are"
+    for doorway in doorways[1:]:
+        await doorway.close()
+
+
+async def test_the_last_one_keeps_its_clients_and_parts_from_them(street: Street) -> None:
+    house = House()
+    doorway = street.doorway(house)
+    await doorway.open()
+    with socket.socket() as ours:
+        house.resting = [ours]
+        await doorway.close()
+        assert house.resting == [ours]
+        assert house.hung_up == 1
+
+
+async def test_nothing_is_opened_after_the_end(street: Street) -> None:
+    house = House()
+    doorway = street.doorway(house)
+    await doorway.open()
+    closing = asyncio.create_task(doorway.close())
+    await asyncio.sleep(0)
+    doorway.rest(False)
+    await closing
+    assert house.draining
+    assert doorway._server is None

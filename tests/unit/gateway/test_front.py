@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -257,3 +258,25 @@ async def test_connections_are_counted_and_bounded() -> None:
     assert b" 503 " in wires[1].sent
     bench.gateway.close()
     assert all(wire.aborted for wire in wires)
+
+
+async def test_a_connection_goes_on_at_another_gateway(bench: Bench) -> None:
+    other = Bench()
+    client, ours = socket.socketpair()
+    reader, writer = await asyncio.open_connection(sock=client)
+    await bench.gateway.inherit(ours)
+    for gateway, successor in ((bench.gateway, other.gateway), (other.gateway, bench.gateway)):
+        for _ in range(2):
+            writer.write(b"GET /hello HTTP/1.1\r\nhost: h\r\n\r\n")
+            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
+            assert head.startswith(b"HTTP/1.1 200")
+            assert await reader.readexactly(5) == b"hello"
+        (left,) = gateway.leave()
+        writer.write(b"GET /other HTTP/1.1\r\nhost: h\r\n\r\n")
+        await successor.inherit(left)
+        await asyncio.wait_for(reader.readuntil(b"other"), PATIENCE)
+    assert (len(bench.app.contexts), len(other.app.contexts)) == (2, 2)
+    assert (len(bench.fell_back), len(other.fell_back)) == (1, 1)
+    writer.close()
+    assert await bench.gateway.drain(PATIENCE)
+    other.gateway.close()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
@@ -352,6 +354,50 @@ def test_hanging_up_spares_whoever_is_busy() -> None:
         connection.data_received(data)
         connection.hang_up()
         assert wire.ended is not spared
+
+
+@pytest.fixture
+def client() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
+        yield client
+
+
+def test_a_connection_is_left_when_nothing_of_it_is_here(client: socket.socket) -> None:
+    for data, stuck, tls in ((b"", 1, False), (b"", 0, True), (GET, 0, False), (GET[:5], 0, False), (CLOSE, 0, False)):
+        _, wire, connection = connect(tls=tls, client=client)
+        wire.stuck = stuck
+        connection.data_received(data)
+        assert connection.leave() is None
+        assert not wire.aborted
+    desk, wire, connection = connect(client=client)
+    connection.data_received(GET)
+    desk.answer()
+    left = connection.leave()
+    assert left is not None
+    with left:
+        assert wire.aborted
+        assert left.getsockname() == client.getsockname()
+        assert left.fileno() != client.fileno()
+    connection.connection_lost(None)
+    assert connection.leave() is None
+
+
+def test_the_parting_is_not_left(client: socket.socket) -> None:
+    _, wire, connection = connect(client=client)
+    connection.hang_up()
+    assert wire.ended
+    assert connection.leave() is None
+
+
+def test_an_inherited_connection_may_rest_as_long_as_any() -> None:
+    desk, _, connection = connect()
+    assert connection.overdue == desk.now + desk.header_timeout
+    connection.inherit()
+    assert connection.overdue == desk.now + desk.keep_alive
+    connection.data_received(GET[:5])
+    began = connection.overdue
+    connection.inherit()
+    assert connection.overdue == began == desk.now + desk.header_timeout
 
 
 def test_draining_closes_with_the_last_answer() -> None:

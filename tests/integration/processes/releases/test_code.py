@@ -7,11 +7,12 @@ import json
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 import pytest
@@ -20,7 +21,7 @@ from kapelle.config.settings import Settings
 from kapelle.core.rollout_messages import Side
 from kapelle.testing import ProcessSystem
 from tests.docs.documents import forget_modules
-from tests.integration.processes.load import Load
+from tests.integration.processes.load import Client, Load
 from tests.integration.processes.releases.studio import APP, Studio
 from tests.integration.processes.releases.test_publish import publish
 
@@ -85,6 +86,22 @@ async def test_versions_follow_each_other_under_load(studio: Studio) -> None:
             assert (edition == "three") == (set(system.processes) == before), "the same code stays where it is"
         load.check()
         assert {process.life.restarts for process in system.controller.processes.values()} == {0}
+
+
+async def test_connections_that_rest_move_to_the_new_code(studio: Studio) -> None:
+    async with running(studio) as system, AsyncExitStack() as stack:
+        place = urlsplit(system.url)
+        clients = [Client(*await asyncio.open_connection(place.hostname, place.port)) for _ in range(150)]
+        for client in clients:
+            stack.callback(client.writer.close)
+        for version, edition in ("v1", "one"), ("v2", "two"):
+            release = await studio.release(version, edition)
+            assert (await publish(system, release)).outcome == "committed"
+            await system.until(partial(runs_only, system, studio.releases.get(release).manifest.code))
+            seen = version + edition
+            for client in clients:
+                status, body, stays = await client.ask("/read", b'{"x": 1}')
+                assert (status, json.loads(body), stays) == (200, [1, seen, seen, seen], True)
 
 
 async def test_going_back_goes_back_to_the_old_code(studio: Studio) -> None:
