@@ -20,13 +20,9 @@ import sys
 import tempfile
 import time
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, field
-from itertools import count, cycle
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
 from rich import box
 from rich.console import Console
@@ -34,148 +30,20 @@ from rich.table import Table
 from rich.text import Text
 
 from apps.question_search.build import HERE
+from apps.question_search.demo_clients import DAMAGED, MIXED, Load, Phase, Release, quantile
+from apps.question_search.demo_memory import Memory
 from apps.question_search.errors import QuestionSearchError
 
 KAPELLE = str(Path(sys.executable).with_name("kapelle"))
 STATE = HERE.parents[1] / ".kapelle"  # ignored by git
-DAMAGED = "index/shards/000/questions.json"
 REWORDED = 1000  # questions of r2, about: built within seconds
-PATIENCE = 10.0  # seconds after which a request without an answer has failed
 STOP_WITHIN = 30.0  # seconds
 COLOURS = {"r1": "cyan", "r2": "magenta"}
-MIXED = "an answer that does not fit the release it names"
 BARS = "▁▂▃▄▅▆▇█"
 
 
 class DemoError(QuestionSearchError):
     """The demonstration could not be carried out; that says nothing about updates."""
-
-
-@dataclass(frozen=True)
-class Release:
-    """A release as it lies in the store: the cluster of each of its questions, and the file that can be damaged."""
-
-    name: str
-    clusters: dict[str, int]
-    file: Path
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a request. ``due`` and ``seconds``, which count from then on, are in seconds."""
-
-    due: float
-    seconds: float
-    release: str  # empty where there was no answer
-    wrong: str  # why there was none, or MIXED, or empty
-
-
-@dataclass
-class Phase:
-    """A part of the demonstration: which release answers at first, which in the end, and the requests due meanwhile."""
-
-    name: str
-    old: str
-    new: str
-    began: float
-    seconds: float = 0.0
-    status: int | None = 0  # of the command that was given
-    said: str = ""  # its last line; empty where none was given
-    outcomes: list[Outcome] = field(default_factory=list)
-
-    @property
-    def answered(self) -> Counter[str]:
-        """How many requests were answered, by release."""
-        return Counter(one.release for one in self.outcomes if one.release)
-
-    def end(self) -> tuple[bool, str]:
-        """Whether it ended as it should have, and how, in words."""
-        others = self.answered.keys() - {self.old, self.new}
-        if others or not self.answered:
-            return False, f"answered by {', '.join(others) or 'nobody'}"
-        if self.old != self.new:
-            after = self._switched_after()
-            if self.status or after is None:
-                return False, f"not switched to {self.new} for good: {self.said}"
-            return True, f"{self.new} took over after {after:.1f} s, for good"
-        if self.said:
-            refused = self.status != 0 and DAMAGED in self.said
-            return refused, f"refused: {DAMAGED} is damaged" if refused else self.said
-        return True, f"{self.new} answered"
-
-    def _switched_after(self) -> float | None:
-        """When the new release's first answer came, if all requests that were due after that were answered by it, too."""
-        arrivals = [one.due + one.seconds for one in self.outcomes if one.release == self.new]
-        later = {one.release for one in self.outcomes if arrivals and one.due > min(arrivals) and one.release}
-        return min(arrivals) - self.began if later == {self.new} else None
-
-
-class Load:
-    """Asks a question every ``1 / rate`` seconds, whatever became of those before: what is slow is not spared."""
-
-    def __init__(self, url: str, questions: Sequence[str], rate: float, releases: Sequence[Release]) -> None:
-        self._place = urlsplit(url)
-        self._questions = cycle(questions)
-        self._rate = rate
-        self._clusters = {release.name: release.clusters for release in releases}
-        self._asking: set[asyncio.Task[None]] = set()
-        self.phases: list[Phase] = []
-
-    @contextmanager
-    def phase(self, name: str, old: str, new: str) -> Iterator[Phase]:
-        """A new phase, to which all requests belong that become due from now on."""
-        phase = Phase(name, old, new, time.monotonic())
-        self.phases.append(phase)
-        yield phase
-        phase.seconds = time.monotonic() - phase.began
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Ask from the block's first phase to its end, and wait for the last answers."""
-        sending = asyncio.create_task(self._send())
-        try:
-            yield
-        finally:
-            sending.cancel()
-            await asyncio.gather(sending, *self._asking, return_exceptions=True)
-
-    async def _send(self) -> None:
-        began = time.monotonic()
-        for number in count():
-            due = began + number / self._rate
-            await asyncio.sleep(due - time.monotonic())
-            task = asyncio.create_task(self._ask(next(self._questions), due, self.phases[-1]))
-            self._asking.add(task)
-            task.add_done_callback(self._asking.discard)
-
-    async def _ask(self, question: str, due: float, phase: Phase) -> None:
-        release = wrong = ""
-        try:
-            async with asyncio.timeout(PATIENCE):
-                release, matches = await self._post({"instances": [question], "count": 3})
-            clusters = self._clusters.get(release, {})
-            # Each question of the answer has to be in that release, and in that of its clusters.
-            if not matches or any(clusters.get(one["question"]) != one["cluster"] for one in matches):
-                wrong = MIXED
-        except (OSError, TimeoutError, ValueError, LookupError) as error:
-            wrong = f"{type(error).__name__}: {error}"
-        phase.outcomes.append(Outcome(due, time.monotonic() - due, release, wrong))
-
-    async def _post(self, question: dict[str, Any]) -> tuple[str, list[dict[str, Any]]]:
-        """The release that answered, and the matches. Each request has a connection of its own, as of a new client."""
-        body = json.dumps(question).encode()
-        head = f"POST /process HTTP/1.1\r\nhost: demo\r\nconnection: close\r\ncontent-length: {len(body)}\r\n\r\n"
-        reader, writer = await asyncio.open_connection(self._place.hostname, self._place.port)
-        try:
-            writer.write(head.encode() + body)
-            received, _, answer = (await reader.read()).partition(b"\r\n\r\n")
-        finally:
-            writer.close()
-        status, *lines = received.decode().split("\r\n")
-        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-        if " 200 " not in status or len(answer) != int(headers["content-length"]):
-            raise ValueError(f"{status or 'no answer'}: {answer[:200].decode(errors='replace')}")
-        return headers["x-kapelle-release"], json.loads(answer)["matches"]
 
 
 class Stage:
@@ -229,6 +97,12 @@ class Stage:
         if process.returncode:
             raise DemoError("\n".join(["the system did not stop as it should:", *said]))
 
+    async def processes(self) -> list[int]:
+        """The processes of the system that serves."""
+        _, lines = await self._run("status", str(HERE), "--json")
+        found = json.loads("".join(lines))
+        return [found["controller"], *(one["pid"] for one in found["processes"])]
+
     async def _run(self, *words: str) -> tuple[int | None, list[str]]:
         """The exit status of a command, and the lines that it printed."""
         async with self._started(*words, ends_by=signal.SIGINT) as process:
@@ -277,11 +151,15 @@ async def demonstrate(stage: Stage, seconds: float, rate: float) -> list[Phase]:
     async with stage.serving(r1.name) as url:
         known = list(r1.clusters)
         step = max(3, len(known) // REWORDED)
-        stage.say("Building r2 of other questions: kapelle release build apps/question_search --questions new.txt")
+        stage.say(
+            "Building r2 of other questions, another number of clusters, and another encoder: kapelle release build"
+        )
+        stage.say("  apps/question_search --questions new.txt --clusters ... --precision float32")
         # Other words tell whose an answer is; another number of clusters cuts every shard anew.
         (stage.folder / "new.txt").write_text("\n".join(f"New: {one}" for one in known[::step]), encoding="utf-8")
         clusters = max(r1.clusters.values()) + 4
-        r2 = await stage.build("--questions", "new.txt", "--clusters", str(clusters))
+        options = ["--questions", "new.txt", "--clusters", str(clusters), "--precision", "float32"]
+        r2 = await stage.build(*options)
         stage.say("Building r3, which is r1 with one file changed: kapelle release build ... --artifacts changed")
         changed = shutil.copytree(HERE / "artifacts", stage.folder / "changed")
         (changed / DAMAGED).write_bytes((changed / DAMAGED).read_bytes() + b"\n")
@@ -290,7 +168,8 @@ async def demonstrate(stage: Stage, seconds: float, rate: float) -> list[Phase]:
             raise DemoError("r1 has questions that begin with 'New: '; expected none, to tell r2 from it")
         # Both releases are asked as many of their own questions as of the other's, so neither has the better answers.
         asked = [question for one in known[::step] for question in (one, f"New: {one}")]
-        load = Load(url, asked, rate, [r1, r2])
+        memory = Memory(await stage.processes())
+        load = Load(url, asked, rate, [r1, r2], memory)
         stage.say(f"From here on, {rate:g} questions a second are asked at {url}", "bold")
         async with load.running():
             with load.phase("before", "r1", "r1"):
@@ -314,7 +193,7 @@ def print_report(console: Console, phases: Sequence[Phase]) -> bool:
     """What clients saw, phase by phase; whether all of it is as it should be."""
     table = Table(title="What clients saw (times in ms)", title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
     table.add_column("Phase", no_wrap=True)
-    for name in ("Asked", "Failed", "By r1", "By r2", "Mixed", "p50", "p99", "Took"):
+    for name in ("Asked", "Failed", "By r1", "By r2", "Mixed", "p50", "p99", "Memory", "Took"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("p99 over time", no_wrap=True)
     table.add_column("Outcome", overflow="fold")
@@ -327,7 +206,9 @@ def print_report(console: Console, phases: Sequence[Phase]) -> bool:
         shown = [f"{one:,}" for one in counts] + [f"{1000 * quantile(times, share):.0f}" for share in (0.5, 0.99)]
         fine, words = phase.end()
         end = Text(words, "green" if fine else "bold red")
-        table.add_row(phase.name, *shown, f"{phase.seconds:.1f} s", _bars(phase, highest), end)
+        table.add_row(
+            phase.name, *shown, f"{phase.memory >> 20:,} MiB", f"{phase.seconds:.1f} s", _bars(phase, highest), end
+        )
     console.print(Text(), table)
     wrong = Counter(one.wrong for phase in phases for one in phase.outcomes if one.wrong)
     for what, often in wrong.most_common(3):
@@ -349,11 +230,6 @@ def _bars(phase: Phase, highest: float) -> Text:
         releases = {one.release for one in part}
         bars.append(BARS[max(0, math.ceil(height * 8) - 1)], COLOURS.get(*releases) if len(releases) == 1 else "yellow")
     return bars
-
-
-def quantile(values: Sequence[float], share: float) -> float:
-    """The smallest value that a ``share`` (0 to 1) of the values does not exceed; NaN where there is none."""
-    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)] if values else math.nan
 
 
 async def _in_own_folder(console: Console, seconds: float, rate: float) -> list[Phase]:

@@ -27,13 +27,14 @@ CODE = (
 LIBRARIES = ("faiss-cpu", "numpy", "onnx", "onnxruntime", "tokenizers")
 
 
-def stamp(questions_sha256: str, clusters: int, seed: int) -> str:
+def stamp(questions_sha256: str, clusters: int, seed: int, precision: str) -> str:
     """The digest of all that shapes the artifacts: questions, options, weights, code, libraries."""
     here = Path(__file__).parent
     parts = {
         "questions": questions_sha256,
         "clusters": clusters,
         "seed": seed,
+        "precision": precision,
         "weights": [WEIGHTS_SHA256, TOKENIZER_SHA256],
         "code": {name: hashlib.sha256((here / name).read_bytes()).hexdigest() for name in CODE},
         "libraries": {name: version(name) for name in LIBRARIES},

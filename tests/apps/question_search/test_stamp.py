@@ -22,17 +22,18 @@ def test_all_code_that_the_build_runs_counts() -> None:
 
 
 def test_whatever_shapes_the_artifacts_changes_the_stamp(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    first = stamp.stamp("digest", 8, 0)
-    assert stamp.stamp("digest", 8, 0) == first
-    others = {stamp.stamp("other", 8, 0), stamp.stamp("digest", 9, 0), stamp.stamp("digest", 8, 1)}
+    first = stamp.stamp("digest", 8, 0, "int8")
+    assert stamp.stamp("digest", 8, 0, "int8") == first
+    inputs = ("other", 8, 0, "int8"), ("digest", 9, 0, "int8"), ("digest", 8, 1, "int8"), ("digest", 8, 0, "float32")
+    others = {stamp.stamp(*one) for one in inputs}
     monkeypatch.setattr(stamp, "WEIGHTS_SHA256", "other")
-    others.add(stamp.stamp("digest", 8, 0))
+    others.add(stamp.stamp("digest", 8, 0, "int8"))
     monkeypatch.undo()
     monkeypatch.setattr(stamp, "version", lambda name: "0.0")
-    others.add(stamp.stamp("digest", 8, 0))
+    others.add(stamp.stamp("digest", 8, 0, "int8"))
     monkeypatch.undo()
     for name in stamp.CODE:
         (tmp_path / name).write_bytes((Path(stamp.__file__).parent / name).read_bytes() + b"\n")
     monkeypatch.setattr(stamp, "__file__", str(tmp_path / "stamp.py"))
-    others.add(stamp.stamp("digest", 8, 0))
-    assert len(others - {first}) == 6
+    others.add(stamp.stamp("digest", 8, 0, "int8"))
+    assert len(others - {first}) == 7
