@@ -89,6 +89,9 @@ class Doorway:
         if self._server is not None:
             self._server.close()
             self._server = None
+        if self._closing:
+            # At once: the longer the last door stays, the more come to it who are not let in any more.
+            self._door.close()
         if self._heir is not None:
             self._heir.close()
             self._heir = None

@@ -52,6 +52,9 @@ class GatewayHolder:
         """What the process begins with."""
         source = await beside(partial(self._sources.of, release))
         await self._assembly.start(release, source)
+        if self.resting:
+            # Nobody has asked it anything yet, and what is said to be ready is asked the golden queries at once.
+            await self._assembly.fleet.serving(release)
         self._started.set()
 
     async def prepare(self, release: str, shards: Collection[int]) -> None:

@@ -15,7 +15,9 @@ from pathlib import Path
 _SUFFIX = ".heir"
 _AT_ONCE = 100
 """Sockets in a message; the kernel takes 253."""
-_PATIENCE = 1.0
+_LONGEST = 16
+"""Bytes of what is said beside the sockets: how many they are."""
+_PATIENCE = 5.0
 """Seconds for an heir to take what it is given."""
 _TAKEN = b"taken"
 
@@ -44,13 +46,18 @@ class Heir:
 
     def _inherit(self, giver: socket.socket) -> None:
         with suppress(OSError):
-            _, handles, _, _ = socket.recv_fds(giver, len(_TAKEN), _AT_ONCE)
-            for handle in handles:
-                client = socket.socket(fileno=handle)
-                client.set_inheritable(False)
-                client.setblocking(False)
-                self._take(client)
-            giver.send(_TAKEN)
+            said, handles, _, _ = socket.recv_fds(giver, _LONGEST, _AT_ONCE)
+            clients = [socket.socket(fileno=handle) for handle in handles]
+            if said == b"%d" % len(clients):
+                for client in clients:
+                    client.set_inheritable(False)
+                    client.setblocking(False)
+                    self._take(client)
+                giver.send(_TAKEN)
+            else:
+                # Not all of them came: there is no room for so many open files here.
+                for client in clients:
+                    client.close()
         self._part(giver)
 
     def _part(self, giver: socket.socket) -> None:
@@ -88,11 +95,14 @@ def _leave_to(heirs: list[Path], clients: list[socket.socket]) -> list[socket.so
 
 
 def _give(heir: Path, clients: list[socket.socket]) -> bool:
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as channel:
-            channel.settimeout(_PATIENCE)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as channel:
+        channel.settimeout(_PATIENCE)
+        try:
             channel.connect(str(heir))
-            socket.send_fds(channel, [_TAKEN], [client.fileno() for client in clients])
+            socket.send_fds(channel, [b"%d" % len(clients)], [client.fileno() for client in clients])
             return channel.recv(len(_TAKEN)) == _TAKEN
-    except OSError:
-        return False
+        except TimeoutError:
+            # It may take them yet, and two must not read from one connection.
+            return True
+        except OSError:
+            return False

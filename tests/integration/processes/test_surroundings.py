@@ -123,9 +123,9 @@ async def test_garbage_on_every_socket_harms_nobody(tmp_path: Path) -> None:
     async with serving(tmp_path) as system, Load(system.url) as load:
         before = pids(await ask_status(tmp_path))
         places = sorted(path for path in RunDir(tmp_path / "run").sockets.iterdir() if path.is_socket())
-        assert {path.suffix for path in places} == {"", ".control", ".data", ".door"}
+        assert {path.suffix for path in places} == {"", ".control", ".data", ".door", ".heir"}
         await asyncio.gather(*(shout(place, sample) for place in places for sample in samples))
-        await asyncio.gather(*(talk_nonsense(place) for place in places if place.suffix != ".door"))
+        await asyncio.gather(*(talk_nonsense(place) for place in places if place.suffix not in (".door", ".heir")))
         await load.more(50)
         load.check()
         assert pids(await ask_status(tmp_path)) == before

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import cast
 
 import kapelle
 from kapelle.artifacts.folder import ArtifactFolder
@@ -11,6 +12,7 @@ from kapelle.artifacts.instances import build
 from kapelle.artifacts.source import Source
 from kapelle.artifacts.sources import Sources
 from kapelle.core.rollout_messages import Side
+from kapelle.gateway.assembly import Assembly
 from kapelle.gateway.holder import GatewayHolder
 from kapelle.testing import MemorySystem, running
 
@@ -97,3 +99,30 @@ async def test_a_side_is_told(tmp_path: Path) -> None:
         assert (holder.routed, holder.side) == ("local", Side("r2", 0.5))
         holder.route("local", None)
         assert holder.side is None
+
+
+class Beginning:
+    """An assembly that starts at once, and reaches its replicas when it is told."""
+
+    def __init__(self) -> None:
+        self.fleet = self
+        self.editions = {"r2": None}
+        self.reached = asyncio.Event()
+
+    async def start(self, release: str, source: Source) -> None:
+        pass
+
+    async def serving(self, release: str) -> None:
+        await self.reached.wait()
+
+
+async def test_a_resting_one_is_not_there_before_it_reaches_the_replicas(tmp_path: Path) -> None:
+    for resting in (False, True):
+        assembly = Beginning()
+        holder = GatewayHolder(cast(Assembly, assembly), Shelf(tmp_path), resting=resting)
+        beginning = asyncio.create_task(holder.first("r2"))
+        await asyncio.wait([beginning], timeout=None if not resting else 0.2)
+        assert holder.holds == ({} if resting else {"r2": [0]})
+        assembly.reached.set()
+        await beginning
+        assert holder.holds == {"r2": [0]}

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from kapelle.transport import heirs
 from kapelle.transport.heirs import Heir, heirs_in, leave_to
 from tests.unit.transport.test_door import open_handles
 
@@ -54,15 +55,29 @@ async def test_what_is_under_way_arrives_at_the_heir(taker: Taker, tmp_path: Pat
 async def test_the_next_one_takes_what_the_first_does_not(taker: Taker, tmp_path: Path) -> None:
     before = open_handles()
     clients, ours = pairs(3)
-    with socket.socket(socket.AF_UNIX) as mute, socket.socket(socket.AF_UNIX) as gone:
-        mute.bind(str(tmp_path / "0.heir"))
-        mute.listen()
-        gone.bind(str(tmp_path / "1.heir"))
+    with socket.socket(socket.AF_UNIX) as gone:
+        gone.bind(str(tmp_path / "0.heir"))
         assert await leave_to(heirs_in(tmp_path), ours) == []
     assert len(taker.clients) == 3
     for one in (*clients, *taker.clients):
         one.close()
     assert open_handles() == before
+
+
+async def test_an_heir_that_says_nothing_may_have_taken_them(
+    taker: Taker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heirs, "_PATIENCE", 0.05)
+    clients, ours = pairs(2)
+    with socket.socket(socket.AF_UNIX) as mute:
+        mute.bind(str(tmp_path / "0.heir"))
+        mute.listen()
+        assert await leave_to(heirs_in(tmp_path), ours) == []
+        assert {one.fileno() for one in ours} == {-1}, "two must not read from one connection"
+    assert taker.clients == []
+    assert [client.recv(1) for client in clients] == [b"", b""], "with the heir, the connections are gone"
+    for client in clients:
+        client.close()
 
 
 async def test_what_nobody_takes_is_still_ours(taker: Taker, tmp_path: Path) -> None:
@@ -85,7 +100,12 @@ async def test_a_giver_that_is_gone_or_gives_nothing_is_no_loss(taker: Taker, tm
     clients, ours = pairs(1)
     with socket.socket(socket.AF_UNIX) as hasty:
         hasty.connect(str(heir))
-        socket.send_fds(hasty, [b"x"], [ours[0].fileno()])
+        socket.send_fds(hasty, [b"1"], [ours[0].fileno()])
+    with socket.socket(socket.AF_UNIX) as lossy:
+        lossy.connect(str(heir))
+        socket.send_fds(lossy, [b"2"], [ours[0].fileno()])
+        lossy.setblocking(False)
+        assert await asyncio.get_running_loop().sock_recv(lossy, 10) == b"", "what did not come whole is not taken"
     clients_more, more = pairs(1)
     assert await leave_to([heir], more) == []
     assert len(taker.clients) == 2
