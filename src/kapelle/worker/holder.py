@@ -9,6 +9,7 @@ from functools import partial
 from kapelle.artifacts.beside import beside
 from kapelle.artifacts.instances import InThread, build
 from kapelle.artifacts.sources import Sources
+from kapelle.artifacts.turns import Turns
 from kapelle.core.rollout_messages import Side
 from kapelle.worker.server import Worker
 
@@ -19,9 +20,10 @@ class WorkerHolder:
     routed = ""
     side: Side | None = None
 
-    def __init__(self, worker: Worker, sources: Sources) -> None:
+    def __init__(self, worker: Worker, sources: Sources, turns: Turns) -> None:
         self._worker = worker
         self._sources = sources
+        self._turns = turns
 
     @property
     def in_turn(self) -> bool:
@@ -42,8 +44,9 @@ class WorkerHolder:
     async def prepare(self, release: str, shards: Collection[int]) -> None:
         if self.in_turn:
             await beside(gc.collect)  # what the release before left in cycles takes the room of this one
-        # The thread of user code is busy with calls, and they must not wait for a constructor.
-        await self._build(release, shards, beside)
+        async with self._turns.turn():
+            # The thread of user code is busy with calls, and they must not wait for a constructor.
+            await self._build(release, shards, beside)
 
     def retire(self, release: str, shards: Collection[int]) -> Awaitable[None]:
         return self._worker.retire(release, shards)

@@ -16,6 +16,7 @@ import uvloop
 
 from kapelle.artifacts.keeper import Keeper
 from kapelle.artifacts.sources import Sources
+from kapelle.artifacts.turns import Turns
 from kapelle.config.orders import WorkerOrders, decode_worker
 from kapelle.declare.loading import Target
 from kapelle.declare.services import ServiceSpec
@@ -40,7 +41,8 @@ async def serve(spec: ServiceSpec, orders: WorkerOrders) -> int:
     registry = Registry(service=orders.service, replica=orders.replica)
     register_process_metrics(registry)
     worker = Worker(spec, orders.replica, registry)
-    holder = WorkerHolder(worker, Sources(Path(orders.artifacts), orders.store, Path(orders.cache)))
+    cache = Path(orders.cache)
+    holder = WorkerHolder(worker, Sources(Path(orders.artifacts), orders.store, cache), Turns(cache, orders.replica))
     keeper = Keeper(holder)
     asked: asyncio.Future[float] = asyncio.get_running_loop().create_future()
 

@@ -13,6 +13,7 @@ import kapelle
 from kapelle.artifacts.folder import ArtifactFolder
 from kapelle.artifacts.source import Source
 from kapelle.artifacts.sources import Sources
+from kapelle.artifacts.turns import Turns
 from kapelle.declare.services import service_spec
 from kapelle.errors import ArtifactError
 from kapelle.observe.metrics import Registry
@@ -54,7 +55,7 @@ async def holder(tmp_path: Path) -> AsyncIterator[WorkerHolder]:
     assert spec is not None
     worker = Worker(spec, "Cluster-0", Registry())
     Cluster.threads.clear()
-    yield WorkerHolder(worker, Shelf(tmp_path))
+    yield WorkerHolder(worker, Shelf(tmp_path), Turns(tmp_path / "cache", "Reader-0"))
     await worker.close()
 
 
