@@ -171,7 +171,7 @@ def build(
     artifacts: Annotated[str | None, Parameter(help="Folder of artifacts (artifacts/ beside the app's file).")] = None,
     store: Store = None,
 ) -> int:
-    """Store the app's artifacts as a release, and verify it.
+    """Store the app's artifacts and its Python files as a release, and verify it.
 
     The same files are the same release: building it again adds nothing, and mends what was damaged in the store.
     `kapelle serve TARGET --release r1` serves it.

@@ -35,8 +35,6 @@ def run_build(target: str, artifacts: str | None, store: str | None, options: Se
     """Store what the app needs, as it is there or, with ``options``, as the app's builder makes it; the exit status."""
     project = Project(target, {"artifacts": artifacts, "store": store})
     names = _artifacts(project.load())
-    if not names:
-        raise ArtifactError(f"{target} has no artifacts: there is nothing to release")
     builder = Builder(project.target.folder)
     if options:
         builder.check(options)
@@ -167,10 +165,14 @@ def _store(project: Project, folder: Path, names: set[str], source: str = "") ->
     with _progress(console, "verifying", release.manifest.size) as advance:
         project.releases.verify(release, advance)
     files = sum(1 for _ in release.manifest.files())
-    console.print(f"[bold]{release.name}[/]: {files} files, {_bytes(release.manifest.size)}, verified")
+    console.print(f"[bold]{release.name}[/]: {_count(files)}, {_bytes(release.manifest.size)}, verified")
     where = f" --store {project.settings.store}" if project.settings.store else ""
     console.print(f"  serve it  kapelle serve {project.target.text} --release {release.name}{where}")
     return 0
+
+
+def _count(files: int) -> str:
+    return "1 file" if files == 1 else f"{files} files"
 
 
 def _states(project: Project) -> dict[str, str]:

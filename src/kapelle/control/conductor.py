@@ -281,7 +281,7 @@ class Conductor:
         """The manifest of a release whose files are all in the store as they should be."""
         release = await self._blocking(partial(self._releases.get, name))
         files = sum(1 for _ in release.manifest.files())
-        say(f"{name}: verifying {files} files, {release.manifest.size / 2**20:.1f} MiB")
+        say(f"{name}: verifying {files} file{'s' * (files != 1)}, {release.manifest.size / 2**20:.1f} MiB")
         await asyncio.to_thread(self._releases.verify, release, lambda _: None)
         return release.manifest
 

@@ -148,10 +148,17 @@ def test_old_releases_are_removed(capsys: pytest.CaptureFixture[str]) -> None:
         run_show("r1", "sample.py", None, as_json=False)
 
 
-def test_an_app_without_artifacts_has_nothing_to_release(tmp_path: Path) -> None:
-    (tmp_path / "bare.py").write_text(BARE)
-    with pytest.raises(ArtifactError, match=r"bare.py has no artifacts"):
-        run_build("bare.py", None, None)
+def test_the_release_of_an_app_without_artifacts_is_its_code(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app = tmp_path / "bare" / "app.py"
+    app.parent.mkdir()
+    app.write_text(BARE)
+    run_build("bare", None, None)
+    assert capsys.readouterr().out.startswith(f"r1: 1 file, {len(BARE)} B, verified")
+    app.write_text(f"{BARE}\n# Other words.\n")
+    run_build("bare", None, None)
+    assert run_diff("r1", "r2", "bare", None) == 1
 
 
 def test_the_store_may_be_elsewhere(tmp_path: Path) -> None:

@@ -171,7 +171,7 @@ async def test_a_publish_brings_everybody_to_the_release(house: House) -> None:
     assert (over.release, over.outcome) == ("r2", "committed")
     assert house.log.read().release == "r2"
     assert house.puppets[2].routed == "r2"
-    assert house.said[0] == "r2: verifying 1 files, 0.0 MiB"
+    assert house.said[0] == "r2: verifying 1 file, 0.0 MiB"
     assert any("asking the golden queries" in line for line in house.said)
     await house.until(lambda: all(puppet.holds.keys() == {"r2"} for puppet in house.puppets))
     assert {puppet.holding.release for puppet in house.puppets} == {"r2"}

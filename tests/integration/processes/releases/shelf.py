@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +13,9 @@ import numpy as np
 
 from kapelle.artifacts.releases import Releases
 from kapelle.artifacts.stores import open_objects
+from kapelle.testing import ProcessSystem
+from kapelle.wire import messages
+from tests.integration.processes.load import Load
 
 LIBRARY = f"{Path(__file__).with_name('library.py')}:Library"
 
@@ -68,3 +72,13 @@ class Witness:
         x, *editions = json.loads(answer)
         self.seen[editions[0], len(editions) - 3] += 1
         return x == number and len(set(editions)) == 1
+
+
+async def publish(system: ProcessSystem, release: str) -> messages.Over:
+    """Make a release the current one; how that ended."""
+    return await system.conductor.publish(release, lambda _: None)
+
+
+def load_of(system: ProcessSystem, is_right: Callable[[int, bytes], bool]) -> Load:
+    """Clients that read all the time."""
+    return Load(system.url, path="/read", is_right=is_right)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
+from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from kapelle.artifacts.releases import Releases
@@ -82,3 +85,15 @@ class Studio:
     def load(self) -> AppSpec:
         """The app on the machine, imported here."""
         return Target(self.target).load()
+
+
+@dataclass
+class VersionWitness:
+    """Checks that every answer is of one version in all its parts, and counts of which."""
+
+    seen: Counter[str] = field(default_factory=Counter)
+
+    def __call__(self, number: int, answer: bytes) -> bool:
+        x, *versions = json.loads(answer)
+        self.seen[versions[0]] += 1
+        return x == number and len(set(versions)) == 1

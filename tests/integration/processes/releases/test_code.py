@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,21 +19,9 @@ from kapelle.config.settings import Settings
 from kapelle.core.rollout_messages import Side
 from kapelle.testing import ProcessSystem
 from tests.docs.documents import forget_modules
-from tests.integration.processes.load import Client, Load
-from tests.integration.processes.releases.studio import APP, Studio
-from tests.integration.processes.releases.test_publish import publish
-
-
-@dataclass
-class Witness:
-    """Checks that every answer is of one version in all its parts, and counts of which."""
-
-    seen: Counter[str] = field(default_factory=Counter)
-
-    def __call__(self, number: int, answer: bytes) -> bool:
-        x, *versions = json.loads(answer)
-        self.seen[versions[0]] += 1
-        return x == number and len(set(versions)) == 1
+from tests.integration.processes.load import Client
+from tests.integration.processes.releases.shelf import load_of, publish
+from tests.integration.processes.releases.studio import APP, Studio, VersionWitness
 
 
 @pytest.fixture
@@ -57,10 +43,6 @@ async def running(studio: Studio, **settings: Any) -> AsyncIterator[ProcessSyste
         await system.stop()
 
 
-def load_of(system: ProcessSystem, witness: Witness) -> Load:
-    return Load(system.url, path="/read", is_right=witness)
-
-
 def codes(system: ProcessSystem) -> set[str]:
     return {process.recipe.code for process in system.controller.processes.values()}
 
@@ -70,7 +52,7 @@ def runs_only(system: ProcessSystem, code: str) -> bool:
 
 
 async def test_versions_follow_each_other_under_load(studio: Studio) -> None:
-    witness = Witness()
+    witness = VersionWitness()
     async with running(studio) as system, load_of(system, witness) as load:
         for version, edition in ("v1", "one"), ("v2", "two"), ("v2", "three"), ("v1", "four"):
             before = set(system.processes)
@@ -106,7 +88,7 @@ async def test_connections_that_rest_move_to_the_new_code(studio: Studio) -> Non
 
 async def test_going_back_goes_back_to_the_old_code(studio: Studio) -> None:
     one, two = await studio.release("v1", "one"), await studio.release("v2", "two")
-    witness = Witness()
+    witness = VersionWitness()
     async with running(studio, release=one, bake=60) as system, load_of(system, witness) as load:
         publishing = asyncio.create_task(publish(system, two))
         await load.until(lambda: witness.seen["v2two"] > 20)
@@ -133,7 +115,7 @@ async def test_going_back_goes_back_to_the_old_code(studio: Studio) -> None:
     ids=["import", "constructor", "golden"],
 )
 async def test_broken_code_never_gets_a_request(studio: Studio, app: str, reason: str) -> None:
-    witness = Witness()
+    witness = VersionWitness()
     good = await studio.release("v1", "one")
     async with running(studio, release=good) as system, load_of(system, witness) as load:
         over = await publish(system, await studio.release("v2", "two", app))

@@ -8,8 +8,7 @@ from typing import Any
 
 from kapelle.testing import ProcessSystem, running_processes
 from tests.integration.processes.releases.cramped import CrampedLibrary
-from tests.integration.processes.releases.shelf import Shelf, Witness
-from tests.integration.processes.releases.test_publish import load_of, publish
+from tests.integration.processes.releases.shelf import Shelf, Witness, load_of, publish
 
 SETTINGS: dict[str, Any] = {"bake": 0.3, "gateways": 2, "shard_processes": 2}
 

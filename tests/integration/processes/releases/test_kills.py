@@ -17,8 +17,7 @@ from kapelle.testing import ProcessSystem, running_processes
 from tests.integration.processes.load import Load
 from tests.integration.processes.releases.library import Library
 from tests.integration.processes.releases.shelf import LIBRARY, Shelf, Witness
-from tests.integration.processes.releases.studio import Studio
-from tests.integration.processes.releases.test_code import Witness as VersionWitness
+from tests.integration.processes.releases.studio import Studio, VersionWitness
 from tests.integration.processes.serving import Serving, begin, kapelle, serving, sweep
 
 _MOST = 60

@@ -5,21 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from kapelle.testing import ProcessSystem, running_processes
-from kapelle.wire import messages
-from tests.integration.processes.load import Load
+from kapelle.testing import running_processes
 from tests.integration.processes.releases.library import Library
-from tests.integration.processes.releases.shelf import Shelf, Witness
+from tests.integration.processes.releases.shelf import Shelf, Witness, load_of, publish
 
 SETTINGS: dict[str, Any] = {"bake": 0.3, "gateways": 2}
-
-
-async def publish(system: ProcessSystem, release: str) -> messages.Over:
-    return await system.conductor.publish(release, lambda _: None)
-
-
-def load_of(system: ProcessSystem, witness: Witness) -> Load:
-    return Load(system.url, path="/read", is_right=witness)
 
 
 async def test_releases_follow_each_other_under_load_with_any_number_of_shards(shelf: Shelf) -> None:
