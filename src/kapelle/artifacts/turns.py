@@ -12,8 +12,6 @@ from pathlib import Path
 
 from kapelle.artifacts.beside import beside
 
-PATIENCE = 30.0
-"""Seconds to wait: it is a courtesy, and nobody shall be held up for long by somebody who is slow."""
 _CORES = 2
 """Cores for each process that builds."""
 
@@ -21,16 +19,18 @@ _CORES = 2
 class Turns:
     """A turn is a lock on a file in ``folder``, which the kernel takes from a process that dies.
 
-    There are as many at a time as the machine has pairs of cores; ``name`` decides which of them a process waits for.
+    There are as many at a time as the machine has pairs of cores; ``name`` decides which of them a process waits for. It
+    does so for ``patience`` seconds at most: this is a courtesy, and nobody shall be held up by somebody who is stuck.
     """
 
-    def __init__(self, folder: Path, name: str) -> None:
+    def __init__(self, folder: Path, name: str, patience: float) -> None:
         seats = max(1, (os.cpu_count() or 1) // _CORES)
+        self._patience = patience
         self._path = folder / f"turn-{sum(name.encode()) % seats}"
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
-        """Wait for it, or for ``PATIENCE``, and have it until the end of the block; go on without where there is none."""
+        """Wait for it, and have it until the end of the block; go on without where it is not to be had."""
         with ExitStack() as stack:
             with suppress(TimeoutError, OSError):
                 self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -38,6 +38,6 @@ class Turns:
                 taking = asyncio.ensure_future(beside(partial(fcntl.flock, lock, fcntl.LOCK_EX)))
                 # In the end, but not before: a thread that waits for it cannot be told that nobody wants it any more.
                 stack.callback(taking.add_done_callback, lambda _: os.close(lock))
-                async with asyncio.timeout(PATIENCE):
+                async with asyncio.timeout(self._patience):
                     await asyncio.shield(taking)
             yield

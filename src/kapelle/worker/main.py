@@ -33,6 +33,8 @@ from kapelle.worker.server import Worker
 log = structlog.get_logger()
 
 _FAILED = "the replica did not start"
+_LONGEST_TURN = 30.0
+"""Seconds to wait for others to build a release, unless that is a large part of the time there is."""
 
 
 async def serve(spec: ServiceSpec, orders: WorkerOrders) -> int:
@@ -42,7 +44,8 @@ async def serve(spec: ServiceSpec, orders: WorkerOrders) -> int:
     register_process_metrics(registry)
     worker = Worker(spec, orders.replica, registry)
     cache = Path(orders.cache)
-    holder = WorkerHolder(worker, Sources(Path(orders.artifacts), orders.store, cache), Turns(cache, orders.replica))
+    turns = Turns(cache, orders.replica, min(_LONGEST_TURN, orders.settings.prepare_timeout / 10))
+    holder = WorkerHolder(worker, Sources(Path(orders.artifacts), orders.store, cache), turns)
     keeper = Keeper(holder)
     asked: asyncio.Future[float] = asyncio.get_running_loop().create_future()
 

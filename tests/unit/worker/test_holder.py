@@ -55,7 +55,7 @@ async def holder(tmp_path: Path) -> AsyncIterator[WorkerHolder]:
     assert spec is not None
     worker = Worker(spec, "Cluster-0", Registry())
     Cluster.threads.clear()
-    yield WorkerHolder(worker, Shelf(tmp_path), Turns(tmp_path / "cache", "Reader-0"))
+    yield WorkerHolder(worker, Shelf(tmp_path), Turns(tmp_path / "cache", "Reader-0", 30.0))
     await worker.close()
 
 
