@@ -39,6 +39,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Processes that hold one copy of all shards of a service; 0 chooses by the machine's cores."""
     transport: Literal["unix", "tcp"] = "unix"
     """How gateways reach replicas on this machine."""
+    shared_memory: Annotated[int, msgspec.Meta(ge=0)] = 256 << 20
+    """Bytes of memory in which a process lays large arrays for others on this machine; 0 sends them through sockets."""
     run_dir: str = ""
     """Folder of sockets and records of what runs; empty takes .kapelle/<app> below the current folder."""
     artifacts: str = ""

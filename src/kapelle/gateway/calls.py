@@ -12,13 +12,13 @@ from kapelle.core.ticket import Setback, Ticket
 from kapelle.declare.context import RequestContext
 from kapelle.declare.methods import CallPolicy
 from kapelle.observe.metrics import Histogram
-from kapelle.wire.frames import Buffer
+from kapelle.wire.body import Body
 from kapelle.wire.payload import Payload
 
 DEFAULT_TIMEOUT = 30.0
 """Seconds a call outside any request may take."""
 
-Unpack = Callable[[Any, Buffer], Any]
+Unpack = Callable[[Any, Body], Any]
 
 
 class SetbackError(Exception):

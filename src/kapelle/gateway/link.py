@@ -17,7 +17,8 @@ from kapelle.errors import ContractError, DeadlineExceeded, InvalidInput, TooLar
 from kapelle.gateway.calls import OpenCall, Outcome, SetbackError, StreamCall
 from kapelle.transport.connection import Connection, is_bulk
 from kapelle.wire import messages
-from kapelle.wire.frames import Buffer, Frame
+from kapelle.wire.body import Body
+from kapelle.wire.frames import Frame
 
 log = structlog.get_logger()
 
@@ -200,7 +201,7 @@ class Link:
         except WireError as error:
             self._drop(f"it sent garbage: {error.detail}")
 
-    def _done(self, done: messages.Done, body: Buffer) -> None:
+    def _done(self, done: messages.Done, body: Body) -> None:
         attempt = self._attempts.get(done.ticket)
         if attempt is None:
             self._freed(done.ticket)
@@ -222,7 +223,7 @@ class Link:
         if self.candidate.standing is Standing.HALF_OPEN:
             self._stand(Standing.READY)
 
-    def _other(self, message: messages.FromReplica, body: Buffer) -> None:
+    def _other(self, message: messages.FromReplica, body: Body) -> None:
         match message:
             case messages.Failed(ticket, code, detail, extra):
                 self._raise(ticket, rebuild(code, detail, extra))
@@ -246,7 +247,7 @@ class Link:
                 self._leaving = False
                 self._stand(Standing.READY)
 
-    def _item(self, item: messages.Item, body: Buffer) -> None:
+    def _item(self, item: messages.Item, body: Body) -> None:
         attempt = self._attempts.get(item.ticket)
         if attempt is None:
             return

@@ -12,6 +12,7 @@ import ssl
 import sys
 from collections.abc import Callable
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -35,6 +36,7 @@ from kapelle.observe.process import register_process_metrics, settle
 from kapelle.transport import sockets
 from kapelle.transport.connection import Connection
 from kapelle.transport.door import Lender
+from kapelle.transport.sharing import Arenas
 from kapelle.transport.supervision import Supervised, report_failure
 from kapelle.wire.messages import Acquainted, Members
 
@@ -48,6 +50,12 @@ _ACQUAINTANCE = 5.0
 async def dial(address: str) -> Connection:
     """Connect to a process of the system."""
     return await sockets.connect(sockets.Address.parse(address))
+
+
+async def reach(arenas: Arenas, address: str) -> Connection:
+    """Connect to a replica; large arrays go through memory where it is on this machine."""
+    connection = await dial(address)
+    return arenas.dialled(connection) if address.startswith("unix:") else connection
 
 
 class State:
@@ -101,7 +109,8 @@ async def serve(spec: AppSpec, orders: GatewayOrders) -> int:
     settings = orders.settings
     registry = Registry(gateway=orders.name)
     register_process_metrics(registry)
-    fleet = Fleet(spec, orders.name, dial, registry)
+    arenas = Arenas(settings.shared_memory, registry)
+    fleet = Fleet(spec, orders.name, partial(reach, arenas), registry)
     state = State(fleet)
     collector = Collector(orders.name, registry, fleet, dial, orders.controller)
     assembly = Assembly(spec, fleet, settings, registry, collector.collect)
@@ -158,6 +167,7 @@ async def serve(spec: AppSpec, orders: GatewayOrders) -> int:
         clean = await assembly.gateway.drain(timeout)
         await keeper.close()
         await assembly.close()
+        arenas.close()
         control.close()
         await supervised.close()
         log.info("drained" if clean else "gave up on requests that did not finish in time")

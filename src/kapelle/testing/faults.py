@@ -7,7 +7,8 @@ from collections import deque
 from collections.abc import Callable, Collection, Sequence
 
 from kapelle.transport.connection import Connection
-from kapelle.wire.frames import Buffer, Frame
+from kapelle.wire.body import Buffer
+from kapelle.wire.frames import Frame
 
 
 class Faults:

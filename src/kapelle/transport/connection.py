@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from kapelle.wire.frames import Buffer, Frame
+from kapelle.wire.body import Buffer
+from kapelle.wire.frames import Frame
 
 BULK = 64 << 10
 """Bytes from which on a frame is *bulk*: it travels apart from the small ones, and holds none of them up."""

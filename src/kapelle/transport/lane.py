@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import cast
 
 from kapelle.errors import WireError
-from kapelle.wire.frames import Buffer, Frame, FrameReader
+from kapelle.wire.body import Buffer
+from kapelle.wire.frames import Frame, FrameReader
 
 _LINGER = 5.0
 """Seconds the other side may take to close its half, once all that was sent has left."""

@@ -10,7 +10,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from kapelle.transport.connection import Accept, Connection, is_bulk
-from kapelle.wire.frames import PREFIX, Buffer, Frame, FrameReader, encode
+from kapelle.wire.body import Buffer
+from kapelle.wire.frames import PREFIX, Frame, FrameReader, encode
 
 
 class MemoryConnection:

@@ -13,7 +13,8 @@ from functools import partial
 from kapelle.ids import random_id
 from kapelle.transport.connection import Accept, Connection, is_bulk
 from kapelle.transport.lane import Lane
-from kapelle.wire.frames import Buffer, Frame, encode
+from kapelle.wire.body import Buffer
+from kapelle.wire.frames import Frame, encode
 
 PAIRING_TIMEOUT = 5.0
 """Seconds a socket that was accepted may take to say who it is, and then to be joined by its other half."""

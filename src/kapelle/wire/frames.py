@@ -13,8 +13,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from kapelle.errors import WireError
-
-Buffer = bytes | bytearray | memoryview
+from kapelle.wire.body import Body, Buffer
 
 _LENGTHS = struct.Struct("<II")
 _read_lengths = _LENGTHS.unpack_from
@@ -31,7 +30,7 @@ class Frame(NamedTuple):
     """One frame: ``head`` is a message, ``body`` the segments it points into (empty for most)."""
 
     head: bytes
-    body: Buffer = b""
+    body: Body = b""
 
 
 def encode(head: bytes, segments: Sequence[Buffer] = ()) -> list[Buffer]:

@@ -17,7 +17,7 @@ import numpy as np
 from kapelle.errors import InvalidInput, WireError
 from kapelle.types.arrays import Array, ArrayHeader, from_buffer, portable
 from kapelle.types.hooks import from_plain, to_plain
-from kapelle.wire.frames import Buffer
+from kapelle.wire.body import Body, Buffer, cut
 
 INLINE_LIMIT = 4096
 ALIGNMENT = 16
@@ -106,12 +106,12 @@ class Unpacker:
     """Decodes and validates values of one type. Not for use by several threads at once."""
 
     def __init__(self, annotation: Any) -> None:
-        self._body: Buffer = b""
+        self._body: Body = b""
         self._decode: Callable[[Any], Any] = msgspec.msgpack.Decoder(
             annotation, dec_hook=from_plain, ext_hook=self._extension
         ).decode
 
-    def __call__(self, data: msgspec.Raw, body: Buffer = b"") -> Any:
+    def __call__(self, data: msgspec.Raw, body: Body = b"") -> Any:
         """The value of ``data``, whose large arrays lie in ``body``.
 
         Raises:
@@ -133,8 +133,7 @@ class Unpacker:
         try:
             if code == _INLINE:
                 inline = _decode_inline(data)
-                # A bytearray, so that user code may write to the array it gets.
-                return from_buffer(inline.header, bytearray(inline.data))
+                return from_buffer(inline.header, inline.data)
             if code == _SEGMENT:
                 return self._segment(_decode_segment(data))
         except msgspec.DecodeError as error:
@@ -142,10 +141,8 @@ class Unpacker:
         raise WireError(f"unknown msgpack extension {code}")
 
     def _segment(self, segment: _Segment) -> Array:
-        end = segment.offset + segment.size
-        if segment.offset < 0 or segment.size < 0 or end > len(self._body):
-            raise WireError(f"array at {segment.offset}..{end} of a body of {len(self._body)} bytes")
-        return from_buffer(segment.header, memoryview(self._body)[segment.offset : end])
+        # Large ones may lie in memory that several processes see: nobody is to write to any.
+        return from_buffer(segment.header, cut(self._body, segment.offset, segment.offset + segment.size).toreadonly())
 
 
 def split_path(message: str) -> tuple[str, str]:

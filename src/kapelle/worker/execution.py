@@ -17,7 +17,7 @@ from kapelle.declare.methods import MethodSpec
 from kapelle.declare.parameters import record_type
 from kapelle.errors import ContractError, DeadlineExceeded, InvalidInput, WireError
 from kapelle.types.arrays import is_array_type
-from kapelle.wire.frames import Buffer
+from kapelle.wire.body import Body
 from kapelle.wire.payload import Packer, Payload, Unpacker
 from kapelle.worker.job import Job
 
@@ -45,7 +45,7 @@ class Execution:
         else:
             self._unpack = Unpacker(record_type(spec.name, spec.signature.parameters, array_like=True))
 
-    def decode(self, arguments: msgspec.Raw, body: Buffer, rows: int) -> Sequence[Any]:
+    def decode(self, arguments: msgspec.Raw, body: Body, rows: int) -> Sequence[Any]:
         """The arguments of one call, checked; for a batched method, its rows.
 
         Raises:

@@ -12,7 +12,7 @@ from kapelle.core.batch import Batcher, Entry
 from kapelle.declare.context import RequestContext
 from kapelle.errors import CallError, ContractError, UserCodeError, WireError
 from kapelle.wire import messages
-from kapelle.wire.frames import Buffer
+from kapelle.wire.body import Buffer
 from kapelle.wire.payload import Payload
 
 log = structlog.get_logger()

@@ -25,6 +25,7 @@ from kapelle.observe.logs import capture_prints, configure
 from kapelle.observe.metrics import Registry
 from kapelle.observe.process import register_process_metrics, settle
 from kapelle.transport import sockets
+from kapelle.transport.sharing import Arenas
 from kapelle.transport.supervision import Supervised, report_failure
 from kapelle.wire import messages
 from kapelle.worker.holder import WorkerHolder
@@ -71,7 +72,9 @@ async def serve(spec: ServiceSpec, orders: WorkerOrders) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, drain, orders.settings.drain_timeout)
     control = await sockets.serve(socket.socket(fileno=orders.control), supervised.accept)
-    data = await sockets.serve(socket.socket(fileno=orders.data), worker.accept)
+    bound = socket.socket(fileno=orders.data)
+    arenas = Arenas(orders.settings.shared_memory if bound.family == socket.AF_UNIX else 0, registry)
+    data = await sockets.serve(bound, lambda connection: worker.accept(arenas.accepted(connection)))
     building = asyncio.create_task(keeper.begin(held.release, holder.first(held.release, held.shards)))
     await asyncio.wait((building, asked), return_when=asyncio.FIRST_COMPLETED)
     if not building.done():
@@ -92,6 +95,7 @@ async def serve(spec: ServiceSpec, orders: WorkerOrders) -> int:
     for listener in (data, control):
         listener.close()
     await worker.close()
+    arenas.close()
     await supervised.close()
     log.info("drained" if clean else "gave up on calls that did not finish in time")
     return 0 if clean else 1

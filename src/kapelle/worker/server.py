@@ -16,7 +16,8 @@ from kapelle.errors import ContractError, WireError
 from kapelle.observe.metrics import LATENCY_BUCKETS, SIZE_BUCKETS, Registry
 from kapelle.transport.connection import Connection
 from kapelle.wire import messages
-from kapelle.wire.frames import Buffer, Frame
+from kapelle.wire.body import Body, Buffer
+from kapelle.wire.frames import Frame
 from kapelle.worker.execution import Execution
 from kapelle.worker.job import Job, failure
 from kapelle.worker.runner import Queue, Runner
@@ -270,7 +271,7 @@ class _Caller:
         for job, _ in list(self._jobs.values()):
             job.cancel()
 
-    def _call(self, call: messages.Call, body: Buffer, size: int, now: float) -> None:
+    def _call(self, call: messages.Call, body: Body, size: int, now: float) -> None:
         worker = self.worker
         if not self.welcomed or call.ticket in self._jobs:
             raise WireError(f"call {call.ticket} came twice, or before the welcome")

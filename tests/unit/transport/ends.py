@@ -7,12 +7,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from kapelle.observe.metrics import Registry
 from kapelle.transport import sockets
 from kapelle.transport.connection import Connection
 from kapelle.transport.memory import MemoryNetwork
+from kapelle.transport.sharing import Arenas
 from kapelle.wire.frames import Frame
 
-KINDS = ("memory", "unix", "tcp")
+KINDS = ("memory", "unix", "tcp", "shared")
+
+
+ROOM = 8 << 20
+"""Bytes of an arena."""
 
 
 class End:
@@ -88,15 +94,26 @@ async def open_network(kind: str, folder: Path) -> AsyncIterator[Network]:
         network.listen("there", accepted.put_nowait)
         yield Network(lambda: network.connect("there"), accepted)
         return
-    address = sockets.Address("unix", str(folder / "s")) if kind == "unix" else sockets.Address("tcp", "127.0.0.1")
+    address = sockets.Address("tcp", "127.0.0.1") if kind == "tcp" else sockets.Address("unix", str(folder / "s"))
     bound = sockets.bind(address)
     if kind == "tcp":
         address = sockets.Address("tcp", "127.0.0.1", bound.getsockname()[1])
-    server = await sockets.serve(bound, accepted.put_nowait)
-    open_to_it = Network(lambda: sockets.connect(address), accepted)
+    here, there = (Arenas(ROOM if kind == "shared" else 0, Registry()) for _ in range(2))
+
+    def accept(connection: Connection) -> None:
+        accepted.put_nowait(there.accepted(connection) if kind == "shared" else connection)
+
+    server = await sockets.serve(bound, accept)
+
+    async def dial() -> Connection:
+        return here.dialled(await sockets.connect(address))
+
+    open_to_it = Network(dial, accepted)
     try:
         yield open_to_it
     finally:
+        here.close()
+        there.close()
         open_to_it.abort()
         server.close()
         await server.wait_closed()

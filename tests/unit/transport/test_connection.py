@@ -37,7 +37,6 @@ async def test_a_body_arrives_as_one_whatever_it_was_made_of(network: Network, s
     ((head, arrived),) = await there.received(1)
     assert head == b"head"
     assert bytes(arrived) == body + b"end"
-    memoryview(arrived)[:1] = b"x"  # an array over it may be written to
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -53,7 +52,7 @@ async def test_frames_of_one_class_keep_their_order_in_both_directions(network: 
     for end in (here, there):
         frames = await end.received(len(sizes))
         for bulk in (False, True):
-            arrived = [head for head, body in frames if is_bulk(head, [body]) is bulk]
+            arrived = [head for head, body in frames if is_bulk(head, [bytes(body)]) is bulk]
             sent = [b"%06d" % number for number, size in enumerate(sizes) if (size >= BULK) is bulk]
             assert arrived == sent
 

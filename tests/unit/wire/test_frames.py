@@ -22,7 +22,7 @@ frames = st.builds(Frame, contents.filter(bool), contents)
 
 
 def on_the_wire(frame: Frame) -> bytes:
-    return b"".join(encode(frame.head, [frame.body]))
+    return b"".join(encode(frame.head, [bytes(frame.body)]))
 
 
 def feed(reader: FrameReader, data: bytes, cuts: Iterable[int] = ()) -> list[Frame]:

@@ -14,7 +14,8 @@ from kapelle.declare.services import service_spec
 from kapelle.observe.metrics import Registry
 from kapelle.transport.memory import MemoryConnection
 from kapelle.wire import messages
-from kapelle.wire.frames import Buffer, Frame
+from kapelle.wire.body import Body, Buffer
+from kapelle.wire.frames import Frame
 from kapelle.wire.payload import Packer, Unpacker
 from kapelle.worker.server import Worker
 from tests.unit.artifacts.anywhere import Anywhere
@@ -30,7 +31,7 @@ class Caller:
     def __init__(self, worker: Worker) -> None:
         self.heard: list[messages.FromReplica] = []
         self.lost: str | None = None
-        self._bodies: dict[int, Buffer] = {}
+        self._bodies: dict[int, Body] = {}
         self._pack = Packer()
         self._tickets = 0
         self._changed = asyncio.Event()

@@ -17,7 +17,7 @@ from kapelle.declare.context import RequestContext, current_request, enter_reque
 from kapelle.declare.services import service_spec
 from kapelle.errors import ContractError, DeadlineExceeded, InvalidInput, RowErrors
 from kapelle.wire import messages
-from kapelle.wire.frames import Buffer
+from kapelle.wire.body import Buffer
 from kapelle.wire.payload import Packer, Unpacker
 from kapelle.worker.execution import Execution
 from kapelle.worker.job import Job

@@ -14,7 +14,8 @@ from kapelle.declare.context import RequestContext
 from kapelle.errors import CallError, ContractError, InvalidInput, Overloaded, UserCodeError, rebuild
 from kapelle.transport.memory import MemoryConnection
 from kapelle.wire import messages
-from kapelle.wire.frames import MAX_HEAD, Buffer
+from kapelle.wire.body import Buffer
+from kapelle.wire.frames import MAX_HEAD
 from kapelle.wire.payload import Packer, Payload
 from kapelle.worker.job import Job, failure
 

@@ -124,7 +124,7 @@ ANSWERED = {
     "array beyond the body": (
         a_call(method="total", arguments=extension(2, b"\x93\x92\xa3<f4\x91\x08\x00\x20")),
         "invalid-input",
-        "array at 0..32 of a body of 0 bytes",
+        "bytes 0..32 of a body of 0 bytes",
     ),
     "unknown extension": (
         a_call(method="total", arguments=extension(99, b"x")),
