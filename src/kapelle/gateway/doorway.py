@@ -83,7 +83,7 @@ class Doorway:
         self._closing = True
         assert self._turning is not None, "it turns"
         await self._turning
-        self._door.close()
+        self._door.close()  # of one that rested, and had nothing to shut
 
     async def _shut(self) -> None:
         if self._server is not None:

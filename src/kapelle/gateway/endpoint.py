@@ -64,9 +64,10 @@ class Endpoint(Traffic):
             InvalidInput, HttpError: the request is not what the endpoint takes.
         """
         if self.inputs.decode_json is not None:
-            arguments = _astuple(self.inputs.decode_json(request.body))
-            return function(*arguments)  # type: ignore[no-any-return]  # a coroutine: apps are declared with `async def`
-        return function(**self.inputs.read(request, in_path))  # type: ignore[no-any-return]  # as above
+            begun: Coroutine[Any, Any, Any] = function(*_astuple(self.inputs.decode_json(request.body)))
+        else:
+            begun = function(**self.inputs.read(request, in_path))
+        return begun
 
     def begin_stream(
         self, function: Callable[..., Any], request: Request, in_path: InPath

@@ -330,7 +330,7 @@ class HttpConnection(asyncio.Protocol):
         try:
             left = socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))
         except OSError:
-            return None
+            return None  # no room for another open file: it is hung up instead
         transport.abort()
         self._receiver.stop()
         return left

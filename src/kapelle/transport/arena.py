@@ -188,7 +188,7 @@ class OwnArena(Arena):
 
     def put(self, parts: Sequence[Buffer]) -> Lease | None:
         """A copy of these bytes in a block of its own, each part at an ``ALIGNMENT``; None where there is no room."""
-        length = sum(map(_aligned, map(len, parts)))
+        length = sum(map(aligned, map(len, parts)))
         self.collect()
         begin = self._take(length)
         if begin is None:
@@ -204,7 +204,7 @@ class OwnArena(Arena):
         lease = self.lease(Place(self.name, block, int(self._turns[block]), at, length))
         for part in parts:
             self._bytes[at : at + len(part)] = np.frombuffer(part, np.uint8)
-            at += _aligned(len(part))
+            at += aligned(len(part))
         return lease
 
     def collect(self) -> None:
@@ -237,7 +237,8 @@ class OwnArena(Arena):
                 _lock(self._file, int(user), fcntl.F_UNLCK)
 
 
-def _aligned(length: int) -> int:
+def aligned(length: int) -> int:
+    """The bytes that so many take where the next ones are to begin at an ``ALIGNMENT``."""
     return length + -length % ALIGNMENT
 
 

@@ -38,14 +38,14 @@ class Heir:
         self._loop.add_reader(self._listener, self._meet)
 
     def _meet(self) -> None:
-        with suppress(OSError):
+        with suppress(OSError):  # it may be gone again
             giver, _ = self._listener.accept()
             giver.setblocking(False)
             self._givers.add(giver)
             self._loop.add_reader(giver, self._inherit, giver)
 
     def _inherit(self, giver: socket.socket) -> None:
-        with suppress(OSError):
+        with suppress(OSError):  # gone in the middle of it: what came is taken, the rest was never given
             said, handles, _, _ = socket.recv_fds(giver, _LONGEST, _AT_ONCE)
             clients = [socket.socket(fileno=handle) for handle in handles]
             if said == b"%d" % len(clients):

@@ -19,10 +19,10 @@ import numpy as np
 
 from kapelle.errors import WireError
 from kapelle.observe.metrics import Registry
-from kapelle.transport.arena import Arena, Lease, OwnArena, Place
+from kapelle.transport.arena import Arena, Lease, OwnArena, Place, aligned
 from kapelle.transport.connection import Connection, is_bulk
 from kapelle.wire.body import Buffer, Pieces
-from kapelle.wire.frames import Frame
+from kapelle.wire.frames import MAX_BODY, Frame
 from kapelle.wire.payload import ALIGNMENT
 
 _MARK = 0xC1  # msgpack begins nothing with it
@@ -48,7 +48,7 @@ class Arenas:
         self.full, self.unreachable = (
             registry.counter(
                 "kapelle_shared_memory_fallbacks_total",
-                "Large frames that went through a socket, because there was no room, or the other side maps no memory.",
+                "Large frames that found an arena full, and connections whose other side could not map one.",
                 reason=reason,
             )
             for reason in ("full", "unreachable")
@@ -150,7 +150,8 @@ class SharedConnection:
             self._inner.send(_HELLO)
         if self._untold:
             self._tell()
-        if segments and self._shares and is_bulk(head, segments) and self._on_frames is not None:
+        bulk = is_bulk(head, segments) if bulk is None else bulk
+        if segments and bulk and self._shares and self._on_frames is not None:
             places, leases = self._place(segments)
             if places:
                 about = _encode(places)
@@ -196,7 +197,7 @@ class SharedConnection:
             begin = 0
             for start, segment in fresh:
                 places.append((start, block.part(begin, len(segment))))
-                begin += len(segment) + -len(segment) % ALIGNMENT
+                begin += aligned(len(segment))
             places.sort()
         return (places, leases) if len(places) <= _MOST_PIECES else ([], [])
 
@@ -235,16 +236,16 @@ class SharedConnection:
         kind, rest = head[:2], head[2:]
         if kind == _SHARED:
             return self._take(rest)
+        name = rest.decode("ascii", "replace")
         if kind == _HELLO and not rest:
             self._shares = True
         elif kind == _TAKEN and len(rest) == _COUNT.size and _COUNT.unpack(rest)[0] <= len(self._in_transit):
             for _ in range(_COUNT.unpack(rest)[0]):
                 self._in_transit.popleft()
         elif kind == _OFFER:
-            name = rest.decode("ascii", "replace")
             self._inner.send((_MAPPED if self._arenas.attach(name) else _UNABLE) + rest)
-        elif kind == _MAPPED and rest.decode("ascii", "replace") in self._offered:
-            self._reached.add(rest.decode("ascii"))
+        elif kind == _MAPPED and name in self._offered:
+            self._reached.add(name)
         elif kind == _UNABLE:
             self._arenas.unreachable.inc()
         else:
@@ -257,6 +258,8 @@ class SharedConnection:
             places = _decode(rest[_LENGTH.size : _LENGTH.size + length])
         except (struct.error, msgspec.DecodeError) as error:
             raise WireError(f"not the places of a body: {error}") from None
+        if not all(0 <= at <= MAX_BODY for at, _ in places):
+            raise WireError(f"a piece beyond the {MAX_BODY} bytes that a body may have")
         pieces = [(at, self._arenas.lease(place).bytes) for at, place in places]
         self._untold += 1
         if self._telling is None:

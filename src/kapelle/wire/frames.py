@@ -87,7 +87,7 @@ class FrameReader:
             end = start + head + body
             if end <= have:
                 middle = start + head
-                # A bytearray, so that an array over it can be written to.
+                # A bytearray, as for large bodies: it is its receiver's own.
                 pair = view[start:middle].tobytes(), bytearray(view[middle:end]) if body else b""
                 frames.append(_new_tuple(Frame, pair))
                 offset = end

@@ -107,12 +107,13 @@ class Beginning:
     def __init__(self) -> None:
         self.fleet = self
         self.editions = {"r2": None}
-        self.reached = asyncio.Event()
+        self.asked, self.reached = asyncio.Event(), asyncio.Event()
 
     async def start(self, release: str, source: Source) -> None:
         pass
 
     async def serving(self, release: str) -> None:
+        self.asked.set()
         await self.reached.wait()
 
 
@@ -121,7 +122,7 @@ async def test_a_resting_one_is_not_there_before_it_reaches_the_replicas(tmp_pat
         assembly = Beginning()
         holder = GatewayHolder(cast(Assembly, assembly), Shelf(tmp_path), resting=resting)
         beginning = asyncio.create_task(holder.first("r2"))
-        await asyncio.wait([beginning], timeout=None if not resting else 0.2)
+        await (assembly.asked.wait() if resting else asyncio.wait([beginning]))
         assert holder.holds == ({} if resting else {"r2": [0]})
         assembly.reached.set()
         await beginning

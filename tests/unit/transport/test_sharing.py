@@ -237,6 +237,9 @@ async def test_what_was_sent_stays_until_the_other_side_has_it(sides: list[Side]
     [
         b"\xc1", b"\xc1x", b"\xc1t", b"\xc1t\xff\xff\xff\xff", b"\xc1mnobody", b"\xc1s", b"\xc1s\xff\xff", b"\xc1s\x01\x00\x05",
         b"\xc1s\x0c\x00\x91\x92\x00\x95\xa1x\x00\x00\x00\x05head",
+        # Pieces before the beginning of a body, and beyond the end of any.
+        b"\xc1s\x0a\x00\x91\x92\xff\x95\xa1x\x00\x00\x00\x05head",
+        b"\xc1s\x0e\x00\x91\x92\xce\xff\xff\xff\xff\x95\xa1x\x00\x00\x00\x05head",
     ],
 )  # fmt: skip
 async def test_garbage_ends_the_connection(network_of_two: Network, garbage: bytes) -> None:
