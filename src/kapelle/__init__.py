@@ -25,6 +25,7 @@ from kapelle.errors import (
     Unavailable,
     UserCodeError,
 )
+from kapelle.types.tensor import Tensor
 from kapelle.version import VERSION
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ __all__ = [
     "RequestContext",
     "RowErrors",
     "Sharded",
+    "Tensor",
     "Unavailable",
     "Upload",
     "UserCodeError",

@@ -21,6 +21,7 @@ from kapelle.clock import seconds
 from kapelle.declare.parameters import Parameter, Signature, by_position, check_type, signature_of
 from kapelle.errors import ContractError, DeclarationError, RowErrors
 from kapelle.types.arrays import is_array_type
+from kapelle.types.tensor import Tensor, without_tensor
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -72,6 +73,14 @@ class MethodSpec:
         """The type of one row of a batched method's parameter."""
         annotation = self.signature.parameters[0].annotation
         return annotation if is_array_type(annotation) else get_args(annotation)[0]
+
+    @property
+    def row_tensor(self) -> Tensor | None:
+        """The declared shape of one row of a batched method whose rows are arrays."""
+        if self.kind != "batched":
+            return None
+        parameter = self.signature.parameters[0]
+        return parameter.tensor.row if parameter.tensor is not None else without_tensor(self.row)[1]
 
 
 class BaseMethod:

@@ -13,7 +13,9 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 import msgspec
 
 from kapelle.errors import DeclarationError
+from kapelle.types.arrays import is_array_type
 from kapelle.types.hooks import unsupported
+from kapelle.types.tensor import Tensor, without_tensor
 
 T = TypeVar("T")
 
@@ -36,13 +38,17 @@ class Upload(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One parameter: ``annotation`` without its markers; ``default`` is ``inspect.Parameter.empty`` when required."""
+    """One parameter: ``annotation`` without its markers; ``default`` is ``inspect.Parameter.empty`` when required.
+
+    ``tensor`` is the shape it was declared with.
+    """
 
     name: str
     annotation: Any
     default: Any = inspect.Parameter.empty
     from_query: bool = False
     keyword_only: bool = False
+    tensor: Tensor | None = None
 
     @property
     def required(self) -> bool:
@@ -51,10 +57,11 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """The parameters after ``self``, and what is returned."""
+    """The parameters after ``self``, and what is returned; ``tensor`` is the shape that was declared for that."""
 
     parameters: tuple[Parameter, ...]
     returns: Any
+    tensor: Tensor | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -79,7 +86,9 @@ def signature_of(function: Callable[..., Any]) -> Signature:
     if first is None:
         raise DeclarationError(f"{name} must be a method of a class, with self as its first parameter")
     parameters = tuple(_parameter(name, parameter, hints) for parameter in rest if parameter is not None)
-    return Signature(parameters, hints.get("return", Any))
+    returns, tensor = without_tensor(hints.get("return", Any))
+    _check_tensor(f"{name}: its result", returns, tensor)
+    return Signature(parameters, returns, tensor)
 
 
 def refuse_positional_only(function: Callable[..., Any]) -> None:
@@ -117,7 +126,7 @@ def _parameter(function: str, parameter: inspect.Parameter, hints: dict[str, Any
         raise DeclarationError(
             f"{function}: parameter {parameter.name!r} has no annotation; input is checked against it"
         )
-    annotation = hints[parameter.name]
+    annotation, tensor = without_tensor(hints[parameter.name])
     from_query = False
     if get_origin(annotation) is Annotated:
         plain, *markers = get_args(annotation)
@@ -125,10 +134,16 @@ def _parameter(function: str, parameter: inspect.Parameter, hints: dict[str, Any
         if len(others) < len(markers):
             from_query = True
             annotation = Annotated[plain, *others] if others else plain
-    check_type(f"{function}: parameter {parameter.name!r}", annotation)
-    return Parameter(
-        parameter.name, annotation, parameter.default, from_query, parameter.kind is parameter.KEYWORD_ONLY
-    )
+    place = f"{function}: parameter {parameter.name!r}"
+    check_type(place, annotation)
+    _check_tensor(place, annotation, tensor)
+    by_name = parameter.kind is parameter.KEYWORD_ONLY
+    return Parameter(parameter.name, annotation, parameter.default, from_query, by_name, tensor)
+
+
+def _check_tensor(place: str, annotation: Any, tensor: Tensor | None) -> None:
+    if tensor is not None and not is_array_type(annotation):
+        raise DeclarationError(f"{place} has {tensor} but is {annotation!r}; expected an array")
 
 
 def check_type(place: str, annotation: Any) -> None:

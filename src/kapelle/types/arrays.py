@@ -113,9 +113,20 @@ def as_array(annotation: Any, value: Any) -> Array:
     Raises:
         ValueError: ragged lists, text where numbers belong, or values that the dtype cannot hold.
     """
-    array = value if isinstance(value, np.ndarray) else _from_lists(value)
     dtype = annotated_dtype(annotation)
-    return array if dtype is None or array.dtype == dtype else _cast(array, dtype)
+    if dtype is None:
+        return value if isinstance(value, np.ndarray) else _from_lists(value)
+    return as_exact(dtype, value)
+
+
+def as_exact(dtype: np.dtype[Any], value: Any) -> Array:
+    """``value`` (nested lists, or an array) as an array of ``dtype``.
+
+    Raises:
+        ValueError: as for ``as_array``.
+    """
+    array = value if isinstance(value, np.ndarray) else _from_lists(value)
+    return array if array.dtype == dtype else _cast(array, dtype)
 
 
 def _from_lists(value: Any) -> Array:

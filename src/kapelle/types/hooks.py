@@ -31,13 +31,15 @@ def unsupported(annotation: Any) -> str:
 
 def _strange(annotation: Any) -> Any:
     """The first type within ``annotation`` that neither msgspec nor ``from_plain`` knows; None when there is none."""
+    if get_origin(annotation) is Annotated:
+        return _strange(get_args(annotation)[0])
     if is_array_type(annotation) or is_pydantic(annotation) or _is_scalar(annotation):
         return None
     if isinstance(msgspec.inspect.type_info(annotation), msgspec.inspect.CustomType):
         return annotation
     if get_origin(annotation) is Literal:
         return None
-    parts = get_args(annotation)[:1] if get_origin(annotation) is Annotated else get_args(annotation)
+    parts = get_args(annotation)
     return next((strange for part in parts if part is not ... and (strange := _strange(part)) is not None), None)
 
 

@@ -44,6 +44,10 @@ class Execution:
             self._unpack = Unpacker(list[spec.row])  # type: ignore[name-defined]  # the row type is known at run time only
         else:
             self._unpack = Unpacker(record_type(spec.name, spec.signature.parameters, array_like=True))
+        declared = [] if spec.kind == "batched" else enumerate(spec.signature.parameters)
+        self._shapes = [(at, one.tensor, f"$.{one.name}") for at, one in declared if one.tensor is not None]
+        self._row = spec.row_tensor
+        self._rows_name = spec.signature.names[0] if self._row is not None else ""
 
     def decode(self, arguments: msgspec.Raw, body: Body, rows: int) -> Sequence[Any]:
         """The arguments of one call, checked; for a batched method, its rows.
@@ -58,6 +62,11 @@ class Execution:
             raise InvalidInput(f"{self.name}: {error.detail}") from None
         if self.spec.kind != "batched":
             values = msgspec.structs.astuple(values)
+        for index, tensor, path in self._shapes:
+            tensor.check(values[index], path)
+        if self._row is not None:
+            for row in values:
+                self._row.check(row, f"$.{self._rows_name}")
         expected = len(values) if self.spec.kind == "batched" else 1
         if rows != expected or not rows:
             raise InvalidInput(f"{self.name}: a call of {rows} rows brought {expected}")
@@ -156,7 +165,12 @@ class Execution:
             return end.value  # type: ignore[no-any-return]  # what a generator returns
 
     def _batch(self, rows: Sequence[Any]) -> Any:
-        return np.stack(rows) if self._stacked else rows
+        if not self._stacked:
+            return rows
+        # One row alone is not copied. What may lie in memory that others see is not to be written to; then nothing is.
+        batch = rows[0][np.newaxis] if len(rows) == 1 else np.stack(rows)
+        batch.flags.writeable = False
+        return batch
 
     def _parts(self, rows: Sequence[Any]) -> list[Sequence[int]]:
         """Which rows may stand in one batch: all of them, but arrays only where shape and dtype are the same."""
