@@ -39,7 +39,7 @@ async def test_answers_conform_to_the_description(tmp_path: Path) -> None:
     async with running(Showcase, access_log=False) as system:
         status, output = await schemathesis(system.url, tmp_path)
     assert status == 0, output
-    assert "Tested: 11" in output, output
+    assert "Tested: 12" in output, output
 
 
 async def test_every_example_is_accepted() -> None:
@@ -54,7 +54,7 @@ async def test_every_example_is_accepted() -> None:
             assert response.status_code == 200, response.text
             check(document, operation, response)
             tried += 1
-    assert tried == 9
+    assert tried == 10
 
 
 async def test_events_are_as_described() -> None:

@@ -33,6 +33,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Address the gateways listen on."""
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8080
     """Port the gateways listen on; 0 takes a free one."""
+    grpc_port: Annotated[int, msgspec.Meta(ge=-1, le=65535)] = 0
+    """Port of gRPC, where kapelle[grpc] is installed; 0 takes the one after the port of HTTP, -1 serves none."""
     gateways: Positive = 1
     """Gateway processes that share the port."""
     shard_processes: Annotated[int, msgspec.Meta(ge=0)] = 0
@@ -41,6 +43,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """How gateways reach replicas on this machine."""
     shared_memory: Annotated[int, msgspec.Meta(ge=0)] = 256 << 20
     """Bytes of memory in which a process lays large arrays for others on this machine; 0 sends them through sockets."""
+    expose_services: bool = True
+    """Serve the methods of services too, below /services and by the inference protocols; false leaves the app's endpoints."""
     run_dir: str = ""
     """Folder of sockets and records of what runs; empty takes .kapelle/<app> below the current folder."""
     artifacts: str = ""

@@ -16,7 +16,7 @@ from kapelle.control.recipes import Recipe, slot_of
 from kapelle.control.rundir import Record, RunDir
 from kapelle.errors import StartError, WireError
 from kapelle.transport import sockets
-from kapelle.transport.door import borrow_door, is_door_to, open_door
+from kapelle.transport.door import borrow_door, claim, is_door_to, open_door
 from kapelle.wire import messages
 from kapelle.wire.frames import Frame
 
@@ -72,6 +72,15 @@ async def get_door(run: RunDir, settings: Settings, gateways: list[Record], pati
         return open_door(host, port)
     except OSError as error:
         raise _cannot_listen(settings, error) from None
+
+
+def claim_side_door(door: socket.socket, settings: Settings) -> socket.socket | None:
+    """Keep the port of gRPC free for the gateways; None where there is none, or it is taken: then those say so."""
+    if settings.grpc_port < 0:
+        return None
+    with suppress(OSError):
+        return claim(settings.host, settings.grpc_port or door.getsockname()[1] + 1)
+    return None
 
 
 def _choose(doors: list[socket.socket], host: str, port: int) -> socket.socket | None:

@@ -13,7 +13,7 @@ import structlog
 from kapelle.clock import wall
 from kapelle.config.orders import Holding
 from kapelle.control import status
-from kapelle.control.adoption import assign, find_strangers, get_door, lives
+from kapelle.control.adoption import assign, claim_side_door, find_strangers, get_door, lives
 from kapelle.control.conductor import Beginning, Conductor
 from kapelle.control.desk import Desk
 from kapelle.control.handover import Handover
@@ -66,6 +66,7 @@ class Controller:
         """The code that there are plans for; processes of other code are leaving."""
         self._handover = Handover()
         self._door: socket.socket | None = None
+        self._claim: socket.socket | None = None
         self._port = plan.settings.port
         self._version = 0
         self._news: asyncio.Future[None] | None = None
@@ -159,6 +160,8 @@ class Controller:
         if self._door is not None:
             # The gateways still hold it, and close it when they have let in all that came.
             self._door.close()
+        if self._claim is not None:
+            self._claim.close()
         for role in ("gateway", "replica"):
             group = [process for process in self.processes.values() if process.recipe.role == role]
             for process in group:
@@ -193,6 +196,7 @@ class Controller:
         gateways = [one for one in records if one.role == "gateway"]
         self._door = await get_door(self.run, settings, gateways, self._terms(None).hang_after)
         self._port = self._door.getsockname()[1]
+        self._claim = claim_side_door(self._door, settings)
         self.run.record_system(System(target=self.plan.named, url=self.url))
 
     def _populate(self, records: list[Record]) -> None:

@@ -23,6 +23,7 @@ _PROCESSES = "processes.json"
 _SYSTEM = "system.json"
 _OURS = (_LOCK, _PROCESSES, f"{_PROCESSES}.new", _SYSTEM, "controller")
 _SOCKETS = (".control", ".data", ".door", ".heir")
+_REGIONS = ".region"  # shared memory that clients have registered at a gateway
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -217,4 +218,4 @@ def _prepare(folder: Path) -> None:
 
 
 def _is_ours(path: Path) -> bool:
-    return path.name in _OURS or (path.suffix in _SOCKETS and path.is_socket())
+    return path.name in _OURS or path.suffix == _REGIONS or (path.suffix in _SOCKETS and path.is_socket())

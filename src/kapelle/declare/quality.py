@@ -14,9 +14,13 @@ _one_at_a_time = threading.Lock()
 
 
 class ScoredRequest(RequestContext, frozen=True, gc=False, kw_only=True):
-    """A request in the gateway. ``add_quality`` takes the scores of its answer for the release it is pinned to."""
+    """A request in the gateway. ``add_quality`` takes the scores of its answer for the release it is pinned to.
+
+    ``way`` gets the calls that were made for it: the method, the replica that answered, and the seconds it took.
+    """
 
     add_quality: Callable[[float], None]
+    way: list[tuple[str, str, float]] = []  # noqa: RUF012 - msgspec copies it for each
 
 
 def quality(score: float) -> None:

@@ -12,7 +12,7 @@ from kapelle.core.side import falls_aside
 from kapelle.declare.context import enter_request
 from kapelle.declare.quality import ScoredRequest
 from kapelle.gateway.edition import Edition
-from kapelle.gateway.endpoint import Endpoint, encode
+from kapelle.gateway.endpoint import Endpoint
 from kapelle.gateway.problems import problem
 from kapelle.gateway.request import Request
 from kapelle.gateway.routes import InPath
@@ -60,7 +60,8 @@ class Aside:
         status, outcome = 200, "failed"
         try:
             async with asyncio.timeout(endpoint.timeout):
-                body = encode(await endpoint.begin(edition.functions[endpoint.name], request, in_path))[1]
+                begun = endpoint.begin(edition.functions[endpoint.function], request, in_path)
+                body = endpoint.encode(request, await begun)[1]
             outcome = "alike" if body == answer else "different"
         except (Exception, SystemExit) as error:  # noqa: BLE001 - users' code may raise anything; nobody waits for this answer
             status = problem(error, request.id)[0]

@@ -18,6 +18,8 @@ from kapelle.gateway.endpoint import Endpoint
 from kapelle.gateway.fleet import Fleet
 from kapelle.gateway.front import Gateway
 from kapelle.gateway.lifespan import Living
+from kapelle.gateway.offers import Offers
+from kapelle.gateway.protocols.regions import Regions
 from kapelle.gateway.system import system_application
 from kapelle.observe.metrics import Family, Registry
 
@@ -32,6 +34,9 @@ class Assembly:
         settings: Settings,
         registry: Registry,
         collect: Callable[[], Awaitable[list[Family]]],
+        regions: Regions,
+        *,
+        grpc: bool = False,
     ) -> None:
         self.spec = spec
         self.fleet = fleet
@@ -39,6 +44,7 @@ class Assembly:
         self.registry = registry
         self.editions: dict[str, Edition] = {}
         self._collect = collect
+        self.offers = Offers(spec, fleet, settings, registry, regions, grpc=grpc) if settings.expose_services else None
         self._mounted = {path: Living(application) for path, application in spec.mounts.items()}
         self._gateway: Gateway | None = None
 
@@ -62,13 +68,18 @@ class Assembly:
         edition = self.editions[release] = Edition(self.spec, release)
         await edition.build(self.fleet, source)
         endpoints = [Endpoint(one, self.settings.request_timeout, self.registry) for one in self.spec.endpoints]
+        offers = self.offers
         system = system_application(
             replace(self.spec, mounts=self._mounted),
             self.fleet,
             collect=self._collect,
-            draining=lambda: self.gateway.draining,
+            draining=self._draining,
             allowed=self._allowed,
+            offered=offers.routes(self._draining) if offers is not None else [],
+            described=offers.described if offers is not None else (),
         )
+        if offers is not None:
+            endpoints += offers.endpoints
         self._gateway = Gateway(self.settings, edition, endpoints, partial(asgi.run, system), self.registry)
         self._gateway.every_second(self.fleet.check)
         self.fleet.route(release)
@@ -124,6 +135,9 @@ class Assembly:
         if self._gateway is not None:
             self._gateway.close()
         await self.fleet.close()
+
+    def _draining(self) -> bool:
+        return self.gateway.draining
 
     def _allowed(self, path: str) -> list[str]:
         return self.gateway.allowed(path)

@@ -11,6 +11,7 @@ from pathlib import Path
 from kapelle.config.settings import Settings
 from kapelle.gateway.entrance import let_in
 from kapelle.gateway.front import Gateway
+from kapelle.gateway.side_door import SideDoor
 from kapelle.tasks import Tasks
 from kapelle.transport.heirs import Heir, heirs_in, leave_to
 
@@ -31,6 +32,7 @@ class Doorway:
         gateway: Gateway,
         settings: Settings,
         tls: ssl.SSLContext | None,
+        side: SideDoor | None,
         *,
         resting: bool,
     ) -> None:
@@ -41,6 +43,7 @@ class Doorway:
         self._gateway = gateway
         self._settings = settings
         self._tls = tls
+        self._side = side
         self._resting = resting
         self._closing = False
         self._server: asyncio.Server | None = None
@@ -55,6 +58,8 @@ class Doorway:
             self._server = await let_in(self._door.dup(), self._gateway.connection, self._settings, self._tls)
             if self._tls is None:
                 self._heir = Heir(self._address, self._inherit)
+            if self._side is not None:
+                await self._side.open()
 
     def rest(self, resting: bool) -> None:
         """Let no more clients in, and let those go that are there, when they have their answers; or do so again."""
@@ -89,6 +94,8 @@ class Doorway:
         if self._server is not None:
             self._server.close()
             self._server = None
+            if self._side is not None:
+                self._side.shut()
         if self._closing:
             # At once: the longer the last door stays, the more come to it who are not let in any more.
             self._door.close()

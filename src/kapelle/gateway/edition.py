@@ -13,6 +13,7 @@ from kapelle.artifacts.source import Source
 from kapelle.core.vitals import Vitals
 from kapelle.declare.apps import AppSpec
 from kapelle.declare.services import ServiceSpec
+from kapelle.gateway.exposure import ANY, exposed_methods
 from kapelle.gateway.fleet import Fleet
 from kapelle.gateway.handles import attach, inline_handle
 
@@ -32,7 +33,7 @@ class Edition:
         """Takes the scores of its answers: bound here once, not in every request."""
         self.app: Any = None
         self.functions: dict[str, Callable[..., Any]] = {}
-        """What each endpoint calls."""
+        """What each endpoint calls: methods of the app, and those of services, which have a dot in their names."""
         self._spec = spec
         self._instances: list[Instance] = []
         self._left: asyncio.Event | None = None
@@ -48,6 +49,8 @@ class Edition:
         path = await beside(partial(source.path, spec.artifact)) if spec.artifact else None
         await beside(partial(self.app.__init__, **dict.fromkeys(spec.injected, path)))
         self.functions = {one.name: getattr(self.app, one.name) for one in spec.endpoints}
+        self.functions |= {one.name: one.function(self.app) for one in exposed_methods(spec)}
+        self.functions[ANY] = self.functions.__getitem__
 
     async def startup(self) -> None:
         """Run the app's start-up hooks; they may call services."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -10,7 +11,8 @@ import msgspec
 from kapelle.core.admission import Lane
 from kapelle.declare.apps import EndpointSpec
 from kapelle.gateway.inputs import Inputs
-from kapelle.gateway.request import Request
+from kapelle.gateway.problems import PROBLEM_TYPE, problem
+from kapelle.gateway.request import Header, Request
 from kapelle.gateway.routes import InPath
 from kapelle.observe.metrics import LATENCY_BUCKETS, Counter, Registry
 from kapelle.types.strict_json import encode_json
@@ -20,6 +22,9 @@ TEXT = b"text/plain; charset=utf-8"
 BINARY = b"application/octet-stream"
 
 _astuple = msgspec.structs.astuple
+
+Answer = tuple[bytes, bytes, tuple[Header, ...]]
+"""Content type, body, and what other headers an answer has."""
 
 
 class Traffic:
@@ -38,6 +43,11 @@ class Traffic:
         self._registry = registry
         self._statuses: dict[int, Counter] = {}
 
+    def refusal(self, error: BaseException, request_id: str) -> tuple[int, Answer]:
+        """The status and the answer that tell a client about ``error``."""
+        status, headers, body = problem(error, request_id)
+        return status, (PROBLEM_TYPE, body, headers)
+
     def count(self, status: int) -> None:
         """A request was answered with ``status``."""
         counter = self._statuses.get(status)
@@ -49,13 +59,21 @@ class Traffic:
 
 
 class Endpoint(Traffic):
-    """One route of the app."""
+    """One route. ``function`` names what it calls, among the functions of an edition."""
 
-    def __init__(self, spec: EndpointSpec, default_timeout: float, registry: Registry) -> None:
+    def __init__(self, spec: EndpointSpec, default_timeout: float, registry: Registry, function: str = "") -> None:
         super().__init__(spec.name, registry)
         self.spec = spec
-        self.inputs = Inputs(spec)
+        self.function = function or spec.name
+        self.aliases: tuple[str, ...] = ()
+        """Other paths that it is served at."""
         self.timeout = default_timeout if spec.timeout is None else spec.timeout
+        self.inputs = Inputs(spec)
+
+    @property
+    def routes(self) -> list[EndpointSpec]:
+        """It, at each of its paths."""
+        return [self.spec, *(replace(self.spec, path=path) for path in self.aliases)]
 
     def begin(self, function: Callable[..., Any], request: Request, in_path: InPath) -> Coroutine[Any, Any, Any]:
         """Read the arguments and call ``function``, the app's own; the coroutine of its answer.
@@ -75,16 +93,15 @@ class Endpoint(Traffic):
         """As ``begin``, for an async generator."""
         return function(**self.inputs.read(request, in_path))  # type: ignore[no-any-return]  # user code
 
+    def encode(self, request: Request, value: Any) -> Answer:
+        """What ``request`` is answered with: bytes and text as they are, all else as JSON.
 
-def encode(value: Any) -> tuple[bytes, bytes]:
-    """An answer as (content type, body): bytes and text as they are, all else as JSON.
-
-    Raises:
-        ContractError: NaN or infinity, which JSON does not have.
-        TypeError, NotImplementedError: a type that JSON cannot carry.
-    """
-    if isinstance(value, bytes | bytearray):
-        return BINARY, bytes(value)
-    if isinstance(value, str):
-        return TEXT, value.encode()
-    return JSON, encode_json(value)
+        Raises:
+            ContractError: NaN or infinity, which JSON does not have.
+            TypeError, NotImplementedError: a type that JSON cannot carry.
+        """
+        if isinstance(value, bytes | bytearray):
+            return BINARY, bytes(value), ()
+        if isinstance(value, str):
+            return TEXT, value.encode(), ()
+        return JSON, encode_json(value), ()

@@ -18,9 +18,9 @@ from kapelle.declare.quality import ScoredRequest
 from kapelle.errors import CallError, DeadlineExceeded, Overloaded, UserCodeError
 from kapelle.gateway.aside import Aside
 from kapelle.gateway.edition import Edition
-from kapelle.gateway.endpoint import Endpoint, Traffic, encode
+from kapelle.gateway.endpoint import Answer, Endpoint, Traffic
 from kapelle.gateway.http import HttpConnection
-from kapelle.gateway.problems import CLIENT_GONE, PROBLEM_TYPE, HttpError, problem
+from kapelle.gateway.problems import CLIENT_GONE, HttpError
 from kapelle.gateway.request import Request
 from kapelle.gateway.routes import NOTHING, InPath, Routes, split_target
 from kapelle.gateway.sse import error_event, send_events
@@ -71,7 +71,7 @@ class Gateway:
         self._fallback = fallback
         self._endpoints = endpoints
         self._other = Traffic("", registry)
-        self._routes = Routes([(one.spec, one) for one in endpoints])
+        self._routes = Routes([(spec, one) for one in endpoints for spec in one.routes])
         self._direct = self._routes.direct
         lanes = [one.lane for one in (*endpoints, self._other)]
         self._admission = Admission(lanes, max_count=settings.max_requests, max_bytes=settings.max_request_bytes)
@@ -120,21 +120,30 @@ class Gateway:
         request.id = request.id or self.new_id()
         request.edition = self.edition
         self._other.count(error.status)
-        status, headers, body = problem(error, request.id)
-        request.connection.respond(request, status, PROBLEM_TYPE, body, headers)
+        status, answer = self._other.refusal(error, request.id)
+        request.connection.respond(request, status, *answer)
 
     def handle(self, request: Request) -> None:
         """Answer a complete request."""
-        request.began = monotonic()
-        request.edition = self.edition if self.aside is None else self.aside.choose(request, self.edition)
-        if not request.id:
-            request.id = self.new_id()
+        self._pin(request)
         endpoint = self._direct.get((request.method, request.target))
         if endpoint is None:
             self._handle_indirect(request)
         else:
             request.path = endpoint.spec.path
             self._admit(request, endpoint, NOTHING)
+
+    def handle_at(self, request: Request, endpoint: Endpoint) -> None:
+        """Answer a complete request that came by another way than HTTP/1.1, which knows its endpoint."""
+        self._pin(request)
+        self._admit(request, endpoint, NOTHING)
+
+    def _pin(self, request: Request) -> None:
+        """The request begins, and sees one release from here on."""
+        request.began = monotonic()
+        request.edition = self.edition if self.aside is None else self.aside.choose(request, self.edition)
+        if not request.id:
+            request.id = self.new_id()
 
     def _handle_indirect(self, request: Request) -> None:
         path, request.query = split_target(request.target)
@@ -160,18 +169,18 @@ class Gateway:
     async def _run(self, request: Request, edition: Edition, endpoint: Endpoint, in_path: InPath) -> None:
         request.started = True
         deadline = request.began + endpoint.timeout
-        enter_request(
-            ScoredRequest(request.id, request.trace, deadline, edition.release, add_quality=edition.add_quality)
-        )
+        context = ScoredRequest(request.id, request.trace, deadline, edition.release, add_quality=edition.add_quality)
+        enter_request(context)
+        request.way = context.way
         try:
             if request.abandoned or request.expired:
                 raise asyncio.CancelledError
-            function = edition.functions[endpoint.name]
+            function = edition.functions[endpoint.function]
+            answer: Answer = (b"", b"", ())
             if endpoint.spec.streams:
                 await send_events(request, endpoint.begin_stream(function, request, in_path))
-                content_type = body = b""
             else:
-                content_type, body = encode(await endpoint.begin(function, request, in_path))
+                answer = endpoint.encode(request, await endpoint.begin(function, request, in_path))
         except _ENDINGS as error:
             edition.leave()
             self._admission.leave(endpoint.lane, request.size)
@@ -186,9 +195,9 @@ class Gateway:
             if request.begun:
                 request.connection.end_stream(request)
             elif not request.finished:
-                request.connection.respond(request, 200, content_type, body)
+                request.connection.respond(request, 200, *answer)
             if self.aside is not None and not endpoint.spec.streams:
-                self.aside.mirror(request, endpoint, in_path, body)
+                self.aside.mirror(request, endpoint, in_path, answer[1])
 
     async def _fall_back(self, request: Request) -> None:
         request.started = True
@@ -213,13 +222,13 @@ class Gateway:
         if request.abandoned:
             self._done(request, traffic, CLIENT_GONE, edition)
             return
-        status, headers, body = problem(error, request.id)
+        status, answer = traffic.refusal(error, request.id)
         _log_failure(request, traffic.name, status, error)
         self._done(request, traffic, status, edition)
         if request.begun and not request.finished:
             request.connection.abort()
         elif not request.finished:
-            request.connection.respond(request, status, PROBLEM_TYPE, body, headers)
+            request.connection.respond(request, status, *answer)
 
     def _done(self, request: Request, traffic: Traffic, status: int, edition: Edition | None = None) -> None:
         took = monotonic() - request.began
@@ -228,7 +237,7 @@ class Gateway:
         traffic.seconds.observe(took)
         if edition is not None:
             edition.vitals.observe(status, took)
-        self._access.write(request.method, request.path, status, took, request.id)
+        self._access.write(request.method, request.path, status, took, request.id, request.way)
         if self.draining:
             self._something_ended.set()
 

@@ -29,7 +29,9 @@ from kapelle.gateway.duties import Duties
 from kapelle.gateway.entrance import tls_context
 from kapelle.gateway.fleet import Fleet
 from kapelle.gateway.holder import GatewayHolder
+from kapelle.gateway.protocols.regions import Regions
 from kapelle.gateway.scrape import Collector
+from kapelle.gateway.side_door import SideDoor, grpc_port
 from kapelle.observe.logs import capture_prints, configure
 from kapelle.observe.metrics import Registry
 from kapelle.observe.process import register_process_metrics, settle
@@ -113,7 +115,11 @@ async def serve(spec: AppSpec, orders: GatewayOrders) -> int:
     fleet = Fleet(spec, orders.name, partial(reach, arenas), registry)
     state = State(fleet)
     collector = Collector(orders.name, registry, fleet, dial, orders.controller)
-    assembly = Assembly(spec, fleet, settings, registry, collector.collect)
+    door = socket.socket(fileno=orders.http)
+    grpc = grpc_port(settings, door.getsockname()[1])
+    assembly = Assembly(
+        spec, fleet, settings, registry, collector.collect, Regions(Path(orders.door).parent), grpc=grpc > 0
+    )
     sources = Sources(Path(orders.artifacts), orders.store, Path(orders.cache))
     holder = GatewayHolder(assembly, sources, resting=orders.resting)
     keeper = Keeper(holder)
@@ -135,11 +141,11 @@ async def serve(spec: AppSpec, orders: GatewayOrders) -> int:
     state.on_change = supervised.announce
     keeper.tell = duties.tell = supervised.tell_attending
     state.on_acquainted = lambda version: supervised.tell_controller(Acquainted(version))
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, drain, settings.drain_timeout)
+    _on_signals(partial(drain, settings.drain_timeout))
     with (
         closing(await sockets.serve(socket.socket(fileno=orders.control), supervised.accept)) as control,
-        socket.socket(fileno=orders.http) as door,
+        door,
+        closing(arenas),
         closing(Lender(Path(orders.door), door)) as lender,
     ):
         starting = asyncio.create_task(_start(keeper, holder, state, orders))
@@ -155,7 +161,8 @@ async def serve(spec: AppSpec, orders: GatewayOrders) -> int:
             log.exception(_FAILED)
             await supervised.fail(error)
             return 1
-        doorway = Doorway(door, Path(orders.door), assembly.gateway, settings, context, resting=holder.is_to_rest)
+        side = SideDoor(assembly.gateway, assembly.offers, settings, grpc) if grpc and assembly.offers else None
+        doorway = Doorway(door, Path(orders.door), assembly.gateway, settings, context, side, resting=holder.is_to_rest)
         holder.on_rest, doorway.on_shut = doorway.rest, holder.rested
         await doorway.open()
         state.opened()
@@ -164,14 +171,26 @@ async def serve(spec: AppSpec, orders: GatewayOrders) -> int:
         state.drained()
         await doorway.close()
         lender.close()
-        clean = await assembly.gateway.drain(timeout)
-        await keeper.close()
-        await assembly.close()
-        arenas.close()
+        clean = await _end(assembly, keeper, side, timeout)
         control.close()
         await supervised.close()
         log.info("drained" if clean else "gave up on requests that did not finish in time")
-        return 0 if clean else 1
+        return int(not clean)
+
+
+async def _end(assembly: Assembly, keeper: Keeper, side: SideDoor | None, timeout: float) -> bool:  # noqa: ASYNC109 - a drain stops by itself
+    """Answer what runs, and shut everything down; whether all was answered in time."""
+    clean = await assembly.gateway.drain(timeout)
+    if side is not None:
+        await side.close()
+    await keeper.close()
+    await assembly.close()
+    return clean
+
+
+def _on_signals(drain: Callable[[], None]) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, drain)
 
 
 async def _start(keeper: Keeper, holder: GatewayHolder, state: State, orders: GatewayOrders) -> ssl.SSLContext | None:

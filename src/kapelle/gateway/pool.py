@@ -13,10 +13,12 @@ from kapelle.core.budget import Budget
 from kapelle.core.ticket import Setback, Verdict
 from kapelle.declare.context import current_request
 from kapelle.declare.methods import MethodSpec
+from kapelle.declare.quality import ScoredRequest
 from kapelle.declare.services import ServiceSpec
 from kapelle.errors import DeadlineExceeded, Overloaded, ReplicaLost, Unavailable
 from kapelle.gateway.calls import OpenCall, Race, SetbackError, Site, StreamCall, Unpack
 from kapelle.gateway.link import Connect, Link
+from kapelle.observe.access import MOST_CALLS
 from kapelle.observe.metrics import LATENCY_BUCKETS, Registry
 from kapelle.wire import messages
 from kapelle.wire.payload import Payload
@@ -144,7 +146,8 @@ class Pool:
             CallError: of the kind that ended it.
         """
         began = now = monotonic()
-        call = OpenCall(site, rows, payload, current_request(), now)
+        context = current_request()
+        call = OpenCall(site, rows, payload, context, now)
         self._retries.earn()
         try:
             while True:
@@ -164,7 +167,10 @@ class Pool:
                     now = monotonic()
                     self._settle(call, setback, now)
                 else:
-                    site.seconds.observe(monotonic() - began)
+                    took = monotonic() - began
+                    site.seconds.observe(took)
+                    if type(context) is ScoredRequest and len(context.way) < MOST_CALLS:
+                        context.way.append((site.name, link.candidate.name, took))
                     return value
         finally:
             call.close()

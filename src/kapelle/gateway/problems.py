@@ -63,7 +63,7 @@ def problem(error: BaseException, request_id: str) -> tuple[int, tuple[tuple[byt
     by request id.
     """
     status = status_of(error)
-    code, detail = _described(error)
+    code, detail = explained(error)
     body: dict[str, Any] = {
         "type": f"urn:kapelle:error:{code}",
         "title": HTTPStatus(status).phrase,
@@ -81,7 +81,8 @@ def problem(error: BaseException, request_id: str) -> tuple[int, tuple[tuple[byt
     return status, headers, _encode(body)
 
 
-def _described(error: BaseException) -> tuple[str, str]:
+def explained(error: BaseException) -> tuple[str, str]:
+    """The name and the text of ``error`` that a client may see."""
     if isinstance(error, errors.UserCodeError):
         return error.code, "a service failed; the log has the reason under this request id"
     if isinstance(error, HttpError | errors.CallError):

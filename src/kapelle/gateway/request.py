@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import parse_qsl
 
@@ -61,13 +62,14 @@ class Responder(Protocol):
 class Request:
     """One HTTP request. ``headers`` have lower-case names; ``size`` is that of the body in bytes.
 
-    ``edition`` is the one release it sees. ``expired`` and ``abandoned`` say why its task was cancelled: the deadline
-    passed, or the client went away.
+    ``message`` is its body as another protocol than HTTP has read it. ``edition`` is the one release it sees. ``expired``
+    and ``abandoned`` say why its task was cancelled: the deadline passed, or the client went away. ``way`` has the calls
+    that were made for it.
     """
 
     __slots__ = (
         "abandoned", "began", "begun", "body", "connection", "edition", "expired", "finished", "headers", "id", "keep_alive",
-        "method", "path", "query", "size", "started", "target", "task", "trace", "version",
+        "message", "method", "path", "query", "size", "started", "target", "task", "trace", "version", "way",
     )  # fmt: skip
 
     def __init__(self, method: str, target: bytes, headers: Headers, connection: Responder, version: str) -> None:
@@ -79,9 +81,11 @@ class Request:
         self.path = ""
         self.query = b""
         self.body = b""
+        self.message: Any = None
         self.size = 0
         self.id = ""
         self.trace = ""
+        self.way: Sequence[tuple[str, str, float]] = ()
         self.keep_alive = True
         self.began = 0.0
         self.edition: Edition | None = None

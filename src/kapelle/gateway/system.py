@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 from starlette.applications import Starlette
@@ -11,7 +12,7 @@ from starlette.requests import Request as StarletteRequest
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 
-from kapelle.declare.apps import AppSpec
+from kapelle.declare.apps import AppSpec, EndpointSpec
 from kapelle.gateway.fleet import Fleet
 from kapelle.gateway.openapi import describe, description_below
 from kapelle.gateway.page import CONTENT_SECURITY_POLICY, Asset, assets, page
@@ -37,9 +38,15 @@ def system_application(
     collect: Callable[[], Awaitable[list[Family]]],
     draining: Callable[[], bool],
     allowed: Callable[[str], list[str]],
+    offered: list[Route],
+    described: Sequence[EndpointSpec],
 ) -> Starlette:
-    """The ASGI application for every path that is not an endpoint of the app. ``allowed`` has the methods of those."""
-    description = describe(spec)
+    """The ASGI application for every path that is not an endpoint.
+
+    ``allowed`` has the methods of those, ``offered`` are routes for the services, and ``described`` their methods as
+    endpoints, to be described beside the app's own.
+    """
+    description = describe(replace(spec, endpoints=(*spec.endpoints, *described)))
     html = page(spec.name)
 
     async def livez(_: StarletteRequest) -> Response:
@@ -73,6 +80,7 @@ def system_application(
             Route("/openapi.json", openapi),
             Route("/docs", docs),
             *(Route(f"/docs/{name}", partial(_serve, asset)) for name, asset in assets().items()),
+            *offered,
             *(Mount(path, application) for path, application in spec.mounts.items()),
         ],
         exception_handlers={HTTPException: refuse, Exception: refuse},

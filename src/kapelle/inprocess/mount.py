@@ -18,7 +18,7 @@ from kapelle.inprocess.system import System
 # All others are of processes and the doors between them, or of the server in front: there the host decides.
 _SETTINGS = (
     "request_timeout", "max_body", "max_requests", "max_request_bytes", "drain_timeout", "shard_processes",
-    "access_log",
+    "access_log", "expose_services",
 )  # fmt: skip
 
 
@@ -38,8 +38,8 @@ def asgi(app: type, *, artifacts: str | Path | None = None, **settings: Any) -> 
 
     Args:
         artifacts: folder of artifacts; artifacts/ beside the app's file if not given.
-        settings: any of request_timeout, max_body, max_requests, max_request_bytes, drain_timeout, shard_processes and
-            access_log, which is off here: servers have their own.
+        settings: any of request_timeout, max_body, max_requests, max_request_bytes, drain_timeout, shard_processes,
+            expose_services and access_log, which is off here: servers have their own.
 
     Raises:
         DeclarationError: ``app`` is no app.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import tempfile
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from kapelle.errors import StartError
 from kapelle.gateway.assembly import Assembly
 from kapelle.gateway.fleet import Fleet
 from kapelle.gateway.front import Gateway
+from kapelle.gateway.protocols.regions import Regions
 from kapelle.observe.metrics import Family, Registry, merge
 from kapelle.transport.connection import Connection
 from kapelle.transport.memory import MemoryNetwork
@@ -43,6 +45,7 @@ class System:
         self._versions = itertools.count(1)
         self._assembly: Assembly | None = None
         self._changed = asyncio.Event()
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     @property
     def app(self) -> Any:
@@ -69,7 +72,9 @@ class System:
         self._registries.append(registry)
         fleet = Fleet(self.spec, "gateway-0", self._connect, registry)
         fleet.on_change = self._changed.set
-        self._assembly = Assembly(self.spec, fleet, self.settings, registry, self._collect)
+        self._folder = tempfile.TemporaryDirectory(prefix="kapelle-")
+        regions = Regions(Path(self._folder.name))
+        self._assembly = Assembly(self.spec, fleet, self.settings, registry, self._collect, regions)
         # All are waited for, so that nothing still starts when one has failed.
         started = await asyncio.gather(
             *(self._start_worker(plan) for plan in self._plan.replicas), return_exceptions=True
@@ -89,6 +94,8 @@ class System:
         for worker in self._workers.values():
             await worker.drain(self.settings.drain_timeout)
             await worker.close()
+        if self._folder is not None:
+            self._folder.cleanup()
 
     async def ready(self) -> None:
         """Return when every replica that runs may be called from the gateway."""

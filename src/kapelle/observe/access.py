@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import structlog
 
 log = structlog.get_logger("access")
 
 LINES_PER_SECOND = 20
 """Lines written in one second; a gateway answers a thousand times that, and the log must not be what costs most."""
+MOST_CALLS = 16
+"""Calls of one request that its line shows."""
+
+Way = Sequence[tuple[str, str, float]]
+"""Calls that were made for a request: the method, the replica, and the seconds it took."""
 
 
 class AccessLog:
@@ -19,15 +26,18 @@ class AccessLog:
         self._left_out = 0
         self._second = 0.0
 
-    def write(self, method: str, path: str, status: int, seconds: float, request_id: str) -> None:
-        """A request was answered."""
+    def write(self, method: str, path: str, status: int, seconds: float, request_id: str, way: Way = ()) -> None:
+        """A request was answered, by these calls in the order in which they ended."""
         if not self._enabled:
             return
         if self._written >= LINES_PER_SECOND and status < 500:
             self._left_out += 1
             return
         self._written += 1
-        log.info("request", method=method, path=path, status=status, ms=round(seconds * 1e3, 2), request=request_id)
+        calls = {"calls": " > ".join(_shown(*one) for one in way[:MOST_CALLS])} if way else {}
+        log.info(
+            "request", method=method, path=path, status=status, ms=round(seconds * 1e3, 2), request=request_id, **calls
+        )
 
     def flush(self, now: float) -> None:
         """Called often: begins a new second when one is over."""
@@ -37,3 +47,7 @@ class AccessLog:
             if self._left_out:
                 log.info("more requests", count=self._left_out)
                 self._left_out = 0
+
+
+def _shown(method: str, replica: str, seconds: float) -> str:
+    return f"{method} at {replica} {seconds * 1e3:.2f} ms"

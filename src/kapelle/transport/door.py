@@ -7,19 +7,53 @@ controller is gone, its successor asks a gateway for the socket itself, over a U
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 from contextlib import suppress
 from pathlib import Path
 
 BACKLOG = 2048
+_TRIES = 100
+_LAST_PORT = 65535
 
 
 def open_door(host: str, port: int) -> socket.socket:
-    """A listening TCP socket.
+    """A listening TCP socket; port 0 is any free one, with a free one after it.
 
     Raises:
         OSError: the address cannot be had.
     """
+    for _ in range(_TRIES if port == 0 else 0):
+        door = _listen(host, 0)
+        try:
+            claim(host, door.getsockname()[1] + 1).close()
+        except OSError:
+            door.close()
+        else:
+            return door
+    return _listen(host, port)
+
+
+def claim(host: str, port: int) -> socket.socket:
+    """Keep a port from all who take any free one. Nobody listens here; who does says that the port is shared.
+
+    Raises:
+        OSError: the port is taken, or there is none of this number.
+    """
+    if port > _LAST_PORT:
+        raise OSError(errno.EADDRNOTAVAIL, f"there is no port {port}")
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    found = socket.socket(family, kind, protocol)
+    try:
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        found.bind(address)
+    except OSError:
+        found.close()
+        raise
+    return found
+
+
+def _listen(host: str, port: int) -> socket.socket:
     family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     door = socket.socket(family, kind, protocol)
     try:

@@ -7,6 +7,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,6 +18,7 @@ from kapelle.gateway.assembly import Assembly
 from kapelle.gateway.entrance import let_in, tls_context
 from kapelle.gateway.fleet import Fleet
 from kapelle.gateway.front import Gateway
+from kapelle.gateway.protocols.regions import Regions
 from kapelle.observe.metrics import Family, Registry
 from kapelle.transport.connection import Connection
 from kapelle.transport.door import open_door
@@ -94,6 +96,7 @@ async def serving(app: type, trust: ssl.SSLContext | None = None, **settings: An
         Settings(**{"access_log": False, **settings}),
         registry,
         _collect,
+        Regions(Path("/nowhere")),
     )
     try:
         await assembly.start("r1", Anywhere())

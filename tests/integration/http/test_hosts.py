@@ -175,7 +175,8 @@ async def test_the_hosts_own_routes_and_documents_stay() -> None:
     async with served(site) as http:
         assert (await http.get("/own/3")).json() == 3
         assert "/own/{number}" in (await http.get("/openapi.json")).json()["paths"]
-        assert set((await http.get("/models/openapi.json")).json()["paths"]) == {"/double", "/place", "/count/{up_to}"}
+        paths = set((await http.get("/models/openapi.json")).json()["paths"])
+        assert {path for path in paths if not path.startswith("/services/")} == {"/double", "/place", "/count/{up_to}"}
 
 
 async def test_a_prefix_before_the_host_is_respected() -> None:

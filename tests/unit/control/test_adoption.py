@@ -13,7 +13,7 @@ import pytest
 
 from kapelle.config.settings import Settings
 from kapelle.control import adoption as module
-from kapelle.control.adoption import assign, find_strangers, get_door, lives
+from kapelle.control.adoption import assign, claim_side_door, find_strangers, get_door, lives
 from kapelle.control.exits import birth
 from kapelle.control.recipes import Recipe, slot_of
 from kapelle.control.rundir import Record, RunDir
@@ -231,3 +231,13 @@ async def test_nonsense_is_no_answer_and_what_follows_is(remains: Remains) -> No
 
 def handles() -> set[str]:
     return set(os.listdir("/proc/self/fd"))  # noqa: PTH208 - the plain system call is meant
+
+
+def test_the_port_of_grpc_is_kept_where_it_can_be() -> None:
+    with open_door("127.0.0.1", 0) as door, open_door("127.0.0.1", 0) as taken:
+        kept = claim_side_door(door, settings())
+        assert kept is not None
+        assert kept.getsockname()[1] == door.getsockname()[1] + 1
+        kept.close()
+        assert claim_side_door(door, settings(grpc_port=-1)) is None
+        assert claim_side_door(door, settings(grpc_port=taken.getsockname()[1])) is None

@@ -60,7 +60,8 @@ class Item(pydantic.BaseModel):
 class Scaler:
     @kapelle.method
     def scale(self, values: NDArray[np.float32], factor: float) -> NDArray[np.float32]:
-        return np.asarray(values * np.float32(factor), np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.asarray(np.nan_to_num(values * np.float32(factor)), np.float32)
 
 
 @kapelle.app

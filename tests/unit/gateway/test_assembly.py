@@ -13,6 +13,7 @@ from kapelle.declare.apps import app_spec
 from kapelle.errors import ArtifactError
 from kapelle.gateway.assembly import Assembly
 from kapelle.gateway.fleet import Fleet
+from kapelle.gateway.protocols.regions import Regions
 from kapelle.observe.metrics import Family, Registry
 from kapelle.transport.memory import MemoryNetwork
 from tests.unit.artifacts.anywhere import Anywhere
@@ -97,7 +98,7 @@ def assembly() -> Assembly:
     async def collect() -> list[Family]:
         return registry.collect()
 
-    return Assembly(spec, fleet, Settings(access_log=False), registry, collect)
+    return Assembly(spec, fleet, Settings(access_log=False), registry, collect, Regions(Path("/nowhere")))
 
 
 def find(name: str) -> Path:

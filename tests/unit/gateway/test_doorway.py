@@ -60,7 +60,7 @@ class Street:
         self._count += 1
         address = self._folder / f"gateway-{self._count}.door"
         gateway = cast(Gateway, cast(Any, house))
-        return Doorway(self.door.dup(), address, gateway, Settings(), None, resting=resting)
+        return Doorway(self.door.dup(), address, gateway, Settings(), None, None, resting=resting)
 
     async def greeting(self) -> bytes:
         reader, writer = await asyncio.open_connection(*self.door.getsockname())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from kapelle.gateway.assembly import Assembly
 from kapelle.gateway.fleet import Fleet
 from kapelle.gateway.front import Gateway
 from kapelle.gateway.mounted import Mounted
+from kapelle.gateway.protocols.regions import Regions
 from kapelle.observe.metrics import Family, Registry
 from kapelle.transport.connection import Connection
 from tests.unit.artifacts.anywhere import Anywhere
@@ -82,7 +84,14 @@ class Site:
         spec, registry = app_spec(App), Registry()
         assert spec is not None
         settings = Settings(access_log=False, max_body=100)
-        self.made = Assembly(spec, Fleet(spec, "mounted", _no_replicas, registry), settings, registry, _collect)
+        self.made = Assembly(
+            spec,
+            Fleet(spec, "mounted", _no_replicas, registry),
+            settings,
+            registry,
+            _collect,
+            Regions(Path("/nowhere")),
+        )
         await self.made.start("r1", Anywhere())
         yield self.made.gateway
         await self.made.drain()

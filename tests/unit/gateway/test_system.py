@@ -71,6 +71,8 @@ class System:
             collect=collect,
             draining=lambda: self.draining,
             allowed=lambda path: list(self.routes.get(path, [])),
+            offered=[],
+            described=(),
         )
 
     async def ask(self, method: str, path: str, root: str = "") -> httpx.Response:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kapelle.transport.door import Lender, borrow_door, is_door_to, open_door
+from kapelle.transport.door import Lender, borrow_door, claim, is_door_to, open_door
 
 PATIENCE = 10.0
 
@@ -129,3 +129,24 @@ async def test_nobody_lends_it(obstacle: str, tmp_path: Path) -> None:
                 channel.send(b"door")
         assert await asking is None
     assert open_handles() == before
+
+
+def test_any_free_port_has_a_free_one_after_it() -> None:
+    with open_door("127.0.0.1", 0) as door, claim("127.0.0.1", door.getsockname()[1] + 1) as kept:
+        port = kept.getsockname()[1]
+        # Others that share it may listen there, nobody else may.
+        with socket.socket() as other, socket.socket() as sharing:
+            with pytest.raises(OSError, match="in use"):
+                other.bind(("127.0.0.1", port))
+            sharing.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            sharing.bind(("127.0.0.1", port))
+            sharing.listen()
+            with socket.create_connection(("127.0.0.1", port)) as client, sharing.accept()[0] as accepted:
+                assert accepted.getpeername() == client.getsockname()
+
+
+def test_a_port_that_is_taken_cannot_be_kept() -> None:
+    with open_door("127.0.0.1", 0) as door, pytest.raises(OSError, match="in use"):
+        claim(*door.getsockname())
+    with pytest.raises(OSError, match="no port 65536"):
+        claim("127.0.0.1", 65536)

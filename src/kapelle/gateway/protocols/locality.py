@@ -1,0 +1,28 @@
+"""Who may name memory of this machine: clients on it, and nobody else."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from kapelle.gateway.problems import HttpError
+from kapelle.gateway.request import Request
+
+
+def check_local(host: str) -> None:
+    """Refuse clients of other machines: what they name in memory is not theirs.
+
+    Raises:
+        HttpError: ``host`` is not an address of this machine's own (127.0.0.1, ::1).
+    """
+    try:
+        local = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        local = not host  # a Unix socket has no address
+    if not local:
+        raise HttpError(403, "shared memory can be registered from this machine only", code="forbidden")
+
+
+def client_of(request: Request) -> str:
+    """The address of the client of a request; empty where it has none."""
+    client = request.connection.origin().get("client")
+    return client[0] if client else ""

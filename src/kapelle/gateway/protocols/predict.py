@@ -1,0 +1,155 @@
+"""``POST /v1/models/{model}:predict``: the protocol of TensorFlow Serving and of KServe's version 1.
+
+``{"instances": [...]}`` has a value for each row, or an object with a value for each input; ``{"inputs": ...}`` has whole
+tensors. The answer is ``{"predictions": [...]}``, or ``{"outputs": ...}``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from kapelle.errors import InvalidInput
+from kapelle.gateway.endpoint import JSON, Answer, Endpoint
+from kapelle.gateway.problems import HttpError
+from kapelle.gateway.protocols.compression import plain_body
+from kapelle.gateway.protocols.datatypes import BYTES
+from kapelle.gateway.protocols.infer_rest import protocol_spec
+from kapelle.gateway.protocols.inference import Given, Inference, Inferred, Produced, infer
+from kapelle.gateway.protocols.models import Model, TensorSpec
+from kapelle.gateway.protocols.refusals import protocol_refusal
+from kapelle.gateway.protocols.statistics import Statistics
+from kapelle.gateway.request import Request
+from kapelle.gateway.routes import InPath
+from kapelle.observe.metrics import Registry
+from kapelle.types.strict_json import encode_json
+
+PREFIX = "/v1/models"
+
+
+class _Request(msgspec.Struct):
+    instances: list[Any] | msgspec.UnsetType = msgspec.UNSET
+    inputs: Any = msgspec.UNSET
+
+
+_decode = msgspec.json.Decoder(_Request).decode
+
+
+class PredictEndpoint(Endpoint):
+    """A model under one of its names."""
+
+    def __init__(
+        self,
+        name: str,
+        model: Model,
+        default_timeout: float,
+        registry: Registry,
+        *,
+        statistics: Statistics,
+        max_body: int,
+    ) -> None:
+        spec = protocol_spec(f"{PREFIX}/{name}:predict", f"v1:{name}")
+        super().__init__(spec, default_timeout, registry, function=model.exposed.name)
+        self._name = name
+        self._model = model
+        self._statistics = statistics
+        self._max_body = max_body
+
+    def begin(self, function: Callable[..., Any], request: Request, in_path: InPath) -> Coroutine[Any, Any, Any]:
+        inference = read_prediction(plain_body(request, self._max_body), self._model)
+        return self._statistics.of(self._model, infer(self._name, self._model, function, inference))
+
+    def encode(self, request: Request, value: Inferred) -> Answer:
+        """Predictions by rows, where instances were given, and whole outputs where inputs were.
+
+        Raises:
+            InvalidInput: an output is not text.
+            ContractError: NaN or infinity, which JSON does not have.
+        """
+        outputs = {produced.name: _values(produced) for produced, _ in value.outputs}
+        only = next(iter(outputs.values())) if len(outputs) == 1 else None
+        if value.inference.parameters:
+            return JSON, encode_json({"outputs": outputs if only is None else only}), ()
+        if only is None:
+            rows = zip(*outputs.values(), strict=True)
+            return JSON, encode_json({"predictions": [dict(zip(outputs, row, strict=True)) for row in rows]}), ()
+        return JSON, encode_json({"predictions": only}), ()
+
+    def refusal(self, error: BaseException, request_id: str) -> tuple[int, Answer]:
+        return protocol_refusal(error, request_id)
+
+
+def read_prediction(body: bytes, model: Model) -> Inference:
+    """What a request asks for; its ``parameters`` say whether it gave whole tensors.
+
+    Raises:
+        InvalidInput: the fields are not those of the protocol, or of the model.
+        HttpError: the body is not JSON.
+    """
+    try:
+        asked = _decode(body)
+    except msgspec.ValidationError as error:
+        raise InvalidInput(str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise HttpError(400, f"the body is not JSON: {error}", code="malformed-body") from None
+    by_rows = asked.instances is not msgspec.UNSET
+    if by_rows == (asked.inputs is not msgspec.UNSET):
+        raise InvalidInput("expected one of instances and inputs")
+    columns = _columns(asked.instances, model) if by_rows else _whole(asked.inputs, model)
+    known = {spec.name: spec for spec in model.inputs}
+    place = "instances" if by_rows else "inputs"
+    inputs = [_given(name, known.get(name), values, f"{place}.{name}") for name, values in columns.items()]
+    return Inference("", inputs, None, parameters={} if by_rows else {"whole": True})
+
+
+def _columns(instances: Any, model: Model) -> dict[str, Any]:
+    """Rows as columns."""
+    if not instances:
+        raise InvalidInput("expected at least one instance", path="instances")
+    if not isinstance(instances[0], dict):
+        return {_only(model, "instances").name: instances}
+    names = instances[0].keys()
+    for number, one in enumerate(instances):
+        if not isinstance(one, dict) or one.keys() != names:
+            expected = ", ".join(names)
+            raise InvalidInput(f"expected an object with {expected}, like the first", path=f"instances[{number}]")
+    return {name: [one[name] for one in instances] for name in names}
+
+
+def _whole(inputs: Any, model: Model) -> dict[str, Any]:
+    return inputs if isinstance(inputs, dict) else {_only(model, "inputs").name: inputs}
+
+
+def _only(model: Model, place: str) -> TensorSpec:
+    required = [spec for spec in model.inputs if spec.required] or list(model.inputs)
+    if len(required) > 1:
+        names = ", ".join(spec.name for spec in required)
+        raise InvalidInput(f"{model.name} takes {names}; expected an object with these", path=place)
+    return required[0]
+
+
+def _given(name: str, spec: TensorSpec | None, values: Any, path: str) -> Given:
+    """Values with the shape that they have; an unknown name is left to whoever checks inputs."""
+    datatype = (spec.datatype if spec is not None else "") or "FP32"
+    values = values if isinstance(values, list) else [values]
+    if datatype == BYTES:
+        return Given(name, datatype, (len(values),), values, path)
+    try:
+        shape = np.shape(values)
+    except ValueError:
+        raise InvalidInput(
+            "expected rectangular lists: those of one level must have the same length", path=path
+        ) from None
+    return Given(name, datatype, shape, values, path)
+
+
+def _values(produced: Produced) -> list[Any]:
+    if not isinstance(produced.value, list):
+        return produced.value.tolist()  # type: ignore[no-any-return]  # NumPy says Any
+    try:
+        return [one.decode() for one in produced.value]
+    except UnicodeDecodeError:
+        raise InvalidInput(f"output {produced.name!r} is not text, which JSON could hold") from None

@@ -1,0 +1,78 @@
+"""The side door: where clients of gRPC come in, while the gateway's own door is open."""
+
+from __future__ import annotations
+
+import asyncio
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+
+from kapelle.config.settings import Settings
+from kapelle.gateway.front import Gateway
+from kapelle.gateway.offers import Offers
+
+if TYPE_CHECKING:
+    import grpc
+
+    from kapelle.gateway.protocols.grpc_service import InferenceService
+
+log = structlog.get_logger()
+
+
+def grpc_port(settings: Settings, port: int) -> int:
+    """Where gRPC is served beside HTTP at ``port``; 0 where it is not: it was not asked for, or is not installed."""
+    if settings.grpc_port < 0 or not settings.expose_services:
+        return 0
+    if find_spec("grpc") is None or find_spec("google") is None or find_spec("google.protobuf") is None:
+        return 0
+    return settings.grpc_port or port + 1
+
+
+class SideDoor:
+    """Opened and shut any number of times."""
+
+    def __init__(self, gateway: Gateway, offers: Offers, settings: Settings, port: int) -> None:
+        self._gateway = gateway
+        self._offers = offers
+        self._settings = settings
+        self._port = port
+        self._service: InferenceService | None = None
+        self._server: grpc.aio.Server | None = None
+        self._leaving: grpc.aio.Server | None = None
+        self._ending: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Let clients in. Where the port is another's, HTTP is served alone, and the log says so."""
+        from kapelle.gateway.protocols import grpc_server, grpc_service  # noqa: PLC0415 - it needs what may not be installed
+
+        settings = self._settings
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        address = f"{host}:{self._port}"
+        tls = None
+        if settings.tls_certificate:
+            tls = Path(settings.tls_key).read_bytes(), Path(settings.tls_certificate).read_bytes()  # noqa: ASYNC240 - two small local files
+        offers = self._offers
+        self._service = grpc_service.InferenceService(
+            self._gateway, offers.catalogue, offers.regions, offers.grpc_endpoints
+        )
+        try:
+            self._server = await grpc_server.serve(self._service, address, settings.max_body, tls)
+        except RuntimeError as error:
+            log.warning("gRPC is not served: choose another port (grpc_port)", address=address, reason=str(error))
+
+    def shut(self) -> None:
+        """Let nobody in any more; who is in is answered."""
+        server, service, self._server, self._service = self._server, self._service, None, None
+        if server is not None and service is not None:
+            service.end_streams()
+            self._leaving = server
+            self._ending = asyncio.create_task(server.stop(self._settings.drain_timeout))
+
+    async def close(self) -> None:
+        """Shut it, and cut off whoever is still there: the gateway has answered all that it will."""
+        self.shut()
+        if self._leaving is not None and self._ending is not None:
+            await self._leaving.stop(0)
+            await self._ending
