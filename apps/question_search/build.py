@@ -24,13 +24,13 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
+from apps.folders import replacing
 from apps.question_search import corpus, index, kmeans, recall, report
 from apps.question_search.corpus import Corpus
 from apps.question_search.embedding import embed
 from apps.question_search.encoder import MODEL, TOKENIZER, Encoder
 from apps.question_search.errors import ArtifactError, CorpusError, QuestionSearchError
 from apps.question_search.export import Fidelity, compare, export
-from apps.question_search.folders import replacing
 from apps.question_search.precision import Float32, Int8, Precision
 from apps.question_search.progress import progress
 from apps.question_search.stamp import stamp

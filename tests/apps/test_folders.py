@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from apps.question_search.folders import ABANDONED_AFTER, replacing
+from apps.folders import ABANDONED_AFTER, replacing
 
 
 def tree(folder: Path) -> dict[str, str]:

@@ -1,0 +1,1 @@
+"""Learning the classifier: needs PyTorch, which serving does not."""

@@ -1,0 +1,140 @@
+"""Pictures of every kind become the same kind of array, and what is no picture becomes a clear error."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image, ImageFile
+
+from apps.image_pipeline import images
+from apps.image_pipeline.images import decode, normalised, prepare
+from kapelle.errors import InvalidInput
+from tests.apps.image_pipeline.conftest import noise, saved
+
+FILES = {
+    (mode, kind): saved(noise().convert(mode), kind)
+    for mode, kinds in {
+        "RGB": ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "JPEG2000", "ICO", "TGA"),
+        "L": ("JPEG", "PNG", "GIF"),
+        "P": ("PNG", "GIF", "TIFF"),
+        "1": ("PNG", "TIFF", "BMP"),
+        "RGBA": ("PNG", "WEBP", "TIFF"),
+        "CMYK": ("JPEG", "TIFF"),
+        "YCbCr": ("JPEG", "TIFF"),
+        "I": ("TIFF",),
+        "F": ("TIFF",),
+    }.items()
+    for kind in kinds
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*:DeprecationWarning")
+@pytest.mark.parametrize(("mode", "kind"), FILES)
+def test_formats_and_colour_spaces(mode: str, kind: str) -> None:
+    picture = decode(FILES[mode, kind])
+    assert picture.dtype == np.uint8
+    assert picture.shape[2] == 3
+    assert prepare(picture).shape == (3, 32, 32)
+    assert prepare(picture).dtype == np.float32
+
+
+def test_colours_are_right() -> None:
+    red = Image.new("RGB", (40, 40), (255, 0, 0))
+    for picture in (red, red.convert("P"), red.convert("CMYK"), red.convert("YCbCr")):
+        kind = "JPEG" if picture.mode in ("CMYK", "YCbCr") else "PNG"
+        middle = decode(saved(picture, kind))[20, 20].astype(int)
+        assert abs(middle - [255, 0, 0]).max() < 6
+
+
+def test_sixteen_bits_become_eight() -> None:
+    levels = np.full((8, 8), 65535 // 2, np.uint16)
+    assert decode(saved(Image.fromarray(levels), "PNG"))[0, 0].tolist() == [127] * 3
+    spread = np.linspace(-5.0, 5.0, 64, dtype=np.float32).reshape(8, 8)
+    found = decode(saved(Image.fromarray(spread), "TIFF"))
+    assert (found.min(), found.max()) == (0, 255)
+
+
+def test_what_is_transparent_lies_on_white() -> None:
+    clear = Image.new("RGBA", (10, 10), (0, 0, 0, 0))
+    assert decode(saved(clear, "PNG"))[5, 5].tolist() == [255, 255, 255]
+
+
+def test_pictures_stand_upright() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter
+    assert decode(saved(noise(60, 90), "JPEG", exif=exif)).shape == (90, 60, 3)
+
+
+def test_the_first_frame_counts() -> None:
+    frames = [Image.new("RGB", (20, 20), colour) for colour in ("red", "green", "blue")]
+    animated = saved(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    assert decode(animated)[10, 10].tolist() == [255, 0, 0]
+
+
+def test_any_size_will_do() -> None:
+    for size in ((1, 1), (1, 500), (500, 1), (32, 32), (31, 33)):
+        assert prepare(decode(saved(Image.new("RGB", size), "PNG"))).shape == (3, 32, 32)
+
+
+def test_large_photographs_are_decoded_small() -> None:
+    assert decode(saved(noise(1600, 2400), "JPEG")).shape == (200, 300, 3)
+
+
+def test_the_middle_is_looked_at() -> None:
+    picture = np.zeros((32, 96, 3), np.uint8)
+    picture[:, 32:64] = 255
+    assert prepare(picture).tolist() == normalised(np.full((32, 32, 3), 255, np.uint8)).tolist()
+
+
+def bomb(side: int) -> bytes:
+    """A file that says it is very large; it holds nothing of that."""
+    header = b"P6 %d %d 255\n" % (side, side)
+    return header + b"\x00" * 100
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "is empty"),
+        (b"hello, this is text", "not a picture"),
+        (saved(noise(), "JPEG")[:300], "damaged"),
+        (saved(noise(), "PNG")[:-200], "damaged"),
+        (saved(noise(), "EPS"), "not a picture"),
+        (bomb(30_000), "too large"),
+        (bomb(9_000), "9000 x 9000 pixels; expected at most"),
+    ],
+    ids=["empty", "text", "cut JPEG", "cut PNG", "PostScript", "bomb", "large"],
+)
+def test_what_is_no_picture_is_refused(content: bytes, said: str) -> None:
+    with pytest.raises(InvalidInput, match=said) as refused:
+        decode(content)
+    assert refused.value.path == "$.file"
+
+
+def test_sizes_are_checked_before_anything_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = saved(noise(), "BMP")
+    monkeypatch.setattr(images, "MOST_PIXELS", 100)
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda self: pytest.fail("decoded"))
+    with pytest.raises(InvalidInput, match="90 x 60 pixels"):
+        decode(content)
+
+
+@pytest.mark.filterwarnings("ignore")
+@given(
+    st.sampled_from(sorted(FILES)),
+    st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), max_size=8),
+    st.floats(0.3, 1),
+)
+def test_damage_is_an_error_and_nothing_worse(
+    file: tuple[str, str], changes: list[tuple[int, int]], kept: float
+) -> None:
+    content = bytearray(FILES[file])
+    for at, value in changes:
+        content[at % len(content)] = value
+    try:
+        picture = decode(bytes(content[: int(len(content) * kept)]))
+    except InvalidInput:
+        return
+    assert prepare(picture).shape == (3, 32, 32)
