@@ -9,7 +9,7 @@ Fenced blocks, in their order, in a temporary folder of the document's own:
 - ``console server`` is another terminal, with a command that stays: the document goes on when it has printed what is
   shown. At the next such block, or at the end, it gets Ctrl-C and has to exit with 0.
 
-All else (``sh``, ``json``, ``text``) is only read. The default port, 8080, stands for one that is free.
+All else (``sh``, ``json``, ``text``) is only read. The default ports, 8080 and 8081, stand for free ones.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class Document:
 
     def _execute(self, block: Block) -> None:
         # Empty lines before it give the code the line numbers of the document.
-        source = "\n" * (block.line - 1) + block.code
+        source = "\n" * (block.line - 1) + self.shell.localised(block.code)
         code = compile(source, self.name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
         if code.co_flags & inspect.CO_COROUTINE:
             self.runner.run(eval(code, self.namespace))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -14,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+
+from kapelle.transport.door import open_door
 
 PATIENCE = 30.0  # seconds for one command, or for a background command to print what is shown or to end
 
@@ -54,7 +55,9 @@ class Background:
         if self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGINT)
         try:
-            return self._process.wait(PATIENCE)
+            # A kill of the document's own may take effect only now.
+            status = self._process.wait(PATIENCE)
+            return 0 if status == -signal.SIGKILL else status
         except subprocess.TimeoutExpired:
             os.killpg(self._process.pid, signal.SIGKILL)
             return self._process.wait()
@@ -74,10 +77,9 @@ class Background:
 
 
 def _free_port() -> int:
-    """A port that nothing listens on right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nothing listens on right now, nor on the one after it."""
+    with open_door("127.0.0.1", 0) as door:
+        return int(door.getsockname()[1])
 
 
 @dataclass
@@ -88,14 +90,18 @@ class Shell:
     port: int = field(default_factory=_free_port)
     background: list[Background] = field(default_factory=list)
 
+    def localised(self, text: str) -> str:
+        """``text`` with the free ports in place of the default ones."""
+        return text.replace("8080", str(self.port)).replace("8081", str(self.port + 1))
+
     def session(self, text: str, where: str) -> None:
         """Run the commands of one block and compare what they print with what is shown."""
-        for command, shown in commands(text.replace("8080", str(self.port))):
+        for command, shown in commands(self.localised(text)):
             self._run(command, shown, where)
 
     def server(self, text: str, where: str) -> None:
         """Run the commands of one block of which the last one stays; return when it has printed what is shown."""
-        *before, (command, shown) = commands(text.replace("8080", str(self.port)))
+        *before, (command, shown) = commands(self.localised(text))
         for each in before:
             self._run(*each, where)
         self._start(command, shown, where)

@@ -13,8 +13,8 @@ _SECTION = re.compile(r"(Args|Raises|Attributes):")
 _ITEM = re.compile(r"([\w*, ]+): (.*)")
 
 DECLARING = (
-    "service", "method", "batched", "app", "get", "post", "asgi", "Sharded", "Query", "Upload", "on_startup", "on_shutdown",
-    "golden",
+    "service", "method", "batched", "app", "get", "post", "asgi", "Sharded", "Query", "Upload", "Tensor", "on_startup",
+    "on_shutdown", "golden",
 )  # fmt: skip
 REQUESTS = ("RequestContext", "current_request", "quality")
 
