@@ -15,10 +15,10 @@ REMEMBERED_BODIES = 64
 
 @dataclass(frozen=True)
 class Exchange:
-    """One request body and the value that a right answer holds.
+    """One request body and the value that a right answer holds, which is JSON.
 
     Attributes:
-        body: the JSON to post.
+        body: what to post.
         at: the keys and indices that lead from the answer's root to the value, `("predictions",)` for instance.
         expected: the value itself.
     """
@@ -46,16 +46,17 @@ class Exchange:
 
 @dataclass(frozen=True)
 class Dialogue:
-    """The exchanges a load takes in turn, and the path they are posted to."""
+    """The exchanges a load takes in turn, the path they are posted to, and what their bodies are."""
 
     path: str
     exchanges: Sequence[Exchange]
+    content_type: str = "application/json"
 
     def request(self, exchange: Exchange, port: int) -> bytes:
         """The exchange's HTTP request, whole."""
         head = (
             f"POST {self.path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\n"
-            f"content-type: application/json\r\ncontent-length: {len(exchange.body)}\r\n\r\n"
+            f"content-type: {self.content_type}\r\ncontent-length: {len(exchange.body)}\r\n\r\n"
         )
         return head.encode() + exchange.body
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 
-from rounds import Round, Settings
+from rounds import Bare, Round, Settings
 from targets.base import Target
 
 REFERENCE = "kapelle"
@@ -24,6 +24,7 @@ class Comparison:
         rounds: of each target by name, in the order of the table.
         failures: why a target has no figures, by name.
         versions: of each target's packages, by name.
+        bare: the same work without a server, in each round; only some scenarios have it.
     """
 
     scenario: str
@@ -35,6 +36,7 @@ class Comparison:
     rounds: dict[str, list[Round]]
     failures: dict[str, str]
     versions: dict[str, dict[str, str]]
+    bare: Sequence[Bare] = ()
 
     def over(self, name: str, figure: Callable[[Round], float]) -> list[float]:
         """A figure in each round of a target."""
@@ -49,17 +51,25 @@ def _cpu(played: Round) -> float:
     return played.crowd.cpu_us
 
 
-def _row(comparison: Comparison, name: str) -> list[str]:
-    mid, cpu = comparison.mid, comparison.over(name, _cpu)
+def _cpu_cells(comparison: Comparison, cpu: Sequence[float]) -> list[str]:
     ratio = "-"
     if comparison.rounds.get(REFERENCE):
-        ratio = f"{mid(name, _cpu) / mid(REFERENCE, _cpu):.2f}"
+        ratio = f"{median(cpu) / comparison.mid(REFERENCE, _cpu):.2f}"
+    return [f"**{median(cpu):.1f}** ({min(cpu):.1f} to {max(cpu):.1f})", ratio]
+
+
+def _bare_row(comparison: Comparison) -> list[str]:
+    rate = median(one.rate for one in comparison.bare)
+    return ["no server", *_cpu_cells(comparison, [one.cpu_us for one in comparison.bare]), f"{rate:,.0f}", *["-"] * 6]
+
+
+def _row(comparison: Comparison, name: str) -> list[str]:
+    mid = comparison.mid
     errors = sum(played.errors for played in comparison.rounds[name])
     asked = errors + sum(played.right for played in comparison.rounds[name])
     return [
         name,
-        f"**{median(cpu):.1f}** ({min(cpu):.1f} to {max(cpu):.1f})",
-        ratio,
+        *_cpu_cells(comparison, comparison.over(name, _cpu)),
         f"{mid(name, lambda played: played.crowd.rate):,.0f}",
         f"{mid(name, lambda played: played.crowd.p50):.2f} / {mid(name, lambda played: played.crowd.p99):.2f}",
         f"{mid(name, lambda played: played.alone.p50):.3f}",
@@ -87,7 +97,10 @@ def table(comparison: Comparison) -> str:
     ]
     names = [name for name, rounds in comparison.rounds.items() if rounds]
     names.sort(key=lambda name: comparison.mid(name, _cpu))
-    lines = [header, ["---"] + ["---:"] * (len(header) - 1), *(_row(comparison, name) for name in names)]
+    rows = [_row(comparison, name) for name in names]
+    if comparison.bare:
+        rows.insert(0, _bare_row(comparison))
+    lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
@@ -99,7 +112,10 @@ def _method(comparison: Comparison) -> str:
         f"keep-alive connections, {half} with one, {half} of an open loop. Latencies of the latter count from when a",
         "request was due. Every answer is checked. CPU and memory (PSS) are those of all the server's processes.",
     )
-    return "\n".join(lines)
+    if not comparison.bare:
+        return "\n".join(lines)
+    bare = f"No server: the same work in one process, {half} in each round; nobody can be cheaper."
+    return "\n".join([*lines, bare])
 
 
 def _noise(comparison: Comparison) -> str:
@@ -142,6 +158,7 @@ def write(comparison: Comparison, folder: Path) -> list[Path]:
         "settings": asdict(comparison.settings),
         "versions": comparison.versions,
         "failures": comparison.failures,
+        "bare": [asdict(one) for one in comparison.bare],
         "rounds": {name: [asdict(played) for played in rounds] for name, rounds in comparison.rounds.items()},
     }
     data.write_text(json.dumps(document, indent=1) + "\n")

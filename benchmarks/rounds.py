@@ -1,15 +1,19 @@
-"""One round: a fresh server, warmed up, under three loads in turn."""
+"""One round: a fresh server, warmed up, under three loads in turn; or the same work without a server."""
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from cpu import machine_busy_seconds
 from load import Outcome, closed_loop, open_loop
-from servers import Server, running
-from targets.base import Target
+from servers import Server, common_environment, running
+from targets.base import BENCHMARKS, Target
 
 WARM_UP_SECONDS = 2.0
 
@@ -71,6 +75,30 @@ class Round:
     @property
     def right(self) -> int:
         return self.crowd.right + self.alone.right + self.open.right
+
+
+@dataclass(frozen=True)
+class Bare:
+    """What one process needs that does the work of a scenario and nothing else.
+
+    Attributes:
+        cpu_us: CPU time for each answer, microseconds.
+        rate: answers a second.
+    """
+
+    cpu_us: float
+    rate: float
+
+
+def measure_bare(scenario: str, seconds: float) -> Bare:
+    """Do a picture scenario's work without a server, in a process of its own.
+
+    Raises:
+        subprocess.CalledProcessError: an answer was wrong.
+    """
+    command = [sys.executable, str(BENCHMARKS / "bare.py"), scenario, str(seconds)]
+    ran = subprocess.run(command, env=common_environment(Path.home()), check=True, stdout=subprocess.PIPE)
+    return Bare(**json.loads(ran.stdout))
 
 
 def play_round(target: Target, scenario: str, settings: Settings) -> Round:

@@ -18,8 +18,9 @@ from pathlib import Path
 from types import FrameType
 
 from machine import describe_machine, versions
+from pictures import PICTURES
 from report import Comparison, page, write
-from rounds import Round, Settings, play_round
+from rounds import Bare, Round, Settings, measure_bare, play_round
 from servers import ServerFailed
 from targets import TARGETS
 from targets.base import BENCHMARKS, NotInstalled, Target
@@ -27,16 +28,24 @@ from targets.base import BENCHMARKS, NotInstalled, Target
 
 @dataclass(frozen=True)
 class Scenario:
-    """A scenario's meaning, and an arrival rate that all its targets can take on two cores."""
+    """What a scenario means and how it is driven.
+
+    Attributes:
+        rate: an arrival rate that all its targets can take on two cores.
+        concurrency: requests in flight of the closed loop.
+    """
 
     meaning: str
     rate: float
+    concurrency: int = 64
 
 
 SCENARIOS = {
     "echo": Scenario("the least that a Python handler behind HTTP costs", rate=2000),
     "fused": Scenario("the model inside the front, no hop, against an echo", rate=2000),
     "tiny": Scenario("a 4x3 product in a process of its own, no batching", rate=400),
+    "pipeline": Scenario("a JPEG, decoded and resized, to a model in another process", rate=60, concurrency=16),
+    "relay": Scenario("a 602,112-byte tensor to a model in another process", rate=60, concurrency=16),
     "question-search": Scenario("question search end to end, at a load that all can take", rate=60),
     "question-search-busy": Scenario("question search end to end, at a load beyond the plain servers", rate=250),
     "tiny-batched": Scenario("a 4x3 product in a process of its own, with batching", rate=400),
@@ -64,7 +73,11 @@ def compare(scenario: str, targets: Sequence[Target], settings: Settings, count:
     """Play the rounds, A B C A B C, so that whatever else the machine does hits all targets alike."""
     rounds: dict[str, list[Round]] = {target.name: [] for target in targets}
     failures: dict[str, str] = {}
+    bare: list[Bare] = []
     for number in range(1, count + 1):
+        if scenario in PICTURES:
+            bare.append(measure_bare(scenario, settings.seconds / 2))
+            print(f"round {number} of {count}: no server ... {bare[-1].cpu_us:.1f} CPU µs", file=sys.stderr)
         for target in targets:
             if target.name in failures:
                 continue
@@ -88,6 +101,7 @@ def compare(scenario: str, targets: Sequence[Target], settings: Settings, count:
         rounds=rounds,
         failures=failures,
         versions={target.name: versions(target.python(), target.packages) for target in targets},
+        bare=bare,
     )
 
 
@@ -101,15 +115,15 @@ def main() -> int:
     parser.add_argument("--targets", help="comma-separated; all that can play the scenario, if not given")
     parser.add_argument("--seconds", type=float, default=8.0, help="of the main load; the other two take half each")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--concurrency", type=int, default=64)
+    parser.add_argument("--concurrency", type=int, help="of the main load; else the scenario's own")
     parser.add_argument("--rate", type=float, help="of the open loop, arrivals a second; else the scenario's own")
     parser.add_argument("--results", type=Path, default=BENCHMARKS / "results", help="folder for the two files")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, _end)  # an exception, so that `finally` stops the server
     try:
         targets = choose(options.scenario, options.targets)
-        rate = options.rate or SCENARIOS[options.scenario].rate
-        settings = Settings(options.seconds, options.concurrency, rate)
+        scenario = SCENARIOS[options.scenario]
+        settings = Settings(options.seconds, options.concurrency or scenario.concurrency, options.rate or scenario.rate)
         comparison = compare(options.scenario, targets, settings, options.rounds)
     except (NotInstalled, ValueError) as error:
         parser.error(str(error))

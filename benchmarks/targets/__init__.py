@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from targets.base import Target
 from targets.bentoml import BentoMl
-from targets.fastapi import FastApi, FastApiTwoServices
+from targets.fastapi import FastApi, FastApiChain, FastApiTwoServices
 from targets.granian import GranianEcho
 from targets.kapelle import Kapelle
 from targets.litserve import LitServe
 from targets.mlserver import MlServer
-from targets.mosec import Mosec
+from targets.mosec import Mosec, MosecStages
 from targets.ray_serve import RayServe
 from targets.search import KapelleSearch, PlainSearch
 
@@ -20,8 +20,11 @@ TARGETS: Sequence[Target] = (
     GranianEcho(),
     Mosec(plain=False),
     Mosec(plain=True),
+    MosecStages(),
     FastApi(),
     FastApiTwoServices(),
+    FastApiChain(shared=False),
+    FastApiChain(shared=True),
     LitServe(),
     BentoMl(),
     RayServe(),

@@ -1,4 +1,4 @@
-"""mosec: a Rust front (hyper, tokio) and one Python worker process on a Unix socket."""
+"""mosec: a Rust front (hyper, tokio) and Python worker processes on Unix sockets, one for each stage."""
 
 from __future__ import annotations
 
@@ -6,7 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dialogue import Dialogue, ask_for_predictions
+from pictures import PICTURES, ask_for_bands
 from targets.base import PEERS, Command, Scene, peer_python
+
+
+def mosec(server: str, scene: Scene) -> list[str | Path]:
+    """The command that serves one of mosec's files here."""
+    where = ["--address", "127.0.0.1", "--port", str(scene.port), "--path", str(scene.folder / "mosec")]
+    limits = ["--timeout", "30000", "--log-level", "warning"]
+    return [peer_python("mosec"), PEERS / "mosec" / server, *where, *limits]
 
 
 class Mosec:
@@ -31,15 +39,29 @@ class Mosec:
         return peer_python("mosec")
 
     def commands(self, scene: Scene) -> Sequence[Command]:
-        server = PEERS / "mosec" / "mosec_server.py"
-        where = ["--address", "127.0.0.1", "--port", str(scene.port), "--path", str(scene.folder / "mosec")]
-        limits = ["--timeout", "30000", "--log-level", "warning"]
-        return [
-            Command(
-                [self.python(), server, *where, *limits],
-                {"BATCHED": "1" if scene.batched else "", "PLAIN": self._plain},
-            )
-        ]
+        environment = {"BATCHED": "1" if scene.batched else "", "PLAIN": self._plain}
+        return [Command(mosec("mosec_server.py", scene), environment)]
 
     def dialogue(self, scenario: str) -> Dialogue:
         return ask_for_predictions()
+
+
+class MosecStages:
+    """The picture scenarios: files of /dev/shm between its stages were tried, and cost more than its sockets."""
+
+    name = "mosec"
+    scenarios: Sequence[str] = tuple(PICTURES)
+    packages: Sequence[str] = ("mosec", "pillow", "numpy")
+    tuning = (
+        "three stages of one process each for the pipeline, one behind the front for the relay; tensors travel as their "
+        "bytes instead of pickles, through its serialisation hooks; log level warning"
+    )
+
+    def python(self) -> Path:
+        return peer_python("mosec")
+
+    def commands(self, scene: Scene) -> Sequence[Command]:
+        return [Command(mosec("mosec_pictures.py", scene), {"SCENARIO": scene.scenario})]
+
+    def dialogue(self, scenario: str) -> Dialogue:
+        return ask_for_bands(scenario)
