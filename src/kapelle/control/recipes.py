@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from kapelle.config import orders
 from kapelle.config.orders import LOCAL, Holding
 from kapelle.config.settings import Settings
-from kapelle.control.plan import Plan, ReplicaPlan, thread_environment
+from kapelle.control.plan import Plan, ReplicaPlan, memory_environment, thread_environment
 from kapelle.control.rundir import Record, RunDir
 from kapelle.declare.apps import AppSpec
 
@@ -119,8 +119,9 @@ def _gateway(plan: Plan, run: RunDir, slot: str, code: str) -> Recipe:
         release="", bake=0.0, prepare_timeout=0.0,
     )  # fmt: skip
     return Recipe(
-        slot, "gateway", "", Holding(plan.release, [0], plan.resting), "kapelle.gateway.main", make_orders, {}, None,
-        _digest(replace(blank, settings=matters), code), _content(plan, sorted(plan.shard_counts.items())), plan.code,
+        slot, "gateway", "", Holding(plan.release, [0], plan.resting), "kapelle.gateway.main", make_orders,
+        memory_environment(), None, _digest(replace(blank, settings=matters), code),
+        _content(plan, sorted(plan.shard_counts.items())), plan.code,
     )  # fmt: skip
 
 

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +12,7 @@ import pytest
 import kapelle
 from kapelle.config.settings import Settings
 from kapelle.control import plan as module
-from kapelle.control.plan import Plan, Stock, cores, make_plan, thread_environment
+from kapelle.control.plan import Plan, Stock, cores, make_plan, memory_environment, thread_environment
 from kapelle.declare.apps import app_spec
 from kapelle.errors import ArtifactError, DeclarationError
 
@@ -173,6 +176,26 @@ def test_the_cores_are_shared(monkeypatch: pytest.MonkeyPatch, processes: int, t
 def test_what_the_user_has_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MKL_NUM_THREADS", "7")
     assert "MKL_NUM_THREADS" not in thread_environment(1)
+    monkeypatch.delenv("MALLOC_MMAP_THRESHOLD_", raising=False)
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "0")
+    assert memory_environment() == {"MALLOC_MMAP_THRESHOLD_": "33554432"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts the page faults of glibc's malloc")
+def test_large_bodies_one_after_the_other_use_the_same_memory() -> None:
+    program = """
+import resource
+def body(): return len(bytearray(600_000) + bytes(400_000))
+for _ in range(5): body()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(200): body()
+print((resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) // 200)
+"""
+    bare = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_"))}
+    ran = subprocess.run(
+        [sys.executable, "-c", program], env=bare | memory_environment(), capture_output=True, text=True, check=True
+    )
+    assert int(ran.stdout) < 50, "page faults of a body"
 
 
 def test_only_the_cores_that_may_be_used_count(monkeypatch: pytest.MonkeyPatch) -> None:
