@@ -46,17 +46,22 @@ class Exchange:
 
 @dataclass(frozen=True)
 class Dialogue:
-    """The exchanges a load takes in turn, the path they are posted to, and what their bodies are."""
+    """The exchanges a load takes in turn, the path they are posted to, and what their bodies are.
+
+    Attributes:
+        headers: whole lines beyond the usual ones.
+    """
 
     path: str
     exchanges: Sequence[Exchange]
     content_type: str = "application/json"
+    headers: str = ""
 
     def request(self, exchange: Exchange, port: int) -> bytes:
         """The exchange's HTTP request, whole."""
         head = (
             f"POST {self.path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\n"
-            f"content-type: {self.content_type}\r\ncontent-length: {len(exchange.body)}\r\n\r\n"
+            f"{self.headers}content-type: {self.content_type}\r\ncontent-length: {len(exchange.body)}\r\n\r\n"
         )
         return head.encode() + exchange.body
 

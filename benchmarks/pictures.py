@@ -59,7 +59,8 @@ def ask_for_bands(
     at: tuple[str | int, ...] = ("band",),
     wrap: Callable[[bytes], bytes] = bytes,
     content_type: str = BINARY,
+    headers: str = "",
 ) -> Dialogue:
     """The scenario's inputs, answered by `{"band": 5}`; ``wrap`` puts them into what a server takes instead of bytes."""
     exchanges = [Exchange(wrap(PICTURES[scenario](bright)), at, bright) for bright in BRIGHT_BANDS]
-    return Dialogue(path, exchanges, content_type)
+    return Dialogue(path, exchanges, content_type, headers)

@@ -12,6 +12,7 @@ from targets.kapelle import Kapelle
 from targets.litserve import LitServe
 from targets.mlserver import MlServer
 from targets.mosec import Mosec, MosecStages
+from targets.pytriton import PyTriton
 from targets.ray_serve import RayServe
 from targets.search import KapelleSearch, PlainSearch
 
@@ -28,6 +29,7 @@ TARGETS: Sequence[Target] = (
     LitServe(),
     BentoMl(),
     RayServe(),
+    PyTriton(),
     MlServer(),
     KapelleSearch(),
     PlainSearch("fp32"),

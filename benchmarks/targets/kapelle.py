@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dialogue import Dialogue, ask_for_predictions
@@ -32,17 +32,50 @@ class Kapelle:
         return Path(sys.executable)
 
     def commands(self, scene: Scene) -> Sequence[Command]:
-        kapelle = self.python().parent / "kapelle"
-        if not kapelle.exists():
-            raise NotInstalled(f"there is no `kapelle` beside {self.python()}; run `make` and use .venv/bin/python")
-        app = str(BENCHMARKS / "kapelle_apps" / APPS[scene.scenario])
-        environment = {
-            # This checkout's Kapelle, whichever one is installed.
-            "PYTHONPATH": f"{BENCHMARKS.parent / 'src'}:{BENCHMARKS / 'model'}",
-            "KAPELLE_ACCESS_LOG": "false",
-            "KAPELLE_RUN_DIR": str(scene.folder / "run"),
-        }
-        return [Command([kapelle, "serve", app, "--port", str(scene.port)], environment)]
+        return [kapelle_serve(APPS[scene.scenario], scene)]
 
     def dialogue(self, scenario: str) -> Dialogue:
         return ask_for_bands(scenario) if scenario in PICTURES else ask_for_predictions()
+
+
+class KapelleApp:
+    """One of our apps with settings of its own (``{"KAPELLE_TRANSPORT": "tcp"}``), for what only Kapelle is asked.
+
+    ``ready`` is what it answers right once it is up.
+    """
+
+    scenarios: Sequence[str] = ()
+    packages = Kapelle.packages
+    tuning = "as by default, but for what is said"
+
+    def __init__(self, app: str, ready: Dialogue, settings: Mapping[str, str] | None = None) -> None:
+        self.name = app
+        self._ready = ready
+        self._settings = settings or {}
+
+    def python(self) -> Path:
+        return Path(sys.executable)
+
+    def commands(self, scene: Scene) -> Sequence[Command]:
+        return [kapelle_serve(self.name, scene, self._settings)]
+
+    def dialogue(self, scenario: str) -> Dialogue:
+        return self._ready
+
+
+def kapelle_serve(app: str, scene: Scene, settings: Mapping[str, str] | None = None) -> Command:
+    """The command that serves an app of `kapelle_apps`, with this checkout's Kapelle, whichever one is installed.
+
+    Raises:
+        NotInstalled: none is.
+    """
+    kapelle = Path(sys.executable).parent / "kapelle"
+    if not kapelle.exists():
+        raise NotInstalled(f"there is no `kapelle` beside {sys.executable}; run `make` and use .venv/bin/python")
+    environment = {
+        "PYTHONPATH": f"{BENCHMARKS.parent / 'src'}:{BENCHMARKS / 'model'}",
+        "KAPELLE_ACCESS_LOG": "false",
+        "KAPELLE_RUN_DIR": str(scene.folder / "run"),
+        **(settings or {}),
+    }
+    return Command([kapelle, "serve", BENCHMARKS / "kapelle_apps" / app, "--port", str(scene.port)], environment)
