@@ -9,6 +9,8 @@ Point = tuple[float, float, float, float, float]
 """Arrivals a second; rows in a batch, answers a second, p50 and p99 in milliseconds."""
 
 _WIDTH, _PANEL, _LEFT, _RIGHT, _TOP, _GAP = 900, 120, 60, 70, 34, 46
+_LABEL = 40.0
+"""Pixels for the name of a rate."""
 
 
 def draw(points: Sequence[Point], deadline: float) -> str:
@@ -60,7 +62,9 @@ def _panel(
         line = "L".join(f"{x(rate):.1f} {y(value):.1f}" for rate, value in zip(rates, values, strict=True))
         parts.append(f'<path class="graph {kind}" d="M{line}"/>')
         parts.append(f'<text x="{_WIDTH - _RIGHT + 6}" y="{y(values[-1]) + 4:.1f}">{label}</text>')
-    parts += [
-        f'<text x="{x(rate):.1f}" y="{top + _PANEL + 16}" text-anchor="middle">{rate:,.0f}</text>' for rate in rates
-    ]
+    told = -_LABEL
+    for rate in rates:
+        if x(rate) >= told + _LABEL:  # those that would run into each other are left out
+            told = x(rate)
+            parts.append(f'<text x="{told:.1f}" y="{top + _PANEL + 16}" text-anchor="middle">{rate:,.0f}</text>')
     return parts
