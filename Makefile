@@ -40,7 +40,7 @@ coverage: environment  ## Run the tests and show which lines of the package they
 
 bench: environment  ## Measure Kapelle beside its peers; SCENARIO=tiny ARGS="--rounds 5"
 	@.venv/bin/python benchmarks/install_peers.py
-	@.venv/bin/python benchmarks/$(if $(filter publish,$(SCENARIO)),publish.py,run.py $(SCENARIO)) $(ARGS)
+	@.venv/bin/python benchmarks/$(if $(filter publish hop batching,$(SCENARIO)),$(SCENARIO).py,run.py $(SCENARIO)) $(ARGS)
 
 clean:  ## Remove all that these commands made
 	rm -rf .venv .make.lock .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.*
