@@ -44,5 +44,5 @@ class Relay:
     model: Model
 
     @kapelle.post("/predict")
-    async def predict(self, tensor: bytes) -> Answer:
+    async def predict(self, tensor: memoryview) -> Answer:
         return Answer(picture_model.postprocess(await self.model.predict(picture_model.tensor_from(tensor))))

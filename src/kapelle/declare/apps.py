@@ -104,8 +104,8 @@ def post(path: str, *, timeout: str | float | None = None) -> Callable[[F], F]:
     """Serve ``POST path`` with this method of the app.
 
     Parameters are the fields of the JSON body (or the body itself, for one parameter that is a model class);
-    ``Upload`` parameters are files of a multipart body; one ``bytes`` parameter is the raw body; ``Query[T]`` and
-    ``{names}`` in the path come from the URL. An async generator is answered as server-sent events.
+    ``Upload`` parameters are files of a multipart body; one ``bytes`` or ``memoryview`` parameter is the raw body;
+    ``Query[T]`` and ``{names}`` in the path come from the URL. An async generator is answered as server-sent events.
     """
     return _endpoint("POST", path, timeout)
 

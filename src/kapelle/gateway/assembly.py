@@ -13,6 +13,7 @@ from kapelle.core.rollout_messages import Side
 from kapelle.declare.apps import AppSpec
 from kapelle.gateway import asgi
 from kapelle.gateway.aside import Aside
+from kapelle.gateway.bodies import Reserve
 from kapelle.gateway.edition import Edition
 from kapelle.gateway.endpoint import Endpoint
 from kapelle.gateway.fleet import Fleet
@@ -37,6 +38,7 @@ class Assembly:
         regions: Regions,
         *,
         grpc: bool = False,
+        reserve: Reserve | None = None,
     ) -> None:
         self.spec = spec
         self.fleet = fleet
@@ -46,6 +48,7 @@ class Assembly:
         self._collect = collect
         self.offers = Offers(spec, fleet, settings, registry, regions, grpc=grpc) if settings.expose_services else None
         self._mounted = {path: Living(application) for path, application in spec.mounts.items()}
+        self._reserve = reserve
         self._gateway: Gateway | None = None
 
     @property
@@ -81,6 +84,7 @@ class Assembly:
         if offers is not None:
             endpoints += offers.endpoints
         self._gateway = Gateway(self.settings, edition, endpoints, partial(asgi.run, system), self.registry)
+        self._gateway.reserve = self._reserve
         self._gateway.every_second(self.fleet.check)
         self.fleet.route(release)
         await edition.startup()

@@ -71,6 +71,15 @@ class Endpoint(Traffic):
         self.inputs = Inputs(spec)
 
     @property
+    def takes_room(self) -> bool:
+        """Whether it takes a large body from the memory that services share."""
+        return self.inputs.takes_room
+
+    def shift(self, request: Request) -> int:
+        """Bytes before the part of a body that is to lie at an even place in memory, less whole even places."""
+        return 0
+
+    @property
     def routes(self) -> list[EndpointSpec]:
         """It, at each of its paths."""
         return [self.spec, *(replace(self.spec, path=path) for path in self.aliases)]

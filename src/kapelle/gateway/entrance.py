@@ -13,7 +13,7 @@ from kapelle.errors import ConfigError
 
 
 async def let_in(
-    door: socket.socket, connection: Callable[[], asyncio.Protocol], settings: Settings, tls: ssl.SSLContext | None
+    door: socket.socket, connection: Callable[[], asyncio.BaseProtocol], settings: Settings, tls: ssl.SSLContext | None
 ) -> asyncio.Server:
     """Accept clients at ``door``; with ``tls``, each is a ``connection`` once its handshake is over."""
     return await asyncio.get_running_loop().create_server(

@@ -17,6 +17,7 @@ from kapelle.declare.context import RequestContext, enter_request
 from kapelle.declare.quality import ScoredRequest
 from kapelle.errors import CallError, DeadlineExceeded, Overloaded, UserCodeError
 from kapelle.gateway.aside import Aside
+from kapelle.gateway.bodies import Reserve, Room, plain_room
 from kapelle.gateway.edition import Edition
 from kapelle.gateway.endpoint import Answer, Endpoint, Traffic
 from kapelle.gateway.http import HttpConnection
@@ -32,6 +33,8 @@ log = structlog.get_logger()
 
 _TICK = 0.05
 _SWEEP_EVERY = 0.5
+_SCRATCH = 64 << 10
+"""Bytes that are read at a time, but of large bodies, which are read to where they shall lie."""
 
 # What the app's code may end with. SystemExit is one of them: `sys.exit()` ends a request, not the gateway.
 _ENDINGS = (Exception, asyncio.CancelledError, SystemExit)
@@ -56,8 +59,11 @@ class Gateway:
     ) -> None:
         self.edition = edition
         """The one that requests are pinned to when they begin."""
+        self.reserve: Reserve | None = None
+        """Gives memory that services share, where there is any."""
         self.aside: Aside | None = None
         """The one beside it, which some of them see."""
+        self.scratch = memoryview(bytearray(_SCRATCH))
         self.max_body = settings.max_body
         self.max_held = settings.max_request_bytes
         self.header_timeout = settings.header_timeout
@@ -112,6 +118,15 @@ class Gateway:
     def closed(self, connection: HttpConnection) -> None:
         self._connections.discard(connection)
         self._something_ended.set()
+
+    def room(self, request: Request, length: int) -> Room:
+        """Where a large body shall lie: in memory that services share, if its endpoint takes it from there."""
+        endpoint = self._direct.get((request.method, request.target))
+        if self.reserve is not None and endpoint is not None and endpoint.takes_room:
+            found = self.reserve(length, endpoint.shift(request))
+            if found is not None:
+                return found
+        return plain_room(length)
 
     # --- requests -----------------------------------------------------------------------------------------------------
 

@@ -7,15 +7,14 @@ limit, and beyond that in the socket.
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import socket
-import termios
 from collections import deque
-from collections.abc import Callable
 from typing import Any, Protocol, cast
 
 from kapelle.gateway import heads
+from kapelle.gateway.bodies import LARGE, Body, Room
+from kapelle.gateway.peers import is_under_way, origin_of
 from kapelle.gateway.problems import HttpError, overloaded
 from kapelle.gateway.receiver import Phase, Receiver
 from kapelle.gateway.request import Header, Request
@@ -34,9 +33,10 @@ class Front(Protocol):
     """What a connection needs of the gateway.
 
     ``now`` is a coarse clock, ``held`` counts the bytes of all requests that are not admitted yet, and ``preambles``
-    are beginnings of answers, which hold for as long as ``date`` does.
+    are beginnings of answers, which hold for as long as ``date`` does. What is read waits in ``scratch`` to be parsed.
     """
 
+    scratch: memoryview
     max_body: int
     max_held: int
     header_timeout: float
@@ -48,13 +48,14 @@ class Front(Protocol):
     draining: bool
     preambles: dict[tuple[int, bytes, bytes], bytes]
 
+    def room(self, request: Request, length: int) -> Room: ...
     def opened(self, connection: HttpConnection) -> bool: ...
     def closed(self, connection: HttpConnection) -> None: ...
     def handle(self, request: Request) -> None: ...
     def refuse(self, request: Request, error: HttpError) -> None: ...
 
 
-class HttpConnection(asyncio.Protocol):
+class HttpConnection(asyncio.BufferedProtocol):
     """One connection of a client. ``overdue`` is when it will be cut off unless something happens; 0 is never."""
 
     def __init__(self, front: Front) -> None:
@@ -65,6 +66,7 @@ class HttpConnection(asyncio.Protocol):
         self._refusal: HttpError | None = None
         self._held = 0
         self._reading_paused = False
+        self._body: Body | None = None
         self._proceeding = False
         self._chunked = False
         self._room: asyncio.Event | None = None
@@ -85,8 +87,9 @@ class HttpConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
         self._receiver.stop()
+        self._body = None
         self._waiting.clear()
-        self._hold()
+        self.count()
         self._front.closed(self)
         if self._room is not None:
             self._room.set()
@@ -95,7 +98,24 @@ class HttpConnection(asyncio.Protocol):
             current.abandoned = True
             current.cancel()
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._front.scratch if self._body is None else self._body.rest
+
+    def buffer_updated(self, nbytes: int) -> None:
+        if self._body is None:
+            self._read(self._front.scratch[:nbytes])
+            return
+        whole = self._body.grew(nbytes)
+        self._receiver.held = self._body.held
+        if whole is None:
+            self.count()
+        else:
+            self._body = None
+            self._receiver.complete(whole)
+            if self.current is None:
+                self._rest()
+
+    def _read(self, data: memoryview) -> None:
         receiver = self._receiver
         if receiver.phase == _DEAF:
             if self._parted_until:
@@ -106,9 +126,12 @@ class HttpConnection(asyncio.Protocol):
             self._refuse(refusal)
         phase = receiver.phase
         if phase == _BODY or self._waiting:
-            self._hold()
+            self.count()
         if phase != self._timed and self.current is None:
             self._rest()
+        if phase == _BODY and receiver.awaited >= LARGE and receiver.parsing is not None:
+            room = self._front.room(receiver.parsing, receiver.held + receiver.awaited)
+            self._body = Body(room, receiver.take())
 
     def eof_received(self) -> bool:
         answering = self.current is not None or bool(self._waiting)
@@ -144,7 +167,7 @@ class HttpConnection(asyncio.Protocol):
             self._reading_paused = True
             self._transport.pause_reading()
 
-    def _hold(self) -> None:
+    def count(self) -> None:
         """Count what this connection holds of requests that are not admitted yet."""
         held = self._receiver.held + sum([request.size for request in self._waiting])
         grew = held > self._held
@@ -157,7 +180,7 @@ class HttpConnection(asyncio.Protocol):
         self.current = request
         self.overdue = 0.0
         if self._held:
-            self._hold()
+            self.count()
         self._front.handle(request)
 
     def _finish(self, request: Request) -> None:
@@ -276,14 +299,7 @@ class HttpConnection(asyncio.Protocol):
             self._transport.abort()
 
     def origin(self) -> dict[str, Any]:
-        about: Callable[[str], Any] = _nothing if self._transport is None else self._transport.get_extra_info
-        client, server = about("peername"), about("sockname")
-        return {
-            "scheme": "https" if about("sslcontext") else "http",
-            "client": client[:2] if isinstance(client, tuple) else None,
-            "server": server[:2] if isinstance(server, tuple) else None,
-            "root_path": "",
-        }
+        return origin_of(self._transport)
 
     def _head(
         self, request: Request, status: int, content_type: bytes, headers: tuple[Header, ...], framing: bytes
@@ -342,7 +358,7 @@ class HttpConnection(asyncio.Protocol):
 
     def time_out(self) -> None:
         """Its time is over (``overdue``)."""
-        if self._front.now < self._parted_until and _is_under_way(self._transport):
+        if self._front.now < self._parted_until and is_under_way(self._transport):
             self.overdue = min(self._front.now + _LINGER, self._parted_until)
         elif self.current is not None or self._room is not None or self._parted_until:
             self.abort()
@@ -355,6 +371,7 @@ class HttpConnection(asyncio.Protocol):
         """Answer a request that cannot be read, after those before it; what follows in the stream has no meaning."""
         if self._receiver.phase != _DEAF:
             self._receiver.stop()
+            self._body = None
             self._refusal = error
             if self.current is None:
                 self._proceed()
@@ -365,8 +382,9 @@ class HttpConnection(asyncio.Protocol):
         if transport is None or self._parted_until:
             return
         self._receiver.stop()
+        self._body = None
         self._waiting.clear()
-        self._hold()
+        self.count()
         if self._reading_paused:
             self._reading_paused = False
             transport.resume_reading()
@@ -380,20 +398,3 @@ class HttpConnection(asyncio.Protocol):
         elif self._refusal is None:
             # TLS cannot end one side alone; what a refused client still sends is read and thrown away.
             transport.close()
-
-
-def _is_under_way(transport: asyncio.Transport | None) -> bool:
-    """Whether a client that speaks TLS has still to receive what was written.
-
-    The size of the transport's buffer does not tell: it leaves out what is encrypted already.
-    """
-    sock = None if transport is None or transport.can_write_eof() else transport.get_extra_info("socket")
-    try:
-        return sock is not None and any(fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)))
-    except OSError:
-        # Not every system tells: better too patient than an answer cut short.
-        return True
-
-
-def _nothing(_: str) -> None:
-    """What is known of a connection that is gone."""

@@ -51,6 +51,8 @@ class Inputs:
         rest = [one for one in spec.signature.parameters if one.name not in in_path]
         self.query = tuple(one for one in rest if one.from_query or spec.method == "GET")
         self.body = tuple(one for one in rest if one not in self.query)
+        self.takes_room = False
+        """Whether the raw body is a view of memory, which services may share."""
         self.kind = self._kind(spec)
         for parameter in self.path + self.query:
             _check_text_parameter(spec, parameter)
@@ -85,10 +87,11 @@ class Inputs:
             return "none"
         if any(is_upload(kind) for kind in kinds):
             return "multipart"
-        if bytes in kinds:
+        if bytes in kinds or memoryview in kinds:
             if len(kinds) > 1:
                 names = ", ".join(one.name for one in self.body)
                 raise DeclarationError(f"{spec.name}: a raw body is one bytes parameter alone; found {names}")
+            self.takes_room = kinds == [memoryview]
             return "raw"
         return "model" if len(kinds) == 1 and is_model(kinds[0]) else "json"
 
@@ -98,6 +101,8 @@ class Inputs:
     def _make_readers(self, spec: EndpointSpec) -> list[Reader]:
         if self.kind == "raw":
             name = self.body[0].name
+            if self.takes_room:
+                return [lambda request: {name: memoryview(request.content).toreadonly()}]
             return [lambda request: {name: request.body}]
         if self.kind == "multipart":
             return [self._read_form]

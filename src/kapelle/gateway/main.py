@@ -24,6 +24,7 @@ from kapelle.config.orders import GatewayOrders, decode_gateway
 from kapelle.declare.apps import AppSpec
 from kapelle.declare.loading import Target
 from kapelle.gateway.assembly import Assembly
+from kapelle.gateway.bodies import shared_room
 from kapelle.gateway.doorway import Doorway
 from kapelle.gateway.duties import Duties
 from kapelle.gateway.entrance import tls_context
@@ -118,8 +119,9 @@ async def serve(spec: AppSpec, orders: GatewayOrders) -> int:
     door = socket.socket(fileno=orders.http)
     grpc = grpc_port(settings, door.getsockname()[1])
     assembly = Assembly(
-        spec, fleet, settings, registry, collector.collect, Regions(Path(orders.door).parent), grpc=grpc > 0
-    )
+        spec, fleet, settings, registry, collector.collect, Regions(Path(orders.door).parent),
+        grpc=grpc > 0, reserve=partial(shared_room, arenas),
+    )  # fmt: skip
     sources = Sources(Path(orders.artifacts), orders.store, Path(orders.cache))
     holder = GatewayHolder(assembly, sources, resting=orders.resting)
     keeper = Keeper(holder)

@@ -27,6 +27,9 @@ class Phase(IntEnum):
 # Global look-ups of an enum's members take twice as long.
 _IDLE, _HEAD, _BODY, _DEAF = Phase
 
+_PIECE = 4096
+"""Bytes from which on a piece of a body is kept as it came until the body is whole; smaller ones are joined at once."""
+
 _STOPS = (httptools.HttpParserError, httptools.HttpParserUpgrade)
 
 
@@ -43,20 +46,37 @@ class Receiver:
         self._parser = httptools.HttpRequestParser(self)
         self._target = b""
         self._headers: Headers = []
-        self._body: bytes | bytearray = b""
+        self._pieces: list[bytes | bytearray] = []
         self._put_off: Request | None = None
         # Bytes of the latest piece, those since the parser last had something to show for them, and those of the piece
         # in which the last request ended: the next one has begun there, nobody knows where.
         self._piece = 0
         self._unseen = 0
         self._shared = 0
+        self.held = 0
+        """Bytes of a body that is not whole yet."""
 
     @property
-    def held(self) -> int:
-        """Bytes of a body that is not whole yet."""
-        return len(self._body)
+    def awaited(self) -> int:
+        """Bytes of a body that are still to come, where the head has said how many there are."""
+        if self.phase != _BODY or self.parsing is None:
+            return 0
+        return int(self.parsing.header(b"content-length") or b"0") - self.held
 
-    def feed(self, data: bytes) -> HttpError | None:
+    def take(self) -> list[bytes | bytearray]:
+        """What has come of a body whose rest is read by somebody else, who says when it is ``complete``."""
+        pieces, self._pieces = self._pieces, []
+        return pieces
+
+    def complete(self, body: bytes | memoryview) -> None:
+        """A body that was read by somebody else is whole."""
+        request = self.parsing
+        assert request is not None, "its head has been read"
+        self._parser = httptools.HttpRequestParser(self)  # the old one waits for the body
+        self._piece = 0
+        self._end(request, body)
+
+    def feed(self, data: bytes | memoryview) -> HttpError | None:
         """Read on; an error says that nothing more can be read."""
         self._piece = len(data)
         self._unseen += self._piece
@@ -71,7 +91,7 @@ class Receiver:
     def stop(self) -> None:
         """Nothing that comes now has a meaning."""
         self.phase = _DEAF
-        self._body = b""
+        self._pieces, self.held = [], 0
 
     def refused(self) -> Request:
         """What is known of the request that could not be read."""
@@ -125,19 +145,25 @@ class Receiver:
 
     def on_body(self, body: bytes) -> None:
         self._unseen = 0
-        if not self._body:
-            self._body = body
-        elif isinstance(self._body, bytearray):
-            self._body += body
+        last = self._pieces[-1] if self._pieces else None
+        if last is None or len(body) >= _PIECE:
+            self._pieces.append(body)
+        elif isinstance(last, bytearray):
+            last += body
         else:
-            self._body = bytearray(self._body) + body
-        if len(self._body) > self._max_body:
+            self._pieces.append(bytearray(body))
+        self.held += len(body)
+        if self.held > self._max_body:
             raise heads.too_large(self._max_body)
 
     def on_message_complete(self) -> None:
         request = self.parsing
         if request is None or self.phase == _DEAF:
             return
+        pieces = self.take()
+        self._end(request, bytes(pieces[0]) if len(pieces) == 1 else b"".join(pieces))
+
+    def _end(self, request: Request, body: bytes | memoryview) -> None:
         self.parsing = None
         self.phase = _IDLE
         self._unseen = 0
@@ -145,15 +171,17 @@ class Receiver:
         self.owes_continue = False
         if self._headers:
             self._headers = []
-        if self._body:
-            request.body = bytes(self._body)
-            request.size = len(request.body)
-            self._body = b""
+        self.held = 0
+        if isinstance(body, bytes):
+            request.body = body
+        else:
+            request.room = body
+        request.size = len(body)
         self._on_request(request)
 
     # --- what it cannot read ------------------------------------------------------------------------------------------
 
-    def _overcome(self, error: Exception, data: bytes) -> HttpError | None:
+    def _overcome(self, error: Exception, data: bytes | memoryview) -> HttpError | None:
         """Go on where llhttp stopped only for an offer to change the protocol; else the reason to refuse."""
         stopped: Exception | None = error
         rest = memoryview(data)

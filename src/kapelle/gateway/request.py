@@ -62,14 +62,14 @@ class Responder(Protocol):
 class Request:
     """One HTTP request. ``headers`` have lower-case names; ``size`` is that of the body in bytes.
 
-    ``message`` is its body as another protocol than HTTP has read it. ``edition`` is the one release it sees. ``expired``
-    and ``abandoned`` say why its task was cancelled: the deadline passed, or the client went away. ``way`` has the calls
-    that were made for it.
+    ``room`` is where a large body lies instead of in ``body``, for endpoints that take it from there; ``message`` is the
+    body as another protocol than HTTP has read it. ``edition`` is the one release it sees. ``expired`` and ``abandoned``
+    say why its task was cancelled: the deadline passed, or the client went away. ``way`` has the calls that were made.
     """
 
     __slots__ = (
         "abandoned", "began", "begun", "body", "connection", "edition", "expired", "finished", "headers", "id", "keep_alive",
-        "message", "method", "path", "query", "size", "started", "target", "task", "trace", "version", "way",
+        "message", "method", "path", "query", "room", "size", "started", "target", "task", "trace", "version", "way",
     )  # fmt: skip
 
     def __init__(self, method: str, target: bytes, headers: Headers, connection: Responder, version: str) -> None:
@@ -81,6 +81,7 @@ class Request:
         self.path = ""
         self.query = b""
         self.body = b""
+        self.room: memoryview | None = None
         self.message: Any = None
         self.size = 0
         self.id = ""
@@ -95,6 +96,11 @@ class Request:
         self.finished = False
         self.expired = False
         self.abandoned = False
+
+    @property
+    def content(self) -> bytes | memoryview:
+        """The body, wherever it lies."""
+        return self.body if self.room is None else self.room
 
     def cancel(self) -> None:
         """Stop its task, after saying why.

@@ -188,7 +188,16 @@ class OwnArena(Arena):
 
     def put(self, parts: Sequence[Buffer]) -> Lease | None:
         """A copy of these bytes in a block of its own, each part at an ``ALIGNMENT``; None where there is no room."""
-        length = sum(map(aligned, map(len, parts)))
+        lease = self.reserve(sum(map(aligned, map(len, parts))))
+        if lease is not None:
+            at = lease.place.offset
+            for part in parts:
+                self._bytes[at : at + len(part)] = np.frombuffer(part, np.uint8)
+                at += aligned(len(part))
+        return lease
+
+    def reserve(self, length: int) -> Lease | None:
+        """A block of its own for so many bytes, which are written by ``room``; None where there is no room."""
         self.collect()
         begin = self._take(length)
         if begin is None:
@@ -199,13 +208,13 @@ class OwnArena(Arena):
             return None
         block = self._free.pop()
         self._out[block] = begin
-        at = begin + _TABLE
         self._touched = max(self._touched, begin + length)
-        lease = self.lease(Place(self.name, block, int(self._turns[block]), at, length))
-        for part in parts:
-            self._bytes[at : at + len(part)] = np.frombuffer(part, np.uint8)
-            at += aligned(len(part))
-        return lease
+        return self.lease(Place(self.name, block, int(self._turns[block]), begin + _TABLE, length))
+
+    def room(self, lease: Lease) -> memoryview:
+        """The bytes of a block that was reserved, to be written before anybody else hears of them."""
+        at, length = lease.place.offset, lease.place.length
+        return self._bytes[at : at + length].data
 
     def collect(self) -> None:
         """Take back what nobody uses any more."""

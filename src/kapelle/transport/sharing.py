@@ -83,6 +83,17 @@ class Arenas:
                 self._tend()
         return self._own
 
+    def reserve(self, length: int) -> tuple[Lease, memoryview] | None:
+        """Room for so many bytes that come from elsewhere, and what writes to it; None where there is not plenty.
+
+        Half of the memory is for what processes hand each other.
+        """
+        own = self.own
+        if own is None or 2 * (own.used + length) > self._size:
+            return None
+        lease = own.reserve(length)
+        return None if lease is None else (lease, own.room(lease))
+
     def attach(self, name: str) -> bool:
         """Map an arena, unless it is mapped; whether it is."""
         if name in self._mapped or (self._own is not None and name == self._own.name):

@@ -6,6 +6,7 @@ import asyncio
 import socket
 from dataclasses import dataclass, field
 
+from kapelle.gateway.bodies import Room, plain_room
 from kapelle.gateway.http import HttpConnection
 from kapelle.gateway.problems import PROBLEM_TYPE, HttpError, problem
 from kapelle.gateway.request import Request
@@ -72,10 +73,16 @@ class Desk:
     held: int = 0
     draining: bool = False
     full: bool = False
+    scratch: memoryview = field(default_factory=lambda: memoryview(bytearray(1 << 16)))
     preambles: dict[tuple[int, bytes, bytes], bytes] = field(default_factory=dict)
     handled: list[Request] = field(default_factory=list)
     refused: list[int] = field(default_factory=list)
+    rooms: list[int] = field(default_factory=list)
     connections: set[HttpConnection] = field(default_factory=set)
+
+    def room(self, request: Request, length: int) -> Room:
+        self.rooms.append(length)
+        return plain_room(length)
 
     def opened(self, connection: HttpConnection) -> bool:
         self.connections.add(connection)
@@ -108,3 +115,13 @@ def connect(
     wire, connection = Wire(tls=tls, client=client), HttpConnection(desk)
     connection.connection_made(wire)
     return desk, wire, connection
+
+
+def arrive(connection: HttpConnection, data: bytes, most: int = 1 << 16) -> None:
+    """Have ``data`` come from the client, as a transport reads it: into the buffers that the connection gives."""
+    while data:
+        buffer = connection.get_buffer(-1)
+        count = min(len(data), len(buffer), most)
+        buffer[:count] = data[:count]
+        connection.buffer_updated(count)
+        data = data[count:]

@@ -11,7 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from tests.unit.gateway.sockets import Desk, Wire, connect
+from tests.unit.gateway.sockets import Desk, Wire, arrive, connect
 
 GET = b"GET /g HTTP/1.1\r\nHost: h\r\n\r\n"
 POST = b"POST /p HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nabcde"
@@ -28,7 +28,7 @@ def statuses(wire: Wire) -> list[int]:
 
 def test_an_answer_in_full() -> None:
     desk, wire, connection = connect()
-    connection.data_received(GET)
+    arrive(connection, GET)
     (request,) = desk.handled
     connection.respond(request, 200, b"text/plain", b"body", ((b"x-more", b"1"),))
     assert wire.sent == (
@@ -40,7 +40,7 @@ def test_an_answer_in_full() -> None:
 
 def test_large_answers_are_not_copied_together() -> None:
     desk, wire, connection = connect()
-    connection.data_received(GET)
+    arrive(connection, GET)
     desk.answer(b"x" * 200_000)
     assert wire.sent.endswith(b"\r\n\r\n" + b"x" * 200_000)
 
@@ -57,7 +57,7 @@ def test_large_answers_are_not_copied_together() -> None:
 )
 def test_answers_without_a_body(method: bytes, status: int, body: bytes, length: bool, sent: bytes) -> None:
     desk, wire, connection = connect()
-    connection.data_received(GET.replace(b"GET", method))
+    arrive(connection, GET.replace(b"GET", method))
     desk.answer(body, status)
     head, _, rest = wire.sent.partition(b"\r\n\r\n")
     assert (b"content-length: %d" % len(body) in head) is length
@@ -66,7 +66,7 @@ def test_answers_without_a_body(method: bytes, status: int, body: bytes, length:
 
 async def test_streams_are_chunked() -> None:
     desk, wire, connection = connect()
-    connection.data_received(GET)
+    arrive(connection, GET)
     (request,) = desk.handled
     connection.begin_stream(request, 200, b"text/plain")
     await connection.stream(request, b"one")
@@ -79,7 +79,7 @@ async def test_streams_are_chunked() -> None:
 
 async def test_streams_of_known_length_are_not() -> None:
     desk, wire, connection = connect()
-    connection.data_received(GET)
+    arrive(connection, GET)
     (request,) = desk.handled
     connection.begin_stream(request, 200, b"text/plain", (), 6)
     await connection.stream(request, b"one")
@@ -92,7 +92,7 @@ async def test_streams_of_known_length_are_not() -> None:
 
 async def test_streams_wait_for_room_and_end_with_the_client() -> None:
     desk, _, connection = connect()
-    connection.data_received(GET)
+    arrive(connection, GET)
     (request,) = desk.handled
     connection.begin_stream(request, 200, b"text/plain")
     connection.pause_writing()
@@ -113,7 +113,7 @@ async def test_streams_wait_for_room_and_end_with_the_client() -> None:
 
 def test_an_answer_for_nobody_goes_nowhere() -> None:
     desk, wire, connection = connect()
-    connection.data_received(GET)
+    arrive(connection, GET)
     (request,) = desk.handled
     connection.connection_lost(None)
     assert request.abandoned
@@ -138,7 +138,7 @@ def test_where_a_connection_comes_from() -> None:
 
 def test_one_request_at_a_time() -> None:
     desk, wire, connection = connect()
-    connection.data_received(GET + POST + GET)
+    arrive(connection, GET + POST + GET)
     for target in (b"/g", b"/p", b"/g"):
         (request,) = desk.handled
         assert request.target == target
@@ -148,7 +148,7 @@ def test_one_request_at_a_time() -> None:
 
 def test_refusals_wait_for_their_turn() -> None:
     desk, wire, connection = connect()
-    connection.data_received(GET + GET + BAD + GET)
+    arrive(connection, GET + GET + BAD + GET)
     desk.answer()
     assert statuses(wire) == [200]
     desk.answer()
@@ -160,20 +160,20 @@ def test_refusals_wait_for_their_turn() -> None:
 
 def test_nothing_is_said_after_close() -> None:
     desk, wire, connection = connect()
-    connection.data_received(GET + CLOSE + GET)
+    arrive(connection, GET + CLOSE + GET)
     desk.answer()
     desk.answer()
     assert statuses(wire) == [200, 200]
     assert wire.ended
-    connection.data_received(GET)
+    arrive(connection, GET)
     assert desk.handled == []
 
 
 def test_reading_stops_when_enough_waits() -> None:
     desk, wire, connection = connect()
-    connection.data_received(GET * 20)
+    arrive(connection, GET * 20)
     assert wire.reads == [True]
-    connection.data_received(GET * 100)
+    arrive(connection, GET * 100)
     for _ in range(119):
         desk.answer()
     assert wire.reads == [True, False]
@@ -183,24 +183,24 @@ def test_reading_stops_when_enough_waits() -> None:
 
 def test_bytes_that_wait_are_counted_until_they_are_handled() -> None:
     desk, _, connection = connect()
-    connection.data_received(GET + POST + POST + POST[:-2])
+    arrive(connection, GET + POST + POST + POST[:-2])
     assert desk.held == 13
     for left in (8, 3, 3):
         desk.answer()
         assert desk.held == left
-    connection.data_received(b"de")
+    arrive(connection, b"de")
     assert desk.held == 0
-    connection.data_received(POST[:-1])
+    arrive(connection, POST[:-1])
     connection.connection_lost(None)
     assert desk.held == 0
 
 
 def test_a_client_that_sends_when_all_is_full_is_refused() -> None:
     desk, wire, connection = connect(Desk(max_held=4))
-    connection.data_received(POST[:-2])
+    arrive(connection, POST[:-2])
     assert desk.refused == []
     desk.held += 2
-    connection.data_received(b"d")
+    arrive(connection, b"d")
     assert (desk.refused, desk.held) == ([429], 2)
     assert b"retry-after: 1\r\n" in wire.sent
     assert wire.ended
@@ -209,7 +209,7 @@ def test_a_client_that_sends_when_all_is_full_is_refused() -> None:
 def test_one_connection_too_many_is_told_so() -> None:
     desk, wire, connection = connect(Desk(full=True))
     assert statuses(wire) == [503]
-    connection.data_received(GET)
+    arrive(connection, GET)
     assert desk.handled == []
 
 
@@ -222,35 +222,35 @@ def test_one_connection_too_many_is_told_so() -> None:
 )
 def test_how_long_a_client_may_take(data: bytes, after: float | None) -> None:
     desk, _, connection = connect()
-    connection.data_received(data)
+    arrive(connection, data)
     assert connection.overdue == (0.0 if after is None else desk.now + after)
 
 
 def test_time_is_not_extended_by_more_of_the_same() -> None:
     desk, _, connection = connect()
-    connection.data_received(GET[:20])
+    arrive(connection, GET[:20])
     began = connection.overdue
     desk.now += 5
-    connection.data_received(GET[20:25])
+    arrive(connection, GET[20:25])
     assert connection.overdue == began
     desk.now += 1
-    connection.data_received(POST[:-1].replace(b"POST", GET[25:] + b"POST"))
+    arrive(connection, POST[:-1].replace(b"POST", GET[25:] + b"POST"))
     desk.answer()
     assert connection.overdue == desk.now + 60
 
 
 def test_between_requests_there_is_rest() -> None:
     desk, _, connection = connect()
-    connection.data_received(GET)
+    arrive(connection, GET)
     desk.answer()
     assert connection.overdue == desk.now + 75
-    connection.data_received(GET[:10])
+    arrive(connection, GET[:10])
     assert connection.overdue == desk.now + 10
 
 
 def test_a_half_sent_request_behind_an_answer_has_its_own_time() -> None:
     desk, _, connection = connect()
-    connection.data_received(GET + GET[:10])
+    arrive(connection, GET + GET[:10])
     assert connection.overdue == 0.0
     desk.answer()
     assert connection.overdue == desk.now + 10
@@ -259,7 +259,7 @@ def test_a_half_sent_request_behind_an_answer_has_its_own_time() -> None:
 @pytest.mark.parametrize(("data", "told"), [(GET[:10], [408]), (POST[:-2], [408]), (b"", []), (b"GE", [])])
 def test_what_a_slow_client_is_told(data: bytes, told: list[int]) -> None:
     desk, wire, connection = connect()
-    connection.data_received(data)
+    arrive(connection, data)
     connection.time_out()
     assert desk.refused == statuses(wire) == told
     assert wire.ended
@@ -270,7 +270,7 @@ def test_what_a_slow_client_is_told(data: bytes, told: list[int]) -> None:
 
 def test_a_client_that_does_not_read_is_cut_off() -> None:
     desk, wire, connection = connect()
-    connection.data_received(GET + GET)
+    arrive(connection, GET + GET)
     connection.pause_writing()
     assert connection.overdue == desk.now + 60
     desk.answer()
@@ -282,7 +282,7 @@ def test_a_client_that_does_not_read_is_cut_off() -> None:
 
 def test_a_client_that_reads_again_is_served_again() -> None:
     desk, _, connection = connect()
-    connection.data_received(GET + GET)
+    arrive(connection, GET + GET)
     connection.pause_writing()
     desk.answer()
     connection.resume_writing()
@@ -293,19 +293,19 @@ def test_a_client_that_reads_again_is_served_again() -> None:
 
 def test_lingering_lasts_while_the_client_sends_but_not_for_ever() -> None:
     desk, wire, connection = connect()
-    connection.data_received(BAD)
+    arrive(connection, BAD)
     assert wire.ended
     assert connection.overdue == desk.now + 2
     for _ in range(100):
         desk.now += 1
-        connection.data_received(b"more")
+        arrive(connection, b"more")
     assert connection.overdue == 1000 + 60
     assert statuses(wire) == [400]
 
 
 def test_last_words_that_are_stuck_get_more_time() -> None:
     desk, wire, connection = connect()
-    connection.data_received(CLOSE)
+    arrive(connection, CLOSE)
     wire.stuck = 10
     desk.answer()
     assert connection.overdue == desk.now + 60
@@ -320,13 +320,13 @@ def test_the_end_of_a_client_that_waits_for_nothing() -> None:
     _, _, connection = connect()
     assert not connection.eof_received()
     _, _, connection = connect()
-    connection.data_received(GET[:5])
+    arrive(connection, GET[:5])
     assert not connection.eof_received()
 
 
 def test_a_client_that_is_done_with_sending_gets_its_answers() -> None:
     desk, wire, connection = connect()
-    connection.data_received(GET + GET + GET[:5])
+    arrive(connection, GET + GET + GET[:5])
     assert connection.eof_received()
     assert connection.overdue == desk.now + 0.5
     desk.answer()
@@ -337,21 +337,21 @@ def test_a_client_that_is_done_with_sending_gets_its_answers() -> None:
 
 def test_tls_cannot_end_one_side() -> None:
     _, _, connection = connect(tls=True)
-    connection.data_received(GET)
+    arrive(connection, GET)
     assert not connection.eof_received()
     desk, wire, connection = connect(tls=True)
-    connection.data_received(CLOSE)
+    arrive(connection, CLOSE)
     desk.answer()
     assert wire.closed
     _, wire, connection = connect(tls=True)
-    connection.data_received(BAD)
+    arrive(connection, BAD)
     assert not wire.closed, "the client has more to send, and a reset would take the answer from it"
 
 
 def test_hanging_up_spares_whoever_is_busy() -> None:
     for data, spared in ((b"", False), (GET, True), (GET[:5], True), (POST[:-1], True)):
         _, wire, connection = connect()
-        connection.data_received(data)
+        arrive(connection, data)
         connection.hang_up()
         assert wire.ended is not spared
 
@@ -366,11 +366,11 @@ def test_a_connection_is_left_when_nothing_of_it_is_here(client: socket.socket) 
     for data, stuck, tls in ((b"", 1, False), (b"", 0, True), (GET, 0, False), (GET[:5], 0, False), (CLOSE, 0, False)):
         _, wire, connection = connect(tls=tls, client=client)
         wire.stuck = stuck
-        connection.data_received(data)
+        arrive(connection, data)
         assert connection.leave() is None
         assert not wire.aborted
     desk, wire, connection = connect(client=client)
-    connection.data_received(GET)
+    arrive(connection, GET)
     desk.answer()
     left = connection.leave()
     assert left is not None
@@ -394,7 +394,7 @@ def test_an_inherited_connection_may_rest_as_long_as_any() -> None:
     assert connection.overdue == desk.now + desk.header_timeout
     connection.inherit()
     assert connection.overdue == desk.now + desk.keep_alive
-    connection.data_received(GET[:5])
+    arrive(connection, GET[:5])
     began = connection.overdue
     connection.inherit()
     assert connection.overdue == began == desk.now + desk.header_timeout
@@ -402,7 +402,7 @@ def test_an_inherited_connection_may_rest_as_long_as_any() -> None:
 
 def test_draining_closes_with_the_last_answer() -> None:
     desk, wire, connection = connect()
-    connection.data_received(GET + GET)
+    arrive(connection, GET + GET)
     desk.draining = True
     desk.answer()
     assert b"connection: close" not in wire.sent
@@ -413,7 +413,7 @@ def test_draining_closes_with_the_last_answer() -> None:
 
 async def test_draining_ends_a_stream_that_has_begun() -> None:
     desk, wire, connection = connect()
-    connection.data_received(GET)
+    arrive(connection, GET)
     (request,) = desk.handled
     connection.begin_stream(request, 200, b"text/plain")
     desk.draining = True
@@ -441,7 +441,7 @@ class Life(RuleBasedStateMachine):
     @precondition(lambda self: not self.lost and self.wire.reading and not self.wire.closed)
     @rule(data=st.sampled_from([GET, POST, GET * 40, POST[:-2], b"de", GET[:7], CLOSE, BAD, b"\r\n", b"x" * 2000]))
     def send(self, data: bytes) -> None:
-        self.connection.data_received(data)
+        arrive(self.connection, data)
 
     @precondition(lambda self: self.desk.handled)
     @rule()
@@ -512,3 +512,83 @@ class Life(RuleBasedStateMachine):
 
 TestLife = Life.TestCase
 TestLife.settings = settings(max_examples=150, stateful_step_count=30)
+
+
+LARGE_BODY = bytes(range(256)) * 1000
+
+
+def large(body: bytes, *headers: bytes) -> bytes:
+    lines = b"".join(header + b"\r\n" for header in headers)
+    return b"POST /p HTTP/1.1\r\nhost: h\r\ncontent-length: %d\r\n%b\r\n%b" % (len(body), lines, body)
+
+
+@pytest.mark.parametrize("piece", [1 << 16, 10_000, 333, 1 << 20])
+def test_a_large_body_is_read_to_its_place(piece: int) -> None:
+    desk, _, connection = connect(Desk(max_body=1 << 20, max_held=1 << 20))
+    for number in range(3):
+        arrive(connection, large(LARGE_BODY), piece)
+        assert desk.handled[-1].body == LARGE_BODY
+        assert desk.handled[-1].size == len(LARGE_BODY)
+        assert desk.held == 0
+        desk.answer()
+        assert desk.rooms == [len(LARGE_BODY)] * (number + 1)
+    arrive(connection, GET)
+    assert desk.handled[-1].method == "GET"
+
+
+def test_what_follows_a_large_body_is_the_next_request() -> None:
+    desk, wire, connection = connect(Desk(max_body=1 << 20, max_held=1 << 20))
+    arrive(connection, large(LARGE_BODY) + GET + large(LARGE_BODY) + GET, 5000)
+    for length in (len(LARGE_BODY), 0, len(LARGE_BODY), 0):
+        assert desk.handled[0].size == length
+        desk.answer()
+    assert desk.handled == []
+    assert wire.sent.count(b"200 OK") == 4
+
+
+def test_a_large_body_that_stops_arriving_times_out_and_what_comes_later_is_ignored() -> None:
+    desk, wire, connection = connect(Desk(max_body=1 << 20, max_held=1 << 20))
+    arrive(connection, large(LARGE_BODY)[:-1000])
+    assert desk.held == len(LARGE_BODY) - 1000
+    desk.now += desk.body_timeout
+    connection.time_out()
+    assert desk.refused == [408]
+    assert b" 408 " in wire.sent
+    assert desk.held == 0
+    arrive(connection, LARGE_BODY[-1000:] + GET)
+    assert desk.handled == []
+
+
+def test_large_bodies_count_towards_what_is_held() -> None:
+    desk, wire, connection = connect(Desk(max_body=1 << 20, max_held=100_000))
+    arrive(connection, large(LARGE_BODY), 1000)
+    assert desk.refused == [429]
+    assert b" 429 " in wire.sent
+    assert desk.handled == []
+    assert desk.held == 0
+
+
+def test_a_client_that_goes_away_within_a_large_body_leaves_nothing() -> None:
+    desk, _, connection = connect(Desk(max_body=1 << 20, max_held=1 << 20))
+    arrive(connection, large(LARGE_BODY)[:-1])
+    connection.connection_lost(None)
+    assert desk.held == 0
+    assert desk.connections == set()
+
+
+def test_who_waits_to_be_told_is_told_before_a_large_body() -> None:
+    desk, wire, connection = connect(Desk(max_body=1 << 20, max_held=1 << 20))
+    request = large(LARGE_BODY, b"expect: 100-continue")
+    arrive(connection, request[: -len(LARGE_BODY)])
+    assert wire.sent == b"HTTP/1.1 100 Continue\r\n\r\n"
+    arrive(connection, LARGE_BODY)
+    assert desk.handled[0].body == LARGE_BODY
+
+
+def test_chunked_bodies_are_read_by_the_parser() -> None:
+    desk, _, connection = connect(Desk(max_body=1 << 20, max_held=1 << 20))
+    head = b"POST /p HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n"
+    chunks = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (LARGE_BODY, b"abc", b"d" * 9, LARGE_BODY))
+    arrive(connection, head + chunks + b"0\r\n\r\n", 7000)
+    assert desk.rooms == []
+    assert desk.handled[0].body == LARGE_BODY + b"abc" + b"d" * 9 + LARGE_BODY

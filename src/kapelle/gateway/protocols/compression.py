@@ -12,7 +12,7 @@ _AUTOMATIC = 32 + zlib.MAX_WBITS  # gzip or zlib, as the first bytes say
 _ENCODINGS = (b"gzip", b"deflate")
 
 
-def plain_body(request: Request, limit: int) -> bytes:
+def plain_body(request: Request, limit: int) -> bytes | memoryview:
     """The body of a request as it was before it was compressed.
 
     Raises:
@@ -20,12 +20,12 @@ def plain_body(request: Request, limit: int) -> bytes:
     """
     encoding = request.header(b"content-encoding").lower()
     if encoding in (b"", b"identity"):
-        return request.body
+        return request.content
     if encoding not in _ENCODINGS:
         raise HttpError(415, f"content-encoding {encoding[:40].decode('latin-1')!r}; expected gzip or deflate")
     unpacking = zlib.decompressobj(_AUTOMATIC)
     try:
-        body = unpacking.decompress(request.body, limit + 1)
+        body = unpacking.decompress(request.content, limit + 1)
     except zlib.error as error:
         raise HttpError(400, f"the body is not {encoding.decode()}: {error}", code="malformed-body") from None
     if len(body) > limit:

@@ -62,7 +62,9 @@ def read_numbers(datatype: str, data: Data) -> Array:
     if datatype == "BOOL" and len(data) and int(np.frombuffer(data, np.uint8).max()) > 1:
         # NumPy would take any byte for a flag, and give wrong sums.
         raise ValueError("BOOL has bytes other than 0 and 1")
-    return np.frombuffer(data, DTYPES[datatype])
+    array = np.frombuffer(data, DTYPES[datatype])
+    # Libraries below NumPy may read several numbers at a time, and take it for granted that they lie at even places.
+    return array if array.flags.aligned else array.copy()
 
 
 def read_bytes(data: Data, count: int) -> list[bytes]:

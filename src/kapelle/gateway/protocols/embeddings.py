@@ -106,7 +106,7 @@ class EmbeddingsEndpoint(Endpoint):
         return status, (JSON, _encode(body), headers)
 
 
-def _read(body: bytes) -> _Request:
+def _read(body: bytes | memoryview) -> _Request:
     try:
         asked = _decode(body)
     except msgspec.ValidationError as error:

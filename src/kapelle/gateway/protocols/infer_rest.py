@@ -25,7 +25,7 @@ from kapelle.gateway.request import Request
 from kapelle.gateway.routes import InPath
 from kapelle.observe.metrics import Registry
 from kapelle.types.strict_json import encode_json
-from kapelle.wire.payload import split_path
+from kapelle.wire.payload import ALIGNMENT, split_path
 
 PREFIX = "/v2/models"
 _HEADER_LENGTH = b"inference-header-content-length"
@@ -69,6 +69,16 @@ class InferEndpoint(Endpoint):
         self._regions = regions
         self._statistics = statistics
         self._max_body = max_body
+
+    @property
+    def takes_room(self) -> bool:
+        """Always: tensors are views of the body."""
+        return True
+
+    def shift(self, request: Request) -> int:
+        """What has the binary data after the JSON begin at an even place."""
+        length = request.header(_HEADER_LENGTH)
+        return -int(length) % ALIGNMENT if length.isdigit() else 0
 
     def begin(self, function: Callable[..., Any], request: Request, in_path: InPath) -> Coroutine[Any, Any, Any]:
         check_version(self._name, in_path.get("version", ""), request)
@@ -161,7 +171,7 @@ def read_inference(request: Request, regions: Regions, max_body: int) -> Inferen
     return Inference(asked.id, inputs, wanted, binary, asked.parameters)
 
 
-def _split(body: bytes, length: bytes) -> tuple[bytes, memoryview]:
+def _split(body: bytes | memoryview, length: bytes) -> tuple[bytes | memoryview, memoryview]:
     """The JSON at the beginning of a body, and the binary data after it."""
     if not length:
         return body, memoryview(b"")

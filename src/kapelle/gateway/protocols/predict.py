@@ -82,7 +82,7 @@ class PredictEndpoint(Endpoint):
         return protocol_refusal(error, request_id)
 
 
-def read_prediction(body: bytes, model: Model) -> Inference:
+def read_prediction(body: bytes | memoryview, model: Model) -> Inference:
     """What a request asks for; its ``parameters`` say whether it gave whole tensors.
 
     Raises:
