@@ -14,13 +14,13 @@ from google.protobuf.message import DecodeError
 from kapelle.errors import CallError, ContractError
 from kapelle.gateway.front import Gateway
 from kapelle.gateway.problems import HttpError, status_of
-from kapelle.gateway.protocols.grpc_messages import MESSAGES, SERVICE
 from kapelle.gateway.protocols.infer_grpc import GRPC, GrpcInferEndpoint
 from kapelle.gateway.protocols.locality import check_local
 from kapelle.gateway.protocols.metadata import Catalogue
 from kapelle.gateway.protocols.refusals import NO_CONTROL, told
 from kapelle.gateway.protocols.regions import Region, Regions
 from kapelle.gateway.request import Header, Headers, Request
+from kapelle.oip.grpc_messages import MESSAGES, SERVICE
 
 Context = Any  # grpc.aio.ServicerContext is generic in the messages, which are made at run time here
 

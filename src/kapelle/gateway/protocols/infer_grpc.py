@@ -11,8 +11,6 @@ from typing import Any
 from kapelle.errors import InvalidInput
 from kapelle.gateway.endpoint import Answer, Endpoint
 from kapelle.gateway.problems import status_of
-from kapelle.gateway.protocols.datatypes import BYTES, Data
-from kapelle.gateway.protocols.grpc_messages import MESSAGES
 from kapelle.gateway.protocols.infer_rest import PREFIX, check_version, place_of, protocol_spec
 from kapelle.gateway.protocols.inference import Given, Inference, Inferred, Wanted, infer
 from kapelle.gateway.protocols.locality import check_local, client_of
@@ -24,6 +22,8 @@ from kapelle.gateway.protocols.statistics import Statistics
 from kapelle.gateway.request import Request
 from kapelle.gateway.routes import InPath
 from kapelle.observe.metrics import Registry
+from kapelle.oip.datatypes import BYTES, Data
+from kapelle.oip.grpc_messages import MESSAGES
 
 GRPC = b"application/grpc"
 

@@ -13,7 +13,6 @@ from kapelle.errors import InvalidInput
 from kapelle.gateway.endpoint import BINARY, JSON, Answer, Endpoint
 from kapelle.gateway.problems import HttpError
 from kapelle.gateway.protocols.compression import plain_body
-from kapelle.gateway.protocols.datatypes import Data
 from kapelle.gateway.protocols.inference import Given, Inference, Inferred, Place, Produced, Wanted, infer
 from kapelle.gateway.protocols.locality import check_local, client_of
 from kapelle.gateway.protocols.models import Model
@@ -24,6 +23,7 @@ from kapelle.gateway.protocols.statistics import Statistics
 from kapelle.gateway.request import Request
 from kapelle.gateway.routes import InPath
 from kapelle.observe.metrics import Registry
+from kapelle.oip.datatypes import Data
 from kapelle.types.strict_json import encode_json
 from kapelle.wire.payload import ALIGNMENT, split_path
 

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from kapelle.errors import ContractError, InvalidInput
-from kapelle.gateway.protocols.datatypes import (
+from kapelle.gateway.protocols.models import Model, TensorSpec
+from kapelle.oip.datatypes import (
     BF16,
     BYTES,
     DTYPES,
@@ -21,7 +22,6 @@ from kapelle.gateway.protocols.datatypes import (
     read_bytes,
     read_numbers,
 )
-from kapelle.gateway.protocols.models import Model, TensorSpec
 from kapelle.types.arrays import MAX_DIMENSIONS, Array, as_exact
 from kapelle.types.tensor import fits
 

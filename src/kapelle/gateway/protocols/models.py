@@ -14,7 +14,7 @@ import msgspec
 
 from kapelle.declare.parameters import Parameter
 from kapelle.gateway.exposure import Exposed
-from kapelle.gateway.protocols.datatypes import BYTES, datatype_of
+from kapelle.oip.datatypes import BYTES, datatype_of
 from kapelle.types.arrays import annotated_dtype, is_array_type
 from kapelle.types.tensor import Tensor, without_tensor
 

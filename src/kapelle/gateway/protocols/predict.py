@@ -16,7 +16,6 @@ from kapelle.errors import InvalidInput
 from kapelle.gateway.endpoint import JSON, Answer, Endpoint
 from kapelle.gateway.problems import HttpError
 from kapelle.gateway.protocols.compression import plain_body
-from kapelle.gateway.protocols.datatypes import BYTES
 from kapelle.gateway.protocols.infer_rest import protocol_spec
 from kapelle.gateway.protocols.inference import Given, Inference, Inferred, Produced, infer
 from kapelle.gateway.protocols.models import Model, TensorSpec
@@ -25,6 +24,7 @@ from kapelle.gateway.protocols.statistics import Statistics
 from kapelle.gateway.request import Request
 from kapelle.gateway.routes import InPath
 from kapelle.observe.metrics import Registry
+from kapelle.oip.datatypes import BYTES
 from kapelle.types.strict_json import encode_json
 
 PREFIX = "/v1/models"

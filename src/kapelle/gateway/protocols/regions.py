@@ -18,7 +18,7 @@ from pathlib import Path
 import msgspec
 
 from kapelle.errors import InvalidInput
-from kapelle.gateway.protocols.datatypes import Data
+from kapelle.oip.datatypes import Data
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - not a folder for temporary files: this is where Linux has shared memory
 MOST = 1024

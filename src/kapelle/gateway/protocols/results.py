@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from kapelle.gateway.protocols.datatypes import BF16, Data, bfloat16, write_bytes, write_numbers
 from kapelle.gateway.protocols.inference import Place, Produced
 from kapelle.gateway.protocols.regions import Regions
+from kapelle.oip.datatypes import BF16, Data, bfloat16, write_bytes, write_numbers
 
 
 def as_bytes(produced: Produced) -> Data:

@@ -13,7 +13,7 @@ from tritonclient.grpc import InferInput, service_pb2
 from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
-from kapelle.gateway.protocols.grpc_messages import SERVICE
+from kapelle.oip.grpc_messages import SERVICE
 from tests.unit.gateway.protocols.conftest import GrpcZoo
 
 

@@ -10,11 +10,11 @@ import pytest
 
 from kapelle.errors import InvalidInput, Overloaded
 from kapelle.gateway.problems import HttpError
-from kapelle.gateway.protocols.grpc_messages import MESSAGES
 from kapelle.gateway.protocols.infer_grpc import GrpcInferEndpoint, parameters_of, read_inference
 from kapelle.gateway.protocols.regions import Regions
 from kapelle.gateway.protocols.statistics import Statistics
 from kapelle.observe.metrics import Registry
+from kapelle.oip.grpc_messages import MESSAGES
 from tests.unit.gateway.protocols.zoo import MODELS, function_of
 from tests.unit.gateway.recorder import make_request
 

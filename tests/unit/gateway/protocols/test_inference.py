@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from kapelle.errors import ContractError, InvalidInput
-from kapelle.gateway.protocols.datatypes import write_bytes
 from kapelle.gateway.protocols.inference import Given, Inference, Inferred, Wanted, infer
 from kapelle.gateway.protocols.models import models_of
+from kapelle.oip.datatypes import write_bytes
 from tests.unit.gateway.protocols.zoo import MODELS, Cages, exposed, function_of
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from kapelle.gateway.protocols.datatypes import (
+from kapelle.oip.datatypes import (
     BF16,
     DTYPES,
     bfloat16,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tritonclient.grpc import model_config_pb2, service_pb2
 
-from kapelle.gateway.protocols.grpc_messages import DATA_TYPES, MESSAGES, SERVICE
+from kapelle.oip.grpc_messages import DATA_TYPES, MESSAGES, SERVICE
 
 
 def within(messages: Iterable[Any]) -> list[Any]:
