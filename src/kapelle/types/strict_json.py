@@ -16,8 +16,8 @@ _find_null = re.compile(b"null").search
 _encode = msgspec.json.Encoder(enc_hook=to_plain).encode
 
 
-def encode_json(value: Any) -> bytes:
-    """``value`` as JSON.
+def encode_json(value: Any, what: str = "the result") -> bytes:
+    """``value`` as JSON; errors call it ``what``.
 
     Raises:
         ContractError: it holds NaN or infinity; the message names the place.
@@ -29,7 +29,7 @@ def encode_json(value: Any) -> bytes:
         found = _first_non_finite(msgspec.to_builtins(value, str_keys=True, enc_hook=_to_plain))
         if found is not None:
             path, number = found
-            raise ContractError(f"the result holds {_NAMES.get(number, 'NaN')} at ${path}, which JSON cannot carry")
+            raise ContractError(f"{what} holds {_NAMES.get(number, 'NaN')} at ${path}, which JSON cannot carry")
     return body
 
 
