@@ -36,6 +36,8 @@ class Events:
 
     def feed(self, data: bytes) -> Iterator[Event]:
         """The events that end in ``data``."""
+        if not data:
+            return
         if self._after_return:
             data = data.removeprefix(b"\n")  # the second half of the line's end before
         self._after_return = data.endswith(b"\r")

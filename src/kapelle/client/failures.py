@@ -36,7 +36,7 @@ def refusal(answer: Answer) -> errors.CallError:
     code, detail, path = _told(answer)
     if code not in _CODES:
         code = BY_STATUS.get(answer.status, errors.CallError).code
-    extra = path if code == errors.InvalidInput.code else answer.headers.get("retry-after", "")
+    extra = path if code == errors.InvalidInput.code else _retry_after(answer)
     return errors.rebuild(code, detail or _silent(answer), extra)
 
 
@@ -76,6 +76,12 @@ def _told(answer: Answer) -> tuple[str, str, str]:
             return kind.removeprefix(URN), text, _first_path(rest.get("errors"))
         case _:
             return "", "", "$"
+
+
+def _retry_after(answer: Answer) -> str:
+    """Seconds; empty for the date that others may send, and for what is none of both."""
+    given = answer.headers.get("retry-after", "")
+    return given if given.isascii() and given.isdecimal() else ""
 
 
 def _first_path(places: Any) -> str:

@@ -84,6 +84,8 @@ def array_of_values(name: str, datatype: str, shape: tuple[int, ...], values: li
 def _tensor(name: str, value: Any) -> Tensor:
     try:
         array = np.asarray(value)
+    except UnicodeDecodeError:
+        array = np.array(value, object)  # text beside bytes
     except ValueError as error:
         raise InvalidInput(f"not an array: {error}", path=name) from None
     if not array.ndim and not isinstance(value, np.ndarray):

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from kapelle.client.asking import Answer, Ask, Failure, Options
+from kapelle.client.attempts import Course
+from kapelle.client.over_grpc import async_attempt, async_channel, attempt, channel, failure
+from kapelle.client.terms import Terms
+from kapelle.errors import (
+    CallError,
+    Cancelled,
+    DeadlineExceeded,
+    InvalidInput,
+    Overloaded,
+    TooLarge,
+    Unavailable,
+)
+from kapelle.oip.grpc_messages import SERVICE
+
+CODE = grpc.StatusCode
+
+
+class Refusal(grpc.RpcError):
+    def __init__(self, code: grpc.StatusCode, detail: str) -> None:
+        self._code, self._detail = code, detail
+
+    def code(self) -> grpc.StatusCode:
+        return self._code
+
+    def details(self) -> str:
+        return self._detail
+
+
+def terms(address: str = "grpc://gateway:8081", trust: Path | None = None) -> Terms:
+    return Terms(address, grpc=None, timeout="30s", retries=0, headers={"X-A": "1"}, trust=trust)
+
+
+def course(timeout: float | None = None) -> Course:
+    ask: Ask[bytes] = Ask(
+        "POST", "ModelInfer", lambda answer: answer.body, b"asked", options=Options(timeout=timeout), rpc=True
+    )
+    return terms().course(ask)
+
+
+@pytest.mark.parametrize(
+    ("code", "detail", "kind", "reached"),
+    [
+        (CODE.INVALID_ARGUMENT, "inputs[0]: wrong", InvalidInput, True),
+        (CODE.RESOURCE_EXHAUSTED, "full", Overloaded, False),
+        (CODE.RESOURCE_EXHAUSTED, "Received message larger than max (5 vs. 4)", TooLarge, False),
+        (CODE.UNAVAILABLE, "the replica died", Unavailable, True),
+        (CODE.UNAVAILABLE, "failed to connect to all addresses", Unavailable, False),
+        (CODE.DEADLINE_EXCEEDED, "late", DeadlineExceeded, True),
+        (CODE.CANCELLED, "gone", Cancelled, True),
+        (CODE.INTERNAL, "it failed", CallError, True),
+        (CODE.NOT_FOUND, "no such model", CallError, True),
+    ],
+)
+def test_errors(code: grpc.StatusCode, detail: str, kind: type, reached: bool) -> None:
+    found = failure(Refusal(code, detail), course(), terms())
+    assert (type(found.error), found.reached) == (kind, reached)
+
+
+def test_what_errors_say() -> None:
+    wrong = failure(Refusal(CODE.INVALID_ARGUMENT, "inputs[0]: wrong"), course(), terms()).error
+    assert isinstance(wrong, InvalidInput)
+    assert (wrong.path, wrong.detail) == ("inputs[0]", "wrong")
+    assert failure(Refusal(CODE.INTERNAL, "it failed"), course(), terms()).error.detail == "INTERNAL: it failed"
+    late = failure(Refusal(CODE.DEADLINE_EXCEEDED, ""), course(timeout=0), terms()).error
+    assert late.detail == "no answer within 0 s"
+    nobody = failure(Refusal(CODE.UNAVAILABLE, "failed to connect"), course(), terms()).error
+    assert "no connection to gateway:8081" in nobody.detail
+
+
+class Channel:
+    """Answers with what it was asked, or refuses."""
+
+    def __init__(self, refusal: grpc.RpcError | None = None) -> None:
+        self.refusal = refusal
+        self.asked: list[Any] = []
+
+    def unary_unary(self, name: str) -> Any:
+        def invoke(body: bytes, **given: Any) -> bytes:
+            self.asked.append((name, body, given))
+            if self.refusal is not None:
+                raise self.refusal
+            return b"answered"
+
+        return invoke
+
+
+class AsyncChannel(Channel):
+    def unary_unary(self, name: str) -> Any:
+        invoke = super().unary_unary(name)
+
+        async def awaited(body: bytes, **given: Any) -> bytes:
+            found: bytes = invoke(body, **given)
+            return found
+
+        return awaited
+
+
+async def test_an_attempt() -> None:
+    ways = Channel(), AsyncChannel()
+    found = (
+        attempt(ways[0], course(), terms()),  # type: ignore[arg-type]  # it has what is used of a channel
+        await async_attempt(ways[1], course(), terms()),  # type: ignore[arg-type]  # as above
+    )
+    assert found == (Answer(200, {}, b"answered"),) * 2
+    for way in ways:
+        ((name, body, given),) = way.asked
+        assert (name, body) == (f"/{SERVICE}/ModelInfer", b"asked")
+        assert 29 < given["timeout"] <= 30
+        assert [key for key, _ in given["metadata"]] == ["x-a", "x-request-id"]
+
+
+async def test_an_attempt_that_fails() -> None:
+    found = attempt(Channel(Refusal(CODE.RESOURCE_EXHAUSTED, "full")), course(), terms())  # type: ignore[arg-type]  # as above
+    assert isinstance(found, Failure)
+    refusal = grpc.aio.AioRpcError(CODE.RESOURCE_EXHAUSTED, grpc.aio.Metadata(), grpc.aio.Metadata(), "full")
+    found = await async_attempt(AsyncChannel(refusal), course(), terms())  # type: ignore[arg-type]  # as above
+    assert isinstance(found, Failure)
+    assert isinstance(found.error, Overloaded)
+
+
+async def test_channels_open_without_a_connection(tmp_path: Path) -> None:
+    (tmp_path / "trusted.pem").write_bytes(b"")
+    for given in (terms(), terms("grpcs://gateway:1"), terms("grpcs://gateway:1", tmp_path / "trusted.pem")):
+        channel(given).close()
+        await async_channel(given).close()
