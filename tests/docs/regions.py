@@ -22,6 +22,7 @@ REGIONS: dict[str, tuple[str, Callable[[], str]]] = {
     "requests": ("docs/reference/api.md", signatures.requests),
     "raised": ("docs/reference/api.md", signatures.raised),
     "testing": ("docs/reference/api.md", signatures.testing),
+    "client": ("docs/reference/api.md", signatures.client),
 }
 """By name: the document, and what makes the text."""
 

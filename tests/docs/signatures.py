@@ -7,7 +7,9 @@ import re
 from typing import Any
 
 import kapelle
+import kapelle.client
 import kapelle.testing
+from kapelle.client import Client
 
 _SECTION = re.compile(r"(Args|Raises|Attributes):")
 _ITEM = re.compile(r"([\w*, ]+): (.*)")
@@ -48,6 +50,14 @@ def testing() -> str:
     return "\n\n".join(parts)
 
 
+def client() -> str:
+    """The two clients; their calls are the same, and described once."""
+    members = [_member(Client, name) for name in vars(Client) if _is_public(Client, name)]
+    return "\n\n".join(
+        [_entry(kapelle.client, "Client", "###"), *members, _entry(kapelle.client, "AsyncClient", "###")]
+    )
+
+
 def _is_error(thing: Any) -> bool:
     return inspect.isclass(thing) and issubclass(thing, Exception)
 
@@ -85,7 +95,7 @@ def _signature(thing: Any, *, drop_first: bool = False) -> str:
         # What is decorated comes by itself.
         parameters = parameters[1:]
     plain = [one.replace(annotation=inspect.Parameter.empty) for one in parameters]
-    return str(inspect.Signature(plain))
+    return str(inspect.Signature(plain)).replace("typing.Any", "Any")
 
 
 def _text(doc: str, *, indent: str = "") -> str:
