@@ -66,6 +66,18 @@ def test_blocks_share_names_and_may_await(run: Run) -> None:
     run("```python\nimport asyncio\nx = 1\n```\n```python\nawait asyncio.sleep(0)\nassert x == 1\n```\n")
 
 
+def test_the_default_port_is_one_that_is_free(run: Run) -> None:
+    run(
+        SERVER
+        + """
+```python
+import urllib.request
+assert urllib.request.urlopen("http://127.0.0.1:8080").read() == b"hello\\n"
+```
+"""
+    )
+
+
 def test_code_that_fails_names_its_line(run: Run) -> None:
     with pytest.raises(AssertionError) as caught:
         run("Text\n\n```python\nx = 1\nassert x == 2\n```\n")

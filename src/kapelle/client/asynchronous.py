@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack, overload
@@ -90,7 +91,9 @@ class AsyncClient:
         **options: Unpack[CallOptions],
     ) -> Any:  # fmt: skip
         """As ``get``, with a body: bytes as they are, all else as JSON; with ``files``, a form that has both."""
-        return await self._run(operations.request("POST", path, body, returns, query, files, Options(**options)))
+        build = partial(operations.request, "POST", path, body, returns, query, files, Options(**options))
+        # Files are read from disks, which may be slow.
+        return await self._run(await asyncio.to_thread(build) if files else build())
 
     @overload
     async def call(

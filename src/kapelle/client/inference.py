@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from typing import Any, Literal, Protocol
 
 from kapelle.client import infer_rest
@@ -11,6 +10,7 @@ from kapelle.client.asking import Ask, Options
 from kapelle.client.models import ModelMetadata, ModelState
 from kapelle.client.terms import Terms
 from kapelle.errors import ConfigError
+from kapelle.oip.libraries import grpc_is_installed
 from kapelle.types.arrays import Array
 
 Way = Literal["http", "grpc"]
@@ -58,7 +58,7 @@ def speech(terms: Terms, protocol: Way | None = None) -> Speech:
         return infer_rest
     if chosen != "grpc":
         raise ConfigError(f"there is no protocol {chosen!r}; expected http or grpc")
-    if find_spec("grpc") is None or find_spec("google.protobuf") is None:
+    if not grpc_is_installed():
         raise ConfigError("gRPC needs the libraries grpcio and protobuf: pip install 'kapelle[grpc]'")
     from kapelle.client import infer_grpc  # noqa: PLC0415 - it needs what may not be installed
 

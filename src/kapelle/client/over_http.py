@@ -26,7 +26,7 @@ def request(client: Client, terms: Terms, course: Course) -> httpx.Request:
     """The request of the next attempt.
 
     Raises:
-        ConfigError: it has no address.
+        ConfigError: it has no address, or headers that cannot be sent.
         DeadlineExceeded: it comes too late.
     """
     ask, patience = course.ask, course.begin()
@@ -35,8 +35,10 @@ def request(client: Client, terms: Terms, course: Course) -> httpx.Request:
         return client.build_request(
             ask.method, terms.base + ask.target, headers=course.headers, content=ask.body or None, timeout=timeout
         )
-    except (httpx.InvalidURL, UnicodeError) as error:
+    except httpx.InvalidURL as error:
         raise ConfigError(f"{terms.base + ask.target!r} is no address: {error}") from None
+    except UnicodeEncodeError as error:
+        raise ConfigError(f"headers are ASCII; {error.object!r} is not") from None
 
 
 def answer(response: httpx.Response, body: bytes) -> Answer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -64,6 +65,7 @@ class Client:
             trust_env=False,
         )
         self._channel: Channel | None = None
+        self._opening = threading.Lock()
 
     @overload
     def get(self, path: str, *, returns: type[T], query: Query | None = None, **options: Unpack[CallOptions]) -> T: ...
@@ -235,8 +237,9 @@ class Client:
     def _attempt_rpc(self, course: Course) -> Answer | Failure:
         from kapelle.client import over_grpc  # noqa: PLC0415 - it needs what may not be installed
 
-        if self._channel is None:
-            self._channel = over_grpc.channel(self._terms)
+        with self._opening:
+            if self._channel is None:
+                self._channel = over_grpc.channel(self._terms)
         return over_grpc.attempt(self._channel, course, self._terms)
 
     def _items(self, ask: Ask[Items]) -> Generator[Any, None, None]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ import structlog
 from kapelle.config.settings import Settings
 from kapelle.gateway.front import Gateway
 from kapelle.gateway.offers import Offers
+from kapelle.oip.libraries import grpc_is_installed
 
 if TYPE_CHECKING:
     import grpc
@@ -25,9 +25,7 @@ def grpc_port(settings: Settings, port: int) -> int:
     """Where gRPC is served beside HTTP at ``port``; 0 where it is not: it was not asked for, or is not installed."""
     if settings.grpc_port < 0 or not settings.expose_services:
         return 0
-    if find_spec("grpc") is None or find_spec("google") is None or find_spec("google.protobuf") is None:
-        return 0
-    return settings.grpc_port or port + 1
+    return (settings.grpc_port or port + 1) if grpc_is_installed() else 0
 
 
 class SideDoor:

@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import importlib.util
-from typing import Any
-
 import pytest
 
 from kapelle.client import infer_grpc, infer_rest
@@ -24,11 +21,7 @@ def test_the_address_says_how_unless_the_caller_does() -> None:
 
 
 def test_what_is_missing_is_said_with_the_next_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    def nothing(name: str, package: Any = None) -> None:
-        return None
-
-    monkeypatch.setattr(importlib.util, "find_spec", nothing)
-    monkeypatch.setattr("kapelle.client.inference.find_spec", nothing)
+    monkeypatch.setattr("kapelle.client.inference.grpc_is_installed", lambda: False)
     with pytest.raises(ConfigError, match=r"pip install 'kapelle\[grpc\]'"):
         speech(terms("grpc://a:1"))
 

@@ -31,6 +31,12 @@ def test_a_request_has_the_time_that_is_left() -> None:
             request(client, TERMS, course("/\x00"))
 
 
+def test_headers_are_ascii() -> None:
+    ask: Ask[bytes] = Ask("GET", "/", lambda answer: answer.body, options=Options(headers={"X-Name": "Größe"}))
+    with httpx.Client() as client, pytest.raises(ConfigError, match="headers are ASCII; 'Größe' is not"):
+        request(client, TERMS, TERMS.course(ask))
+
+
 def test_without_a_deadline_only_connecting_has_one() -> None:
     terms = Terms("http://gateway:8080", grpc=None, timeout=None, retries=0, headers=None, trust=None)
     with httpx.Client() as client:

@@ -42,7 +42,7 @@ def test_the_port_is_the_next_one_or_the_one_that_is_set(monkeypatch: pytest.Mon
     assert grpc_port(Settings(grpc_port=9000), 8080) == 9000
     assert grpc_port(Settings(grpc_port=-1), 8080) == 0
     assert grpc_port(Settings(expose_services=False), 8080) == 0
-    monkeypatch.setattr(side_door, "find_spec", lambda name: None)
+    monkeypatch.setattr(side_door, "grpc_is_installed", lambda: False)
     assert grpc_port(Settings(), 8080) == 0
 
 
