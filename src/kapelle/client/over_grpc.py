@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -39,14 +38,14 @@ def channel(terms: Terms) -> grpc.Channel:
     """A channel for threads."""
     if not terms.tls:
         return grpc.insecure_channel(terms.grpc, OPTIONS)
-    return grpc.secure_channel(terms.grpc, _credentials(terms), OPTIONS)
+    return grpc.secure_channel(terms.grpc, grpc.ssl_channel_credentials(terms.trusted), OPTIONS)
 
 
 def async_channel(terms: Terms) -> grpc.aio.Channel:
     """A channel for tasks."""
     if not terms.tls:
         return grpc.aio.insecure_channel(terms.grpc, OPTIONS)
-    return grpc.aio.secure_channel(terms.grpc, _credentials(terms), OPTIONS)
+    return grpc.aio.secure_channel(terms.grpc, grpc.ssl_channel_credentials(terms.trusted), OPTIONS)
 
 
 def attempt(channel: grpc.Channel, course: Course, terms: Terms) -> Answer | Failure:
@@ -96,7 +95,3 @@ def _method(course: Course) -> str:
 def _arguments(course: Course) -> dict[str, Any]:
     metadata = tuple((name, value) for name, value in course.headers.items() if name not in _NOT_METADATA)
     return {"timeout": course.begin(), "metadata": metadata}
-
-
-def _credentials(terms: Terms) -> grpc.ChannelCredentials:
-    return grpc.ssl_channel_credentials(None if terms.trust is None else Path(terms.trust).read_bytes())

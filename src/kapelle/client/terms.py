@@ -27,7 +27,11 @@ _GRPC = ("grpc", "grpcs")
 
 
 class Terms:
-    """``base`` is empty where the client speaks gRPC only; ``grpc`` is the host and port of gRPC."""
+    """``base`` is empty where the client speaks gRPC only; ``grpc`` is the host and port of gRPC.
+
+    Raises:
+        ConfigError: one of them cannot be.
+    """
 
     def __init__(
         self,
@@ -43,7 +47,7 @@ class Terms:
         self.base = f"{scheme}://{place}" if scheme in _HTTP else ""
         self.tls = scheme in ("https", "grpcs")
         self.grpc = _grpc_place(address, grpc)
-        self.trust = trust
+        self.trusted = None if trust is None else _certificates(Path(trust))
         if retries < 0:
             raise ConfigError(f"retries is {retries}; expected 0 or more")
         self._retries = retries
@@ -67,7 +71,7 @@ class Terms:
 
     def certificates(self) -> ssl.SSLContext | bool:
         """What httpx takes for ``verify``."""
-        return True if self.trust is None else ssl.create_default_context(cafile=self.trust)
+        return True if self.trusted is None else ssl.create_default_context(cadata=self.trusted.decode("ascii"))
 
     def _headers(self, ask: Ask[Any]) -> dict[str, str]:
         own = {name.lower(): value for name, value in ask.options.headers.items()}
@@ -76,6 +80,16 @@ class Terms:
         if not is_safe_request_id(given):
             raise InvalidInput(f"expected up to 128 letters, digits and ._:/+=@-, got {given!r}", path=REQUEST_ID)
         return headers
+
+
+def _certificates(file: Path) -> bytes:
+    """Those in a PEM file, of which there has to be one at least."""
+    try:
+        found = file.read_bytes()
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=found.decode("ascii"))
+    except (OSError, ValueError) as error:  # what OpenSSL refuses is an OSError, too
+        raise ConfigError(f"{file} has no certificates to trust: {error}") from None
+    return found
 
 
 def _split(address: str, schemes: tuple[str, ...]) -> tuple[str, str]:

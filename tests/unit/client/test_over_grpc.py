@@ -20,6 +20,7 @@ from kapelle.errors import (
     Unavailable,
 )
 from kapelle.oip.grpc_messages import SERVICE
+from tests.certificates import make_certificate
 
 CODE = grpc.StatusCode
 
@@ -128,7 +129,7 @@ async def test_an_attempt_that_fails() -> None:
 
 
 async def test_channels_open_without_a_connection(tmp_path: Path) -> None:
-    (tmp_path / "trusted.pem").write_bytes(b"")
-    for given in (terms(), terms("grpcs://gateway:1"), terms("grpcs://gateway:1", tmp_path / "trusted.pem")):
+    trust = make_certificate(tmp_path).chain
+    for given in (terms(), terms("grpcs://gateway:1"), terms("grpcs://gateway:1", trust)):
         channel(given).close()
         await async_channel(given).close()

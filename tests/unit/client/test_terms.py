@@ -9,6 +9,7 @@ import pytest
 from kapelle.client.asking import Ask, Options
 from kapelle.client.terms import Terms
 from kapelle.errors import ConfigError, InvalidInput
+from tests.certificates import make_certificate
 
 
 def terms(address: str = "http://gateway:8080", **given: Any) -> Terms:
@@ -79,7 +80,13 @@ def test_a_client_of_grpc_has_no_http() -> None:
 
 
 def test_certificates(tmp_path: Path) -> None:
+    made = make_certificate(tmp_path)
     assert terms().certificates() is True
-    (tmp_path / "trusted.pem").write_bytes(b"")
-    with pytest.raises(ssl.SSLError):
-        terms(trust=tmp_path / "trusted.pem").certificates()
+    context = terms(trust=made.chain).certificates()
+    assert isinstance(context, ssl.SSLContext)
+    assert len(context.get_ca_certs()) == 1
+    (tmp_path / "empty.pem").write_bytes(b"")
+    (tmp_path / "other.pem").write_bytes("größe".encode())
+    for name in ("empty.pem", "other.pem", "missing.pem"):
+        with pytest.raises(ConfigError, match=f"{name} has no certificates to trust"):
+            terms(trust=tmp_path / name)
