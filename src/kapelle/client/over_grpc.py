@@ -9,7 +9,7 @@ import grpc
 
 from kapelle.client.asking import Answer, Failure
 from kapelle.client.attempts import Course
-from kapelle.client.failures import placed
+from kapelle.client.failures import BY_STATUS, placed
 from kapelle.client.terms import Terms
 from kapelle.errors import (
     CallError,
@@ -17,17 +17,20 @@ from kapelle.errors import (
     DeadlineExceeded,
     InvalidInput,
     Overloaded,
+    ReplicaLost,
     TooLarge,
     Unavailable,
 )
-from kapelle.oip.grpc_messages import SERVICE
+from kapelle.oip.grpc_messages import SERVICE, STATUS
 
 OPTIONS = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
 # Those are HTTP's own; gRPC has its own in their place.
 _NOT_METADATA = frozenset({"user-agent", "content-type", "content-length", "host", "connection"})
+_REFUSED = (429, 503)
 _KINDS: dict[grpc.StatusCode, type[CallError]] = {
+    grpc.StatusCode.INVALID_ARGUMENT: InvalidInput,
     grpc.StatusCode.RESOURCE_EXHAUSTED: Overloaded,
-    grpc.StatusCode.UNAVAILABLE: Unavailable,
+    grpc.StatusCode.UNAVAILABLE: ReplicaLost,  # perhaps while it was worked on
     grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
     grpc.StatusCode.CANCELLED: Cancelled,
 }
@@ -74,18 +77,31 @@ def failure(error: Any, course: Course, terms: Terms) -> Failure:
         return Failure(Unavailable(told, retry_after=0), reached=False)
     if code == grpc.StatusCode.DEADLINE_EXCEEDED and course.left <= 0:
         return Failure(course.late(), reached=True)
-    # Refusals have not been worked on; a replica that was lost has the code of one that is not there.
-    return Failure(_told(code, detail), reached=code != grpc.StatusCode.RESOURCE_EXHAUSTED)
+    status = _status(error)
+    if status in BY_STATUS:
+        return Failure(_made(BY_STATUS[status], detail), reached=status not in _REFUSED)
+    return Failure(_told(code, detail), reached=True)
 
 
 def _told(code: grpc.StatusCode, detail: str) -> CallError:
-    if code == grpc.StatusCode.INVALID_ARGUMENT:
-        path, text = placed(detail)
-        return InvalidInput(text, path=path)
+    """The error where no gateway of ours tells of it: gRPC itself, a proxy, another server."""
     if code == grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than max" in detail:
         return TooLarge(detail)
     kind = _KINDS.get(code)
-    return kind(detail) if kind is not None else CallError(f"{code.name}: {detail}")
+    return _made(kind, detail) if kind is not None else CallError(f"{code.name}: {detail}")
+
+
+def _made(kind: type[CallError], detail: str) -> CallError:
+    if kind is not InvalidInput:
+        return kind(detail)
+    path, text = placed(detail)
+    return InvalidInput(text, path=path)
+
+
+def _status(error: Any) -> int:
+    """What HTTP would have answered; 0 where it is not told."""
+    given = next((value for key, value in error.trailing_metadata() or () if key == STATUS), "")
+    return int(given) if given.isdecimal() else 0
 
 
 def _method(course: Course) -> str:

@@ -71,6 +71,8 @@ class Terms:
 
     def certificates(self) -> ssl.SSLContext | bool:
         """What httpx takes for ``verify``."""
+        if not self.tls:
+            return False  # reading the system's certificates takes longer than many calls
         return True if self.trusted is None else ssl.create_default_context(cadata=self.trusted.decode("ascii"))
 
     def _headers(self, ask: Ask[Any]) -> dict[str, str]:

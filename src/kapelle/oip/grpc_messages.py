@@ -13,6 +13,8 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 PACKAGE = "inference"
 SERVICE = f"{PACKAGE}.GRPCInferenceService"
+STATUS = "kapelle-status"
+"""Beside the error of an inference: its status in HTTP, which tells apart what has one code in gRPC."""
 
 _NAMED = {"name": (1, "string"), "version": (2, "string")}
 _CONTROL = {"repository_name": (1, "string"), "model_name": (2, "string"), "parameters": (3, "InferParameter{}")}

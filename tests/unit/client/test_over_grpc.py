@@ -16,24 +16,29 @@ from kapelle.errors import (
     DeadlineExceeded,
     InvalidInput,
     Overloaded,
+    ReplicaLost,
     TooLarge,
     Unavailable,
 )
-from kapelle.oip.grpc_messages import SERVICE
+from kapelle.oip.grpc_messages import SERVICE, STATUS
 from tests.certificates import make_certificate
 
 CODE = grpc.StatusCode
 
 
 class Refusal(grpc.RpcError):
-    def __init__(self, code: grpc.StatusCode, detail: str) -> None:
+    def __init__(self, code: grpc.StatusCode, detail: str, status: str | None = None) -> None:
         self._code, self._detail = code, detail
+        self._trailing = None if status is None else (("other", "1"), (STATUS, status))
 
     def code(self) -> grpc.StatusCode:
         return self._code
 
     def details(self) -> str:
         return self._detail
+
+    def trailing_metadata(self) -> Any:
+        return self._trailing
 
 
 def terms(address: str = "grpc://gateway:8081", trust: Path | None = None) -> Terms:
@@ -51,9 +56,9 @@ def course(timeout: float | None = None) -> Course:
     ("code", "detail", "kind", "reached"),
     [
         (CODE.INVALID_ARGUMENT, "inputs[0]: wrong", InvalidInput, True),
-        (CODE.RESOURCE_EXHAUSTED, "full", Overloaded, False),
-        (CODE.RESOURCE_EXHAUSTED, "Received message larger than max (5 vs. 4)", TooLarge, False),
-        (CODE.UNAVAILABLE, "the replica died", Unavailable, True),
+        (CODE.RESOURCE_EXHAUSTED, "full", Overloaded, True),
+        (CODE.RESOURCE_EXHAUSTED, "Received message larger than max (5 vs. 4)", TooLarge, True),
+        (CODE.UNAVAILABLE, "Socket closed", ReplicaLost, True),
         (CODE.UNAVAILABLE, "failed to connect to all addresses", Unavailable, False),
         (CODE.DEADLINE_EXCEEDED, "late", DeadlineExceeded, True),
         (CODE.CANCELLED, "gone", Cancelled, True),
@@ -63,6 +68,23 @@ def course(timeout: float | None = None) -> Course:
 )
 def test_errors(code: grpc.StatusCode, detail: str, kind: type, reached: bool) -> None:
     found = failure(Refusal(code, detail), course(), terms())
+    assert (type(found.error), found.reached) == (kind, reached)
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "kind", "reached"),
+    [
+        (CODE.UNAVAILABLE, "503", Unavailable, False),
+        (CODE.UNAVAILABLE, "502", ReplicaLost, True),
+        (CODE.RESOURCE_EXHAUSTED, "429", Overloaded, False),
+        (CODE.INVALID_ARGUMENT, "413", TooLarge, True),
+        (CODE.INVALID_ARGUMENT, "400", InvalidInput, True),
+        (CODE.INTERNAL, "500", CallError, True),
+        (CODE.UNAVAILABLE, "what", ReplicaLost, True),
+    ],
+)
+def test_a_gateway_tells_more_than_the_code(code: grpc.StatusCode, status: str, kind: type, reached: bool) -> None:
+    found = failure(Refusal(code, "so it is", status), course(), terms())
     assert (type(found.error), found.reached) == (kind, reached)
 
 

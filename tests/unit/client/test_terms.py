@@ -81,8 +81,9 @@ def test_a_client_of_grpc_has_no_http() -> None:
 
 def test_certificates(tmp_path: Path) -> None:
     made = make_certificate(tmp_path)
-    assert terms().certificates() is True
-    context = terms(trust=made.chain).certificates()
+    assert terms("https://gateway").certificates() is True
+    assert terms(trust=made.chain).certificates() is False
+    context = terms("https://gateway", trust=made.chain).certificates()
     assert isinstance(context, ssl.SSLContext)
     assert len(context.get_ca_certs()) == 1
     (tmp_path / "empty.pem").write_bytes(b"")

@@ -20,7 +20,7 @@ from kapelle.gateway.protocols.metadata import Catalogue
 from kapelle.gateway.protocols.refusals import NO_CONTROL, told
 from kapelle.gateway.protocols.regions import Region, Regions
 from kapelle.gateway.request import Header, Headers, Request
-from kapelle.oip.grpc_messages import MESSAGES, SERVICE
+from kapelle.oip.grpc_messages import MESSAGES, SERVICE, STATUS
 
 Context = Any  # grpc.aio.ServicerContext is generic in the messages, which are made at run time here
 
@@ -89,7 +89,8 @@ class InferenceService:
     async def _infer(self, data: bytes, context: Context) -> bytes:
         status, answer = await self._ask(data, context)
         if status != 200:
-            await context.abort(_CODES.get(status, grpc.StatusCode.INTERNAL), answer.decode())
+            code = _CODES.get(status, grpc.StatusCode.INTERNAL)
+            await context.abort(code, answer.decode(), ((STATUS, str(status)),))
         return answer
 
     async def _stream(self, _: object, context: Context) -> None:

@@ -13,7 +13,7 @@ from tritonclient.grpc import InferInput, service_pb2
 from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
-from kapelle.oip.grpc_messages import SERVICE
+from kapelle.oip.grpc_messages import MESSAGES, SERVICE, STATUS
 from tests.unit.gateway.protocols.conftest import GrpcZoo
 
 
@@ -59,6 +59,17 @@ async def test_refusals(client: InferenceServerClient, model: str, version: str,
     with pytest.raises(InferenceServerException) as refused:
         await client.infer(model, [rows()], version)
     assert refused.value.status() == f"StatusCode.{code}"
+
+
+@pytest.mark.parametrize(("asked", "status"), [({"model_name": "none"}, "404"), ({"model_name": "Doubler"}, "400")])
+async def test_refusals_have_the_status_of_http_beside_them(zoo: GrpcZoo, asked: dict[str, str], status: str) -> None:
+    async with grpc.aio.insecure_channel(zoo.address) as opened:
+        channel: Any = opened
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await channel.unary_unary(f"/{SERVICE}/ModelInfer")(
+                MESSAGES["ModelInferRequest"](**asked).SerializeToString()
+            )
+    assert (STATUS, status) in list(refused.value.trailing_metadata())
 
 
 async def test_what_is_not_served_says_so(client: InferenceServerClient) -> None:
