@@ -16,6 +16,7 @@ VERBS = {
     "status": main.status,
     "call": main.call,
     "config": main.config,
+    "bench": main.bench,
     "release build": main.build,
     "release list": main.list_,
     "release show": main.show,

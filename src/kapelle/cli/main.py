@@ -1,4 +1,4 @@
-"""``kapelle``: serve, status, call, config, release."""
+"""``kapelle``: serve, status, call, config, bench, release."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Json = Annotated[bool, Parameter(negative="", show_default=False, help="Print JS
 
 release_app = App(
     name="release",
-    sort_key=5,
+    sort_key=6,
     help="Build, list, compare and verify releases: the files of an app's artifacts, kept together under one name.",
 )
 app.command(release_app)
@@ -161,6 +161,47 @@ def config() -> int:
     from kapelle.cli.config import run_config
 
     return run_config()
+
+
+@app.command(sort_key=5)
+def bench(
+    target: Target,
+    /,
+    *,
+    compare: Annotated[
+        bool, Parameter(negative="", show_default=False, help="Compare the ways between the services.")
+    ] = False,
+    endpoint: Annotated[str | None, Parameter(help="What is asked, such as /finalize (the first POST).")] = None,
+    request: Annotated[
+        str | None, Parameter(help="File with the body to send, or the file to upload (an example is made up).")
+    ] = None,
+    seconds: Annotated[str, Parameter(help="How long each figure is measured.")] = "1",
+    concurrency: Annotated[int, Parameter(help="Callers at a time, for the figures under load.")] = 8,
+    sizes: Annotated[str, Parameter(help="Payloads to compare the ways with.")] = "1KB,10KB,100KB,1MB,10MB",
+    volume: Annotated[
+        str | None, Parameter(help="Folder for the files of the way through files (the system's temporary one).")
+    ] = None,
+    out: Annotated[
+        str | None, Parameter(help="Folder to write the comparison to: compare.md, compare.svg, compare.json.")
+    ] = None,
+    artifacts: Annotated[str | None, Parameter(help="Folder of artifacts (artifacts/ beside the app's file).")] = None,
+) -> int:
+    """Measure what a request costs: its latency, how many fit into a second, and the CPU time for one.
+
+    The app is started for it on a free port and ended again. It is asked by one caller, then by several at a time, each
+    of whom waits for the answer before asking again.
+
+    --compare says what the way between the services is of that. A payload goes through as many services as the app has,
+    which do no work, each in a process of its own, over HTTP, through files in a shared folder, over TCP, over Unix
+    sockets, through shared memory, and fused in one process; and the app's own request is sent to the app as it is with
+    each way that it can be set to, and with all of its services inline. What follows is said in words.
+    """
+    from kapelle.cli.bench import effort_of, run_bench, run_compare
+
+    effort = effort_of(seconds, concurrency)
+    if compare:
+        return run_compare(target, endpoint, request, effort, artifacts, sizes, volume, out)
+    return run_bench(target, endpoint, request, effort, artifacts)
 
 
 @release_app.command(sort_key=1)

@@ -28,11 +28,11 @@ def test_names_its_verbs_in_the_order_of_their_use(
 ) -> None:
     assert not run(monkeypatch, "--help")
     shown = capsys.readouterr().out
-    places = [shown.index(f"│ {verb} ") for verb in ("serve", "status", "call", "config")]
+    places = [shown.index(f"│ {verb} ") for verb in ("serve", "status", "call", "config", "bench")]
     assert places == sorted(places)
 
 
-@pytest.mark.parametrize("verb", ["serve", "status", "call", "config"])
+@pytest.mark.parametrize("verb", ["serve", "status", "call", "config", "bench"])
 def test_explains_each_verb(verb: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     assert not run(monkeypatch, verb, "--help")

@@ -1,0 +1,1 @@
+"""What the way between services costs: the same request through every way there is, measured beside each other."""
