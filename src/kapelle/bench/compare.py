@@ -13,12 +13,11 @@ from kapelle.bench.load import Tally, measure, time_of
 from kapelle.bench.own import WAYS, Effort, Step, Subject, measure_own
 from kapelle.bench.payload import payload
 from kapelle.bench.units import size_text
-from kapelle.bench.ways import Way, ways
+from kapelle.bench.ways import Way, names, ways
 from kapelle.control.plan import cores
 
-_ROUNDS = 3
-"""Turns in which each measurement is taken, so that what else the machine does meets all ways alike."""
-_BARE = 6
+_ROUNDS = 5
+"""Turns in which each measurement is taken, spread over the time: what else the machine does is not in all of them."""
 _START = 2.5
 """Seconds that a system takes to start, more or less; how long an app takes is not known before."""
 
@@ -30,12 +29,12 @@ def stages_of(subject: Subject) -> int:
 
 def duration(subject: Subject, sizes: list[int], effort: Effort) -> float:
     """Seconds that it takes, more or less."""
-    return measuring(subject, sizes, effort) + _START * (_BARE + 2 * _systems(subject))
+    return measuring(subject, sizes, effort) + _START * (len(names()) + 2 * _systems(subject))
 
 
 def measuring(subject: Subject, sizes: list[int], effort: Effort) -> float:
     """Seconds of it in which something is measured."""
-    return 2 * time_of(effort.seconds) * (_BARE * len(sizes) + _systems(subject))
+    return 2 * time_of(effort.seconds) * (len(names()) * len(sizes) + _systems(subject))
 
 
 def _systems(subject: Subject) -> int:

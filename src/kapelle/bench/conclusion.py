@@ -5,18 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kapelle.bench.cache import pays_from
-from kapelle.bench.figures import FILES, FUSED, SHARED, UNIX, Block, Comparison, Line
+from kapelle.bench.figures import FILES, FUSED, HTTP, HTTPX, SHARED, TCP, UNIX, Block, Comparison, Line
 from kapelle.bench.units import percent, rate_text, size_text, time_text
 
 _ALIKE = 1.1
 """A factor below which two figures count as the same: machines are never quiet."""
 _LITTLE = 0.1
-_WORDS = {FILES: "files in a shared folder", UNIX: "Unix sockets", FUSED: "fused in one process"}
+_OURS = (TCP, UNIX, SHARED)
+_WORDS = {
+    HTTPX: "httpx and uvicorn",
+    FILES: "files in a shared folder",
+    UNIX: "Unix sockets",
+    FUSED: "fused in one process",
+}
 
 
 def conclude(found: Comparison) -> list[str]:
     """A sentence or two about each question."""
-    return [*_quickest(found), *_shared_memory(found), *_load(found), *_own(found), *_cache(found)]
+    return [*_quickest(found), *_bare_http(found), *_shared_memory(found), *_load(found), *_own(found), *_cache(found)]
 
 
 def _quickest(found: Comparison) -> Iterator[str]:
@@ -55,15 +61,33 @@ def _shared_memory(found: Comparison) -> Iterator[str]:
     )
 
 
+def _bare_http(found: Comparison) -> Iterator[str]:
+    """Where bare HTTP beats Kapelle's own ways, what they do besides has to be said."""
+    block = found.blocks[0]
+    bare = block.line(HTTP)
+    ours = min((line for line in block.lines if line.way in _OURS), key=lambda line: line.alone.p50)
+    if bare is None or ours.alone.p50 < _ALIKE * bare.alone.p50:
+        return
+    more = (ours.alone.p50 - bare.alone.p50) / found.terms.stages
+    yield (
+        f"Bare HTTP does nothing but carry bytes. At {size_text(block.size)} a call through Kapelle takes {time_text(more)} "
+        "more than one through that, for which it checks what arrives, balances, retries, and keeps deadlines."
+    )
+
+
 def _load(found: Comparison) -> Iterator[str]:
     for block in _ends(found.blocks):
         most = max(block.between, key=lambda one: one.loaded.throughput)
         least = min(block.between, key=lambda one: one.loaded.throughput)
         yield (
-            f"With {found.terms.concurrency} callers at a time, {_name(most)} carries the most at {size_text(block.size)}: "
-            f"{rate_text(most.loaded.throughput)} requests a second, {_name(least)} the fewest, "
-            f"{rate_text(least.loaded.throughput)}."
+            f"With {found.terms.concurrency} callers at a time, most goes through at {size_text(block.size)} with "
+            f"{_name(most)}, {_carried(most)}, and least with {_name(least)}, {_carried(least)}."
         )
+
+
+def _carried(line: Line) -> str:
+    cost = "" if line.loaded.cpu is None else f" for {time_text(line.loaded.cpu)} of CPU time each"
+    return f"{rate_text(line.loaded.throughput)} requests a second{cost}"
 
 
 def _own(found: Comparison) -> Iterator[str]:
@@ -85,10 +109,11 @@ def _own(found: Comparison) -> Iterator[str]:
     if fused is None:
         yield f"It cannot be fused: {own.skipped}."
     else:
-        yield from _fusing(best, fused)
+        yield from _fusing(own.between, fused)
 
 
-def _fusing(best: Line, fused: Line) -> Iterator[str]:
+def _fusing(lines: list[Line], fused: Line) -> Iterator[str]:
+    best, most = lines[0], max(lines, key=lambda line: line.loaded.throughput)
     way = best.alone.p50 - fused.alone.p50
     share = way / best.alone.p50
     if share <= 0:
@@ -98,12 +123,12 @@ def _fusing(best: Line, fused: Line) -> Iterator[str]:
             f"Fused it takes {time_text(fused.alone.p50)}: the way between the services is {time_text(way)} of the "
             f"{time_text(best.alone.p50)}, {percent(share)}."
         )
-    ratio = fused.loaded.throughput / best.loaded.throughput
+    ratio = fused.loaded.throughput / most.loaded.throughput
     rates = (
-        f"{rate_text(fused.loaded.throughput)} requests a second where processes do {rate_text(best.loaded.throughput)}"
+        f"{rate_text(fused.loaded.throughput)} requests a second where processes do {rate_text(most.loaded.throughput)}"
     )
     if share >= _LITTLE and ratio >= 1 / _ALIKE:
-        yield f"Fusing pays here, also under load: {rates}."
+        yield f"Fusing pays: it makes a request quicker and carries no less under load, {rates}."
     elif share >= _LITTLE:
         yield f"Fusing pays only where requests come one at a time: under load it does {rates}."
     elif ratio > _ALIKE:

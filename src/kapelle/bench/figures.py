@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-HTTP = "HTTP"
+HTTPX = "httpx, uvicorn"
+HTTP = "bare HTTP"
 FILES = "files"
 TCP = "TCP"
 UNIX = "Unix socket"
@@ -13,7 +14,11 @@ FUSED = "fused"
 
 
 class Figures(msgspec.Struct, frozen=True):
-    """One measurement. Times are seconds; ``cpu`` is that of all processes per request, None where it cannot be read."""
+    """What several turns of a measurement found.
+
+    Times are seconds. ``cpu`` is that of all processes for a request, None where it cannot be read. ``p99`` is of all
+    turns, the others are each that of the best one: what else a machine does only ever adds.
+    """
 
     requests: int
     p50: float

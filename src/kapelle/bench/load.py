@@ -22,30 +22,31 @@ def time_of(seconds: float) -> float:
 
 
 class Tally:
-    """What several measurements of the same found together."""
+    """What several turns of a measurement find."""
 
     def __init__(self) -> None:
         self._times: list[float] = []
-        self._took = 0.0
-        self._cpu: float | None = 0.0
+        self._medians: list[float] = []
+        self._rates: list[float] = []
+        self._cpu: list[float] = []
 
     def add(self, times: list[float], took: float, cpu: float | None) -> None:
-        """Requests that took these times, all of them together ``took`` seconds."""
+        """A turn: requests that took these times, all of them together ``took`` seconds."""
         self._times += times
-        self._took += took
-        self._cpu = None if cpu is None or self._cpu is None else self._cpu + cpu
+        self._medians.append(_quantile(times, 0.5))
+        self._rates.append(len(times) / took)
+        if cpu is not None:
+            self._cpu.append(cpu / len(times))
 
     @property
     def figures(self) -> Figures:
-        """What is found so far; there is one measurement at least."""
-        times = sorted(self._times)
-        count = len(times)
+        """What is found so far; there was one turn at least."""
         return Figures(
-            requests=count,
-            p50=_quantile(times, 0.5),
-            p99=_quantile(times, 0.99),
-            throughput=count / self._took,
-            cpu=None if self._cpu is None else self._cpu / count,
+            requests=len(self._times),
+            p50=min(self._medians),
+            p99=_quantile(self._times, 0.99),
+            throughput=max(self._rates),
+            cpu=min(self._cpu, default=None),
         )
 
 
@@ -74,7 +75,7 @@ async def measure(tally: Tally, send: Send, *, concurrency: int, seconds: float,
 
 
 def _quantile(times: list[float], share: float) -> float:
-    return times[min(len(times) - 1, int(share * len(times)))]
+    return sorted(times)[min(len(times) - 1, int(share * len(times)))]
 
 
 async def _callers(send: Send, concurrency: int, seconds: float) -> list[float]:

@@ -21,6 +21,8 @@ from kapelle.errors import ConfigError
 
 _GOOD = range(200, 300)
 _SHOWN = 200
+_TURNS = 3
+"""Turns in which a system is measured each time that it runs."""
 
 WAYS: dict[str, dict[str, Any]] = {
     TCP: {"transport": "tcp", "shared_memory": 0},
@@ -122,6 +124,8 @@ async def measure_system(system: Served, subject: Subject, effort: Effort, step:
                         "that the app takes with --endpoint and --request"
                     )
 
-            for tally, concurrency in ((system.alone, 1), (system.loaded, effort.concurrency)):
-                step(f"{request.target}, {system.way}", time_of(effort.seconds))
-                await measure(tally, send, concurrency=concurrency, seconds=effort.seconds, pids=pids_of(controller))
+            seconds = effort.seconds / _TURNS
+            for _ in range(_TURNS):
+                for tally, concurrency in ((system.alone, 1), (system.loaded, effort.concurrency)):
+                    step(f"{request.target}, {system.way}", time_of(seconds))
+                    await measure(tally, send, concurrency=concurrency, seconds=seconds, pids=pids_of(controller))

@@ -6,14 +6,14 @@ from collections.abc import Callable
 from html import escape
 from math import ceil, floor, log10
 
-from kapelle.bench.figures import FILES, FUSED, HTTP, SHARED, TCP, UNIX, Comparison, Line, Own
+from kapelle.bench.figures import FILES, FUSED, HTTP, HTTPX, SHARED, TCP, UNIX, Comparison, Line, Own
 from kapelle.bench.units import rate_text, size_text, time_text
 
 _WIDTH, _LEFT, _TOP = 1020, 62, 96
 _PANEL, _GAP, _HEIGHT = 256, 76, 250
-_BAR, _BARS = 22, 380
+_BAR, _INDENT, _ROOM = 22, 36, 62
 _COLOURS = {
-    HTTP: "#c43c35", FILES: "#c98a1b", TCP: "#8a63a8", UNIX: "#5b82ad", SHARED: "#2f8a57", FUSED: "#1f2933",
+    HTTPX: "#e08f88", HTTP: "#c43c35", FILES: "#c98a1b", TCP: "#8a63a8", UNIX: "#5b82ad", SHARED: "#2f8a57", FUSED: "#1f2933",
 }  # fmt: skip
 _STYLE = (
     "<style>svg{background:#fff}text{font:12px system-ui,sans-serif;fill:#52606d}.title{font-size:15px}"
@@ -78,9 +78,9 @@ def _panel(left: float, name: str, found: Comparison, value: Value, label: Label
     for power in range(low, high + 1):
         at = y(10.0**power)
         parts.append(f'<path class="line" d="M{left} {at:.1f}h{_PANEL}"/>')
-        parts.append(f'<text class="end" x="{left - 6}" y="{at + 4:.1f}">{label(10.0**power)}</text>')
+        parts.append(f'<text class="end" x="{left - 6}" y="{at + 4:.1f}">{_tick(label(10.0**power))}</text>')
     parts += [
-        f'<text class="mid" x="{x(size):.1f}" y="{_TOP + _HEIGHT + 18}">{size_text(size)}</text>' for size in sizes
+        f'<text class="mid" x="{x(size):.1f}" y="{_TOP + _HEIGHT + 22}">{size_text(size)}</text>' for size in sizes
     ]
     for way in [line.way for line in found.blocks[0].lines]:
         points = [
@@ -98,20 +98,28 @@ def _panel(left: float, name: str, found: Comparison, value: Value, label: Label
 def _own(top: float, own: Own, loaded: str) -> list[str]:
     request = f"{own.request}, {size_text(own.size)}"
     parts = [f'<text class="title" x="{_LEFT - 44}" y="{top}">A request to the app itself: {escape(request)}</text>']
-    bars: list[tuple[str, Callable[[Line], float], Label]] = [
+    bars: list[tuple[str, Value, Label]] = [
         ("one at a time: time of a request", lambda line: line.alone.p50, time_text),
         (f"{loaded}: requests a second", lambda line: line.loaded.throughput, rate_text),
+        (f"{loaded}: CPU for a request", lambda line: line.loaded.cpu, time_text),
     ]
     for number, (name, value, label) in enumerate(bars):
-        left = _LEFT + 40 + number * (_BARS + 110)
-        most = max(map(value, own.lines))
+        left = _LEFT + _INDENT + number * (_PANEL + _GAP)
+        values = [value(line) or 0.0 for line in own.lines]
+        most = max(values) or 1.0
         parts.append(f'<text class="name" x="{left}" y="{top + 24}">{name}</text>')
-        for row, line in enumerate(own.lines):
+        for row, (line, each) in enumerate(zip(own.lines, values, strict=True)):
             down = top + 34 + row * _BAR
-            width = value(line) / most * (_BARS - 70)
+            width = each / most * (_PANEL - _INDENT - _ROOM)
             parts.append(
                 f'<text class="end" x="{left - 6}" y="{down + 13}">{line.way}</text>'
                 f'<rect x="{left}" y="{down}" width="{width:.1f}" height="{_BAR - 6}" fill="{_COLOURS[line.way]}"/>'
-                f'<text x="{left + width + 6:.1f}" y="{down + 13}">{label(value(line))}</text>'
+                f'<text x="{left + width + 6:.1f}" y="{down + 13}">{label(each)}</text>'
             )
     return parts
+
+
+def _tick(text: str) -> str:
+    """A power of ten: ``"10 ms"`` for ``"10.0 ms"``."""
+    number, space, unit = text.partition(" ")
+    return (number.rstrip("0").rstrip(".") if "." in number else number) + space + unit

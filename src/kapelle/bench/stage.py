@@ -1,4 +1,4 @@
-"""A stage that is no service of Kapelle's, in a process of its own: ``python -m kapelle.bench.stage http|files``.
+"""A stage that is no service of Kapelle's, in a process of its own: ``python -m kapelle.bench.stage http|framework|files``.
 
 It says where it listens on its standard output, and ends when its standard input does: whoever started it need not
 live to end it.
@@ -9,18 +9,21 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import uvloop
 
+from kapelle.bench import framework
 from kapelle.bench.files import Volume
 from kapelle.bench.server import HttpStage
 from kapelle.bench.system import temporary_folder
 from kapelle.errors import StartError
 from kapelle.observe.process import settle
+from kapelle.transport.door import open_door
 
 LOOPBACK = "127.0.0.1"
 _GRACE = 3.0
@@ -75,17 +78,26 @@ async def _process(kind: str, volume: Path, socket: Path) -> AsyncIterator[Stage
 
 async def _serve(kind: str, volume: Path, socket: str) -> None:
     loop = asyncio.get_running_loop()
-    if kind == "http":
-        server = await loop.create_server(HttpStage, LOOPBACK, 0)
-        address = str(server.sockets[0].getsockname()[1])
-    else:
-        address = socket
-        server = await asyncio.start_unix_server(Volume(volume).serve, address)
     ended = asyncio.Event()
-    # Nobody writes to it: what can be read is its end.
-    loop.add_reader(sys.stdin.fileno(), ended.set)
-    settle()
-    os.write(sys.stdout.fileno(), f"{address}\n".encode())
+    with closing(open_door(LOOPBACK, 0)) as door:
+        address = str(door.getsockname()[1])
+        work: Coroutine[Any, Any, Any]
+        if kind == "framework":
+            work, end = framework.serve(door)
+        else:
+            if kind == "http":
+                server = await loop.create_server(HttpStage, sock=door)
+            else:
+                address, server = socket, await asyncio.start_unix_server(Volume(volume).serve, socket)
+            work, end = _until(ended, server), ended.set
+        # Nobody writes to it: what can be read is its end.
+        loop.add_reader(sys.stdin.fileno(), end)
+        settle()
+        os.write(sys.stdout.fileno(), f"{address}\n".encode())
+        await work
+
+
+async def _until(ended: asyncio.Event, server: asyncio.Server) -> None:
     await ended.wait()
     server.close()
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from kapelle.bench import files, server
+from kapelle.bench import files, framework, server
 from kapelle.bench.chain import Chain
 from kapelle.bench.client import HttpClient, Request
-from kapelle.bench.figures import FILES, FUSED, HTTP, SHARED, TCP, UNIX
+from kapelle.bench.figures import FILES, FUSED, HTTP, HTTPX, SHARED, TCP, UNIX
 from kapelle.bench.fused import inlined
 from kapelle.bench.payload import received
 from kapelle.bench.stage import LOOPBACK, StageProcess, started
@@ -61,16 +61,39 @@ class Way:
             raise Unavailable(f"{self.name} delivered other bytes than were sent: a sum of {found}, not {expected}")
 
 
+def names() -> list[str]:
+    """All that can be measured here."""
+    return [*([HTTPX] if framework.installed() else []), HTTP, FILES, TCP, UNIX, SHARED, FUSED]
+
+
 def ways(stages: int, volume: Path) -> list[AbstractAsyncContextManager[Way]]:
     """All of them, for so many stages; ``volume`` is where the files are written."""
-    return [
-        over_http(stages),
-        through_files(stages, volume),
-        by_kapelle(TCP, stages, transport="tcp", shared_memory=0),
-        by_kapelle(UNIX, stages, transport="unix", shared_memory=0),
-        by_kapelle(SHARED, stages, transport="unix"),
-        in_one_process(stages),
-    ]
+    known = {
+        HTTPX: over_framework(stages),
+        HTTP: over_http(stages),
+        FILES: through_files(stages, volume),
+        TCP: by_kapelle(TCP, stages, transport="tcp", shared_memory=0),
+        UNIX: by_kapelle(UNIX, stages, transport="unix", shared_memory=0),
+        SHARED: by_kapelle(SHARED, stages, transport="unix"),
+        FUSED: in_one_process(stages),
+    }
+    return [known[name] for name in names()]
+
+
+@asynccontextmanager
+async def over_framework(stages: int) -> AsyncIterator[Way]:
+    """HTTP/1.1 as most people have it."""
+    async with AsyncExitStack() as stack:
+        processes = await _start("framework", stages, Path(), stack)
+        clients = [await stack.enter_async_context(framework.client(LOOPBACK, int(one.address))) for one in processes]
+
+        async def send(data: Array) -> int:
+            body = data.tobytes()
+            for client in clients[:-1]:
+                body = await framework.ask(client, server.PASS_ON, body)
+            return int(await framework.ask(clients[-1], server.FINISH, body))
+
+        yield Way(HTTPX, send, partial(_with_this, processes))
 
 
 @asynccontextmanager

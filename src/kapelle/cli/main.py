@@ -194,7 +194,8 @@ def bench(
     --compare says what the way between the services is of that. A payload goes through as many services as the app has,
     which do no work, each in a process of its own, over HTTP, through files in a shared folder, over TCP, over Unix
     sockets, through shared memory, and fused in one process; and the app's own request is sent to the app as it is with
-    each way that it can be set to, and with all of its services inline. What follows is said in words.
+    each way that it can be set to, and with all of its services inline. What follows is said in words. Each figure is
+    that of the best of several turns, p99 that of all.
     """
     from kapelle.cli.bench import effort_of, run_bench, run_compare
 

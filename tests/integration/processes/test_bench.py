@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from kapelle.bench.figures import FILES, FUSED, HTTP, SHARED, TCP, UNIX, Comparison
+from kapelle.bench.figures import FILES, FUSED, HTTP, HTTPX, SHARED, TCP, UNIX, Comparison
 from kapelle.control.exits import birth
 from tests.integration.processes.serving import KAPELLE
 
@@ -86,7 +86,7 @@ async def test_a_comparison_says_and_writes_what_it_found(folder: Path, temporar
     assert "Fus" in text
     found = msgspec.json.decode((folder / "out" / "compare.json").read_bytes(), type=Comparison)
     assert [[line.way for line in block.lines] for block in found.blocks] == 2 * [
-        [HTTP, FILES, TCP, UNIX, SHARED, FUSED]
+        [HTTPX, HTTP, FILES, TCP, UNIX, SHARED, FUSED]
     ]
     assert found.own is not None
     assert [line.way for line in found.own.lines] == [TCP, UNIX, SHARED, FUSED]
@@ -103,7 +103,7 @@ async def test_a_comparison_that_is_interrupted_leaves_nothing_behind(
         while not (await process.stdout.readline()).startswith(b"1 KB"):
             pass
         started = children(process.pid)
-        assert len(started) == 2 + 3 * 2
+        assert len(started) == 3 + 3 * 2
         process.send_signal(number)
         told = (await process.stdout.read()).decode()
         assert await process.wait() == 130, told

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from kapelle.bench.compare import compare, duration, measuring, stages_of
-from kapelle.bench.figures import FILES, FUSED, HTTP, SHARED, TCP, UNIX
+from kapelle.bench.figures import FILES, FUSED, HTTP, HTTPX, SHARED, TCP, UNIX
 from kapelle.bench.own import Effort
 from tests.unit.bench.pipeline import GOOD, subject
 
@@ -16,9 +16,9 @@ async def test_measures_every_way_at_every_size(tmp_path: Path) -> None:
     found = await compare(subject(None), [1000, 100_000], effort, tmp_path, lambda _, took: passed.append(took))
     assert [block.size for block in found.blocks] == [1000, 100_000]
     for block in found.blocks:
-        assert [line.way for line in block.lines] == [HTTP, FILES, TCP, UNIX, SHARED, FUSED]
+        assert [line.way for line in block.lines] == [HTTPX, HTTP, FILES, TCP, UNIX, SHARED, FUSED]
         assert block.lookup > 0
-        assert all(line.alone.requests >= 3 and line.loaded.requests >= 6 for line in block.lines)
+        assert all(line.alone.requests >= 5 and line.loaded.requests >= 10 for line in block.lines)
     assert found.own is None
     assert (found.terms.app, found.terms.stages, found.terms.concurrency) == ("Pipeline", 1, 2)
     assert sum(passed) == pytest.approx(measuring(subject(None), [1000, 100_000], effort))

@@ -18,7 +18,7 @@ def test_has_a_line_for_each_way_in_each_panel_and_a_bar_for_each_of_the_own_req
     lines = [one for one in root.iter(f"{SVG}path") if one.get("class") == "way"]
     assert len(lines) == 6 + 3 * 6  # the legend's, and those of three panels
     assert len(list(root.iter(f"{SVG}circle"))) == 3 * 6 * 2
-    assert len(list(root.iter(f"{SVG}rect"))) == 2 * 4
+    assert len(list(root.iter(f"{SVG}rect"))) == 3 * 4
 
 
 def test_everything_is_inside() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kapelle.bench.figures import FILES, FUSED, HTTP, SHARED, TCP, UNIX
+from kapelle.bench.figures import FILES, FUSED, HTTP, HTTPX, SHARED, TCP, UNIX
 from kapelle.bench.load import Tally, measure
 from kapelle.bench.payload import payload, received
 from kapelle.bench.ways import Way, in_one_process, over_http, through_files, ways
@@ -35,7 +35,7 @@ async def used(opening: AbstractAsyncContextManager[Way]) -> Way:
 
 async def test_every_way_delivers_and_leaves_nothing_behind(tmp_path: Path) -> None:
     names = [(await used(opening)).name for opening in ways(STAGES, tmp_path)]
-    assert names == [HTTP, FILES, TCP, UNIX, SHARED, FUSED]
+    assert names == [HTTPX, HTTP, FILES, TCP, UNIX, SHARED, FUSED]
     assert is_empty(tmp_path)
 
 
