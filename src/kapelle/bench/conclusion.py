@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from kapelle.bench.cache import pays_from
 from kapelle.bench.figures import FILES, FUSED, HTTP, HTTPX, SHARED, TCP, UNIX, Block, Comparison, Line
 from kapelle.bench.units import percent, rate_text, size_text, time_text
+from kapelle.transport.connection import BULK
 
 _ALIKE = 1.1
 """A factor below which two figures count as the same: machines are never quiet."""
@@ -38,11 +39,24 @@ def _quickest(found: Comparison) -> Iterator[str]:
 
 
 def _beside(best: Line, others: list[Line]) -> str:
-    factors = [f"{one.alone.p50 / best.alone.p50:.1f} times that with {_name(one)}" for one in others]
+    factors = [f"{_factor(one.alone.p50 / best.alone.p50)} times that with {_name(one)}" for one in others]
     return f"; {', '.join(factors)}" if factors else ""
 
 
 def _shared_memory(found: Comparison) -> Iterator[str]:
+    yield from _where_it_wins(found)
+    for block in found.blocks:
+        shared, unix = block.line(SHARED), block.line(UNIX)
+        if shared is None or unix is None or block.size < BULK:
+            continue  # what is so small goes through the socket either way
+        if shared.alone.p50 > _ALIKE * unix.alone.p50:
+            yield (
+                f"At {size_text(block.size)} it is the slower one: {time_text(shared.alone.p50)} instead of "
+                f"{time_text(unix.alone.p50)} with Unix sockets alone."
+            )
+
+
+def _where_it_wins(found: Comparison) -> Iterator[str]:
     first: Block | None = None
     for block in reversed(found.blocks):
         best, *others = block.between
@@ -158,6 +172,10 @@ def _paying(lookup: float, line: Line, digest: str) -> str:
 def _ends(blocks: list[Block]) -> list[Block]:
     """The smallest and the largest size."""
     return blocks if len(blocks) == 1 else [blocks[0], blocks[-1]]
+
+
+def _factor(number: float) -> str:
+    return f"{number:.0f}" if number >= 9.95 else f"{number:.1f}"
 
 
 def _name(line: Line) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-HTTPX = "httpx, uvicorn"
+HTTPX = "httpx"
 HTTP = "bare HTTP"
 FILES = "files"
 TCP = "TCP"

@@ -74,8 +74,8 @@ class Served:
 async def measure_own(subject: Subject, effort: Effort, step: Step) -> list[Line]:
     """Through every way that the system can be set to.
 
-    One system runs at a time, for who knows what it needs of the machine. All are measured in one order and then in the
-    other, so that a machine that gets busier, or less so, does that to all of them.
+    One system runs at a time, for who knows what it needs of the machine. All are started twice, so that none is measured
+    only while the machine does something else.
     """
     half = Effort(effort.seconds / 2, effort.concurrency)
     with temporary_folder() as folder:
@@ -85,7 +85,7 @@ async def measure_own(subject: Subject, effort: Effort, step: Step) -> list[Line
             target = written_app(folder, code)
             fused = Served(FUSED, target, Target(target).load(), quiet(subject.settings), Tally(), Tally())
             systems.append(fused)
-        for one in (*systems, *reversed(systems)):
+        for one in (*systems, *systems):
             await measure_system(one, subject, half, step)
     return [one.line for one in systems]
 

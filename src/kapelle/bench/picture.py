@@ -11,7 +11,7 @@ from kapelle.bench.units import rate_text, size_text, time_text
 
 _WIDTH, _LEFT, _TOP = 1020, 62, 96
 _PANEL, _GAP, _HEIGHT = 256, 76, 250
-_BAR, _INDENT, _ROOM = 22, 36, 62
+_BAR, _INDENT, _ROOM = 22, 44, 62
 _COLOURS = {
     HTTPX: "#e08f88", HTTP: "#c43c35", FILES: "#c98a1b", TCP: "#8a63a8", UNIX: "#5b82ad", SHARED: "#2f8a57", FUSED: "#1f2933",
 }  # fmt: skip

@@ -17,7 +17,7 @@ _FIGURES = ("p50", "p99", "req/s", "CPU")
 def compared(found: Comparison) -> Table:
     """A row for each way and size, and for the app's own request."""
     table = _table(found.terms.concurrency, "payload", "way")
-    table.add_column("a cache\npays from", justify="right")
+    table.add_column("a cache\npays from", justify="right", min_width=7)
     for place, (title, block) in enumerate(_blocks(found)):
         if place:
             table.add_row()
@@ -69,7 +69,7 @@ def _blocks(found: Comparison) -> Iterator[tuple[str, Block]]:
     for block in found.blocks:
         yield size_text(block.size), block
     if found.own is not None:
-        yield found.own.request.partition("?")[0], found.own
+        yield found.own.request.partition(" ")[2].partition("?")[0], found.own
 
 
 def _figures(line: Line) -> list[str]:

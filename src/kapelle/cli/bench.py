@@ -32,6 +32,7 @@ from kapelle.observe.logs import configure
 
 T = TypeVar("T")
 
+_SIZES = "1KB,10KB,100KB,1MB,10MB"
 _SHORTEST = 0.05
 _MOST_CALLERS = 256
 _PICTURE = "compare.svg"
@@ -63,13 +64,13 @@ def run_compare(
     request: str | None,
     effort: Effort,
     artifacts: str | None,
-    sizes: str,
+    sizes: str | None,
     volume: str | None,
     out: str | None,
 ) -> int:
     """Compare the ways, say what follows, and write it down where that is asked for; the exit status."""
     subject = _subject(target, endpoint, request, artifacts)
-    lengths = parse_sizes(sizes)
+    lengths = parse_sizes(sizes or _SIZES)
     folder = Path(volume or tempfile.gettempdir())
     if not folder.is_dir():
         raise ConfigError(f"--volume {folder} is no folder")
@@ -113,6 +114,17 @@ def effort_of(text: str, concurrency: int) -> Effort:
     return Effort(length, concurrency)
 
 
+def refuse_without_compare(**options: str | None) -> None:
+    """Options that only a comparison has are not passed over.
+
+    Raises:
+        ConfigError: one of them is given.
+    """
+    for name, value in options.items():
+        if value is not None:
+            raise ConfigError(f"--{name} {value}: only --compare has that; give both")
+
+
 def _subject(target: str, endpoint: str | None, request: str | None, artifacts: str | None) -> Subject:
     project = Project(target, {"artifacts": artifacts})
     configure(format="auto", level="error", service="bench", replica="bench")
@@ -145,6 +157,9 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
     async def run() -> T:
         task = asyncio.ensure_future(work)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            # Under nohup the end of the terminal is to be ignored.
+            if signal.getsignal(number) is signal.SIG_IGN:
+                continue
             asyncio.get_running_loop().add_signal_handler(number, _once(task))
         return await task
 

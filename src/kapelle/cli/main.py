@@ -177,7 +177,7 @@ def bench(
     ] = None,
     seconds: Annotated[str, Parameter(help="How long each figure is measured.")] = "1",
     concurrency: Annotated[int, Parameter(help="Callers at a time, for the figures under load.")] = 8,
-    sizes: Annotated[str, Parameter(help="Payloads to compare the ways with.")] = "1KB,10KB,100KB,1MB,10MB",
+    sizes: Annotated[str | None, Parameter(help="Payloads to compare the ways with (1KB,10KB,100KB,1MB,10MB).")] = None,
     volume: Annotated[
         str | None, Parameter(help="Folder for the files of the way through files (the system's temporary one).")
     ] = None,
@@ -197,11 +197,12 @@ def bench(
     each way that it can be set to, and with all of its services inline. What follows is said in words. Each figure is
     that of the best of several turns, p99 that of all.
     """
-    from kapelle.cli.bench import effort_of, run_bench, run_compare
+    from kapelle.cli.bench import effort_of, refuse_without_compare, run_bench, run_compare
 
     effort = effort_of(seconds, concurrency)
     if compare:
         return run_compare(target, endpoint, request, effort, artifacts, sizes, volume, out)
+    refuse_without_compare(sizes=sizes, volume=volume, out=out)
     return run_bench(target, endpoint, request, effort, artifacts)
 
 

@@ -82,6 +82,13 @@ def test_says_from_which_size_on_shared_memory_wins(case: Sizes) -> None:
     assert case.said in "\n".join(conclude(Comparison(TERMS, blocks, None)))
 
 
+def test_says_where_shared_memory_is_slower_than_the_socket_alone() -> None:
+    blocks = [Block(size, 1e-6, [line(UNIX, 1), line(SHARED, 2)]) for size in (1000, 100_000)]
+    told = "\n".join(conclude(Comparison(TERMS, blocks, None)))
+    assert "At 100 KB it is the slower one: 2.00 ms instead of 1.00 ms with Unix sockets alone." in told
+    assert "At 1 KB it is the slower one" not in told  # there, both are the socket
+
+
 @dataclass
 class Fusing:
     fused: float

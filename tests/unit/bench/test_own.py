@@ -17,7 +17,7 @@ async def test_the_request_goes_through_every_way_that_a_system_can_be_set_to() 
     lines = await measure_own(subject(GOOD), EFFORT, lambda what, _: told.append(what))
     assert [line.way for line in lines] == [TCP, UNIX, SHARED, FUSED]
     assert all(line.alone.requests > 0 and line.loaded.throughput > 0 for line in lines)
-    assert told.count("/change, fused: starting") == 2  # there and back
+    assert told.count("/change, fused: starting") == 2  # twice
 
 
 async def test_a_request_that_is_refused_is_an_error_with_the_reason() -> None:

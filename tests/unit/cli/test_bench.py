@@ -8,7 +8,7 @@ import pytest
 from kapelle.bench.figures import Comparison
 from kapelle.bench.own import Effort
 from kapelle.cli import bench
-from kapelle.cli.bench import effort_of, run_bench, run_compare
+from kapelle.cli.bench import effort_of, refuse_without_compare, run_bench, run_compare
 from kapelle.errors import ConfigError
 from tests.unit.bench.made_up import COMPARISON
 
@@ -62,6 +62,12 @@ def test_without_a_request_there_is_nothing_to_measure(target: str, monkeypatch:
     monkeypatch.setattr(bench, "request_of", lambda *_: None)
     with pytest.raises(ConfigError, match=r"no request to Sizes can be made up; give its body with --request FILE"):
         run_bench(target, None, None, EFFORT, None)
+
+
+def test_what_only_a_comparison_has_is_not_passed_over() -> None:
+    refuse_without_compare(sizes=None, out=None)
+    with pytest.raises(ConfigError, match="--out folder: only --compare has that"):
+        refuse_without_compare(sizes=None, out="folder")
 
 
 def compare_with(target: str, *, sizes: str = "1KB", volume: str | None = None, out: str | None = None) -> int:
