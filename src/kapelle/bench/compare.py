@@ -9,7 +9,7 @@ from pathlib import Path
 from kapelle.bench.cache import lookup_time, quickest_digest
 from kapelle.bench.figures import Block, Comparison, Line, Own, Terms
 from kapelle.bench.fused import obstacle
-from kapelle.bench.load import Tally, measure, time_of
+from kapelle.bench.load import Tally, measure, settled, time_of
 from kapelle.bench.own import WAYS, Effort, Step, Subject, measure_own
 from kapelle.bench.payload import payload
 from kapelle.bench.units import size_text
@@ -53,6 +53,7 @@ async def compare(subject: Subject, sizes: list[int], effort: Effort, volume: Pa
     async with AsyncExitStack() as stack:
         step("starting", 0.0)
         opened = [await stack.enter_async_context(way) for way in ways(stages, volume)]
+        stack.enter_context(settled())
         blocks = [await _block(opened, size, digest, effort, step) for size in sizes]
     own = None
     if subject.request is not None:

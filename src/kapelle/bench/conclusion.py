@@ -64,7 +64,7 @@ def _where_it_wins(found: Comparison) -> Iterator[str]:
             break
         first = block
     if first is None:
-        yield "At no size from which on it would stay so does shared memory win clearly."
+        yield "There is no size from which on shared memory wins clearly."
         return
     block = found.blocks[-1]
     best, second, *_ = block.between

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 
 from kapelle.bench.cpu import cpu_seconds, spent
 from kapelle.bench.figures import Figures
 from kapelle.clock import monotonic
 from kapelle.errors import Unavailable
+from kapelle.observe.process import settle
 
 Send = Callable[[], Awaitable[None]]
 _WARM_UP = 0.2
@@ -19,6 +21,18 @@ _WARM_UP = 0.2
 def time_of(seconds: float) -> float:
     """How long a measurement takes, its warm-up included."""
     return seconds * (1 + _WARM_UP)
+
+
+@contextmanager
+def settled() -> Iterator[None]:
+    """This process as a server is: without a garbage collector that looks for cycles every few requests."""
+    before = gc.get_threshold()
+    settle()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*before)
 
 
 class Tally:

@@ -31,7 +31,7 @@ from kapelle.errors import Unavailable
 from kapelle.gateway.fleet import Fleet
 from kapelle.gateway.handles import attach, inline_handle
 from kapelle.gateway.main import reach
-from kapelle.ids import random_id
+from kapelle.ids import random_id, request_ids
 from kapelle.observe.metrics import Registry
 from kapelle.transport.sharing import Arenas
 from kapelle.types.arrays import Array
@@ -135,6 +135,7 @@ async def by_kapelle(name: str, stages: int, **settings: str | int) -> AsyncIter
     """Kapelle's own: a system of real workers, called with the gateway's own machinery."""
     chosen = quiet(Settings(), **settings)
     registry = Registry()
+    next_id = request_ids()
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(temporary_folder())
         spec, target = _declared(stages, folder)
@@ -151,7 +152,7 @@ async def by_kapelle(name: str, stages: int, **settings: str | int) -> AsyncIter
         replicas = [process for process in controller.processes.values() if process.recipe.role == "replica"]
 
         async def send(data: Array) -> int:
-            enter_request(RequestContext(random_id(8), "", monotonic() + _MOST, LOCAL))
+            enter_request(RequestContext(next_id(), "", monotonic() + _MOST, LOCAL))
             return await chain.send(data)
 
         yield Way(name, send, lambda: [os.getpid(), *(process.pid for process in replicas)])

@@ -72,7 +72,7 @@ class Sizes:
         ),
         Sizes([2, 0.5, 0.5], "From 10 KB on shared memory wins"),
         Sizes([0.5, 2, 0.5], "From 100 KB on shared memory wins"),
-        Sizes([0.5, 0.5, 0.95], "At no size from which on it would stay so does shared memory win clearly"),
+        Sizes([0.5, 0.5, 0.95], "There is no size from which on shared memory wins clearly"),
     ],
 )
 def test_says_from_which_size_on_shared_memory_wins(case: Sizes) -> None:

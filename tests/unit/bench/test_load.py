@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 
 import pytest
 
-from kapelle.bench.load import Tally, measure, time_of
+from kapelle.bench.load import Tally, measure, settled, time_of
 from kapelle.errors import Unavailable
 
 
@@ -68,6 +69,14 @@ async def test_figures_of_a_process_that_was_replaced_are_refused() -> None:
 
     with pytest.raises(Unavailable, match="another one has taken its place"):
         await measure(Tally(), lambda: asyncio.sleep(0), concurrency=1, seconds=0.001, pids=lambda: next(numbers))
+
+
+def test_the_collector_is_as_before_afterwards() -> None:
+    before = gc.get_threshold()
+    with settled():
+        assert gc.get_threshold() > before
+    assert gc.get_threshold() == before
+    assert gc.get_freeze_count() == 0
 
 
 def test_a_measurement_takes_its_warm_up_as_well() -> None:
