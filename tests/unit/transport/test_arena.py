@@ -13,9 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from kapelle.errors import WireError
-from kapelle.transport.arena import _SEALS, BLOCKS, USERS, Arena, Lease, OwnArena, Place
+from kapelle.transport.arena import _SEALS, BLOCKS, USERS, Arena, Lease, OwnArena, Place, aligned
 from tests.unit.transport.test_door import open_handles
 
 MIB = 1 << 20
@@ -230,3 +232,75 @@ def test_leases_end_in_any_thread(own: OwnArena) -> None:
     del lease
     own.collect()
     assert own.used == 0
+
+
+class Life(RuleBasedStateMachine):
+    """Processes put, take, pass on and drop arrays in any order; here, all of them are this one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.own = OwnArena(1 << 16)
+        self.others = [Arena.attach(self.own.name) for _ in range(2)]
+        self.held: list[tuple[Lease, bytes]] = []
+        self.known: list[tuple[Place, bytes]] = []
+        self.count = 0
+
+    @rule(sizes=st.lists(st.integers(1, 9000), min_size=1, max_size=3))
+    def give(self, sizes: list[int]) -> None:
+        self.count += 1
+        parts = [bytes([(self.count + at) % 251]) * size for at, size in enumerate(sizes)]
+        lease = self.own.put(parts)
+        if lease is None:
+            assert self.own.used > 0, "an empty arena has room"
+            return
+        whole = b"".join(part + b"\0" * (aligned(len(part)) - len(part)) for part in parts)
+        held = {(other.place.block, other.place.turn) for other, _ in self.held}
+        assert (lease.place.block, lease.place.turn) not in held, "given out twice"
+        begin = 0
+        for part in parts:
+            assert lease.bytes[begin : begin + len(part)] == part
+            begin += aligned(len(part))
+        self.held.append((lease, bytes(lease.bytes)))
+        self.known.append((lease.place, whole))
+
+    @precondition(lambda self: self.known)
+    @rule(which=st.integers(0, 200), who=st.integers(0, 1))
+    def take(self, which: int, who: int) -> None:
+        place, _ = self.known[which % len(self.known)]
+        still = [kept for lease, kept in self.held if lease.place == place]
+        try:
+            lease = self.others[who].lease(place)
+        except WireError:
+            assert not still, "what somebody holds can be taken"
+        else:
+            if still:
+                assert lease.bytes == still[0]
+            self.held.append((lease, bytes(lease.bytes)))
+
+    @precondition(lambda self: self.held)
+    @rule(which=st.integers(0, 200))
+    def drop(self, which: int) -> None:
+        self.held.pop(which % len(self.held))
+
+    @rule()
+    def collect(self) -> None:
+        self.own.collect()
+        if not self.held:
+            assert self.own.used == 0
+
+    @rule()
+    def tend(self) -> None:
+        self.own.tend()
+
+    @invariant()
+    def nothing_changes_while_it_is_held(self) -> None:
+        for lease, kept in self.held:
+            assert lease.bytes == kept
+
+    def teardown(self) -> None:
+        self.held.clear()
+        self.own.collect()
+        assert self.own.used == 0
+
+
+TestLife = Life.TestCase

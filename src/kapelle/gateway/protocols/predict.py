@@ -74,6 +74,8 @@ class PredictEndpoint(Endpoint):
         if value.inference.parameters:
             return JSON, encode_json({"outputs": outputs if only is None else only}), ()
         if only is None:
+            if len({len(values) for values in outputs.values()}) > 1:
+                raise InvalidInput("the outputs have different numbers of rows; ask with inputs in place of instances")
             rows = zip(*outputs.values(), strict=True)
             return JSON, encode_json({"predictions": [dict(zip(outputs, row, strict=True)) for row in rows]}), ()
         return JSON, encode_json({"predictions": only}), ()

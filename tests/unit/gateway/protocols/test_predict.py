@@ -39,6 +39,11 @@ async def test_several_outputs_make_objects() -> None:
     }
 
 
+async def test_outputs_that_have_no_common_rows_cannot_be_told_by_rows() -> None:
+    with pytest.raises(InvalidInput, match="ask with inputs"):
+        await asked("Animals.named", {"instances": [True, False]})
+
+
 async def test_whole_tensors_are_answered_whole() -> None:
     assert await asked("Doubler", {"inputs": [[1, 2, 3, 4]]}) == {"outputs": [[2.0, 4.0, 6.0, 8.0]]}
     inputs = {"a": [[1, 2]], "words": ["x"], "scale": 3.0}
