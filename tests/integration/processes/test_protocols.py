@@ -131,6 +131,7 @@ async def test_openais_client_works_unchanged(system: ProcessSystem) -> None:
         for form in (openai.omit, "float"):
             found = await client.embeddings.create(model="Words.embed", input=["a", "bcd"], encoding_format=form)
             assert [one.embedding for one in found.data] == [[1.0] * 3, [3.0] * 3]
+        assert "Words.embed" in [one.id async for one in client.models.list()]
         with pytest.raises(openai.NotFoundError, match=r"there is Words\.embed"):
             await client.embeddings.create(model="none", input="a")
         with pytest.raises(openai.BadRequestError, match="empty"):

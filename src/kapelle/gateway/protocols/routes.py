@@ -1,4 +1,4 @@
-"""The routes of the Open Inference Protocol that infer nothing: health, metadata, repository, shared memory."""
+"""The routes of the protocols that infer nothing: health, metadata, lists of models, repository, shared memory."""
 
 from __future__ import annotations
 
@@ -57,6 +57,9 @@ class InferenceRoutes:
             ("POST", "/v2/cudasharedmemory/region/{region}/register", self._refuse_cuda),
             ("POST", "/v2/cudasharedmemory/region/{region}/unregister", self._no_cuda),
             ("POST", "/v2/cudasharedmemory/unregister", self._no_cuda),
+            ("GET", "/v1/models", self._listed),
+            ("GET", "/v1/models/{model}", self._listed_one),
+            ("POST", "/v1/models/{model}", self._listed_one),
         ]
         # Inferences are answered elsewhere; those that come here are for a model that is not there, which this says.
         of_model = [
@@ -70,6 +73,15 @@ class InferenceRoutes:
             found.append((method, f"/v2/models/{{model}}{rest}", handler))
             found.append((method, f"/v2/models/{{model}}/versions/{{version}}{rest}", handler))
         return [Route(path, _answered(handler), methods=[method]) for method, path, handler in found]
+
+    async def _listed(self, _: Request) -> Any:
+        names = [model.name for model in self._catalogue.models]
+        return {"object": "list", "data": [_as_openai(name) for name in names], "models": names}
+
+    async def _listed_one(self, request: Request) -> Any:
+        # A prediction that comes here is for a model that is not there, as above.
+        name = request.path_params["model"].removesuffix(":predict")
+        return {**_as_openai(name), "name": name, "ready": self._catalogue.is_ready(name) and not self._draining()}
 
     async def _live(self, _: Request) -> Any:
         return {"live": True}
@@ -118,6 +130,11 @@ class InferenceRoutes:
 
     async def _refuse_cuda(self, _: Request) -> Any:
         raise HttpError(400, "memory of a GPU cannot be shared with this server", code="not-supported")
+
+
+def _as_openai(name: str) -> dict[str, Any]:
+    """A model as OpenAI lists it; when it was made is a matter of its release."""
+    return {"id": name, "object": "model", "created": 0, "owned_by": "kapelle"}
 
 
 def _named(request: Request) -> tuple[str, str]:

@@ -62,6 +62,8 @@ async def test_the_repository_lists_what_is_there(client: httpx.AsyncClient) -> 
     ("method", "path", "status", "said"),
     [
         ("GET", "/v2/models/none", 404, "unknown model 'none'"),
+        ("GET", "/v1/models/none", 404, "unknown model 'none'"),
+        ("POST", "/v1/models/none:predict", 404, "unknown model 'none'"),
         ("GET", "/v2/models/Doubler/versions/9", 404, "no version '9'"),
         ("POST", "/v2/models/none/infer", 404, "unknown model 'none'"),
         ("POST", "/v2/models/none/versions/9/infer", 404, "unknown model 'none'"),
@@ -78,6 +80,14 @@ async def test_refusals(client: httpx.AsyncClient, method: str, path: str, statu
     assert response.status_code == status
     assert list(response.json()) == ["error"]
     assert said in response.json()["error"]
+
+
+async def test_models_are_listed_for_clients_of_kserve_and_openai(client: httpx.AsyncClient) -> None:
+    every = (await client.get("/v1/models")).json()
+    assert "Doubler.double" in every["models"]
+    assert [one["id"] for one in every["data"]] == every["models"]
+    one = (await client.get("/v1/models/Doubler")).json()
+    assert (one["name"], one["ready"], one["id"], one["object"]) == ("Doubler", True, "Doubler", "model")
 
 
 async def test_memory_is_registered_and_forgotten(client: httpx.AsyncClient) -> None:
