@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -19,30 +18,18 @@ from kapelle.gateway.protocols.infer_grpc import GrpcInferEndpoint
 from kapelle.gateway.protocols.infer_rest import InferEndpoint
 from kapelle.gateway.protocols.models import models_of
 from kapelle.gateway.protocols.predict import PredictEndpoint
-from kapelle.gateway.protocols.regions import Regions
-from kapelle.gateway.protocols.statistics import Statistics
 from kapelle.observe.metrics import Registry
 from kapelle.oip.datatypes import NAMES
 from kapelle.oip.grpc_messages import MESSAGES
-from tests.unit.gateway.protocols.zoo import MODELS, exposed, function_of
+from tests.unit.gateway.protocols.zoo import MODELS, common, exposed, function_of
 from tests.unit.gateway.recorder import make_request
 
-NOWHERE = Regions(Path("/nowhere"))
 REFUSALS = (InvalidInput, HttpError)
 NAMED = sorted(name for name, model in MODELS.items() if name == model.name and name != "Animals.bad")
 
-REST = {
-    name: InferEndpoint(name, MODELS[name], 1, Registry(), regions=NOWHERE, statistics=Statistics(), max_body=1 << 20)
-    for name in NAMED
-}
-GRPC = {
-    name: GrpcInferEndpoint(name, MODELS[name], 1, Registry(), regions=NOWHERE, statistics=Statistics())
-    for name in NAMED
-}
-V1 = {
-    name: PredictEndpoint(name, MODELS[name], 1, Registry(), statistics=Statistics(), max_body=1 << 20)
-    for name in NAMED
-}
+REST = {name: InferEndpoint(name, MODELS[name], common()) for name in NAMED}
+GRPC = {name: GrpcInferEndpoint(name, MODELS[name], common()) for name in NAMED}
+V1 = {name: PredictEndpoint(name, MODELS[name], common()) for name in NAMED}
 OPENAI = EmbeddingsEndpoint(encoders(models_of(exposed())), 1, Registry(), 1 << 20)
 
 extents = st.integers(0, 4) | st.sampled_from([-1, 2**31, 2**62, 2**63 - 1])

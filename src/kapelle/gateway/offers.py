@@ -16,7 +16,8 @@ from kapelle.gateway.methods import method_endpoints
 from kapelle.gateway.protocols.embeddings import EmbeddingsEndpoint, encoders
 from kapelle.gateway.protocols.infer_rest import InferEndpoint
 from kapelle.gateway.protocols.metadata import Catalogue
-from kapelle.gateway.protocols.models import Model, models_of
+from kapelle.gateway.protocols.model_endpoint import Common
+from kapelle.gateway.protocols.models import Model, by_name, models_of
 from kapelle.gateway.protocols.predict import PredictEndpoint
 from kapelle.gateway.protocols.regions import Regions
 from kapelle.gateway.protocols.routes import InferenceRoutes
@@ -34,32 +35,24 @@ class Offers:
     def __init__(
         self, spec: AppSpec, fleet: Fleet, settings: Settings, registry: Registry, regions: Regions, *, grpc: bool
     ) -> None:
-        self.endpoints: list[Endpoint] = []
-        self.statistics = Statistics()
         exposed = exposed_methods(spec)
         models = models_of(exposed)
-        self.catalogue = Catalogue(models, fleet, self.statistics)
+        names = by_name(models)
+        common = Common(settings.request_timeout, settings.max_body, registry, Statistics(), regions)
+        self.catalogue = Catalogue(models, fleet, common.statistics)
         self.regions = regions
-        timeout, max_body, statistics = settings.request_timeout, settings.max_body, self.statistics
-        methods = method_endpoints(exposed, timeout, registry)
+        methods = method_endpoints(exposed, common.timeout, registry)
         self.described: tuple[EndpointSpec, ...] = tuple(one.spec for one in methods)
         """The methods, as OpenAPI shows them."""
-        self.endpoints += methods
-        for model in models:
-            for name in model.names:
-                self.endpoints += [
-                    InferEndpoint(
-                        name, model, timeout, registry, regions=regions, statistics=statistics, max_body=max_body
-                    ),
-                    PredictEndpoint(name, model, timeout, registry, statistics=statistics, max_body=max_body),
-                ]
-        if found := encoders(models):
-            self.endpoints.append(EmbeddingsEndpoint(found, timeout, registry, max_body))
-        self.grpc_endpoints: dict[str, GrpcInferEndpoint] = (
-            _grpc_endpoints(models, self, timeout, registry) if grpc else {}
-        )
+        self.grpc_endpoints: dict[str, GrpcInferEndpoint] = _grpc_endpoints(names, common) if grpc else {}
         """The models by name, as gRPC asks them."""
-        self.endpoints += self.grpc_endpoints.values()
+        self.endpoints: list[Endpoint] = [
+            *methods,
+            *(kind(name, model, common) for name, model in names.items() for kind in (InferEndpoint, PredictEndpoint)),
+            *self.grpc_endpoints.values(),
+        ]
+        if found := encoders(models):
+            self.endpoints.append(EmbeddingsEndpoint(found, common.timeout, registry, common.max_body))
         self._exposed = exposed
         self._spec = spec
         self._fleet = fleet
@@ -72,14 +65,7 @@ class Offers:
         ]
 
 
-def _grpc_endpoints(
-    models: list[Model], offers: Offers, timeout: float, registry: Registry
-) -> dict[str, GrpcInferEndpoint]:
+def _grpc_endpoints(names: dict[str, Model], common: Common) -> dict[str, GrpcInferEndpoint]:
     from kapelle.gateway.protocols.infer_grpc import GrpcInferEndpoint  # noqa: PLC0415 - it needs what may not be installed
 
-    regions, statistics = offers.regions, offers.statistics
-    return {
-        name: GrpcInferEndpoint(name, model, timeout, registry, regions=regions, statistics=statistics)
-        for model in models
-        for name in model.names
-    }
+    return {name: GrpcInferEndpoint(name, model, common) for name, model in names.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import Any
+from typing import Any, cast
 
 from kapelle.gateway.peers import is_under_way, origin_of
 from tests.unit.gateway.sockets import Wire
@@ -21,8 +21,7 @@ async def test_both_ends_are_known() -> None:
     origin: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
 
     async def meet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        assert isinstance(writer.transport, asyncio.Transport)
-        origin.set_result(origin_of(writer.transport))
+        origin.set_result(origin_of(cast(asyncio.Transport, writer.transport)))
         writer.close()
 
     async with await asyncio.start_server(meet, "127.0.0.1", 0) as server:

@@ -17,7 +17,7 @@ from kapelle.gateway.endpoint import JSON, Answer, Endpoint
 from kapelle.gateway.exposure import ANY
 from kapelle.gateway.problems import HttpError, explained, problem
 from kapelle.gateway.protocols.compression import plain_body
-from kapelle.gateway.protocols.infer_rest import protocol_spec
+from kapelle.gateway.protocols.model_endpoint import protocol_spec
 from kapelle.gateway.protocols.models import Model
 from kapelle.gateway.request import Request
 from kapelle.gateway.routes import InPath

@@ -9,19 +9,18 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from kapelle.errors import InvalidInput
-from kapelle.gateway.endpoint import Answer, Endpoint
+from kapelle.gateway.endpoint import Answer
 from kapelle.gateway.problems import status_of
-from kapelle.gateway.protocols.infer_rest import PREFIX, check_version, place_of, protocol_spec
-from kapelle.gateway.protocols.inference import Given, Inference, Inferred, Wanted, infer
+from kapelle.gateway.protocols.infer_rest import PREFIX, place_of
+from kapelle.gateway.protocols.inference import Given, Inference, Inferred, Wanted
 from kapelle.gateway.protocols.locality import check_local, client_of
+from kapelle.gateway.protocols.model_endpoint import Common, ModelEndpoint, release_of
 from kapelle.gateway.protocols.models import Model
 from kapelle.gateway.protocols.refusals import told
 from kapelle.gateway.protocols.regions import Regions
 from kapelle.gateway.protocols.results import as_bytes, into_memory
-from kapelle.gateway.protocols.statistics import Statistics
 from kapelle.gateway.request import Request
 from kapelle.gateway.routes import InPath
-from kapelle.observe.metrics import Registry
 from kapelle.oip.datatypes import BYTES, Data
 from kapelle.oip.grpc_messages import MESSAGES
 
@@ -46,25 +45,11 @@ _CONTENTS = {
 _response = MESSAGES["ModelInferResponse"]
 
 
-class GrpcInferEndpoint(Endpoint):
+class GrpcInferEndpoint(ModelEndpoint):
     """A model under one of its names."""
 
-    def __init__(
-        self,
-        name: str,
-        model: Model,
-        default_timeout: float,
-        registry: Registry,
-        *,
-        regions: Regions,
-        statistics: Statistics,
-    ) -> None:
-        spec = protocol_spec(f"{PREFIX}/{name}/infer", f"grpc:{name}")
-        super().__init__(spec, default_timeout, registry, function=model.exposed.name)
-        self._name = name
-        self._model = model
-        self._regions = regions
-        self._statistics = statistics
+    def __init__(self, name: str, model: Model, common: Common) -> None:
+        super().__init__("grpc", f"{PREFIX}/{name}/infer", name, model, common)
 
     @property
     def routes(self) -> list[Any]:
@@ -72,10 +57,8 @@ class GrpcInferEndpoint(Endpoint):
         return []
 
     def begin(self, function: Callable[..., Any], request: Request, in_path: InPath) -> Coroutine[Any, Any, Any]:
-        message = request.message
-        check_version(self._name, message.model_version, request)
-        inference = read_inference(message, request, self._regions)
-        return self._statistics.of(self._model, infer(self._name, self._model, function, inference))
+        self.check_version(request.message.model_version, request)
+        return self.ask(function, read_inference(request.message, request, self.common.regions))
 
     def encode(self, request: Request, value: Inferred) -> Answer:
         """The answer as a serialised message.
@@ -83,8 +66,7 @@ class GrpcInferEndpoint(Endpoint):
         Raises:
             InvalidInput: an output does not fit where it was asked to be put.
         """
-        release = request.edition.release if request.edition is not None else ""
-        answer = _response(model_name=self._name, model_version=release, id=value.inference.id)
+        answer = _response(model_name=self.known_as, model_version=release_of(request), id=value.inference.id)
         for produced, wanted in value.outputs:
             output = answer.outputs.add(name=produced.name, datatype=produced.datatype, shape=produced.shape)
             if wanted.place is None:
@@ -92,7 +74,7 @@ class GrpcInferEndpoint(Endpoint):
                 answer.raw_output_contents.append(bytes(as_bytes(produced)))
                 continue
             answer.raw_output_contents.append(b"")
-            for name, said in into_memory(produced, wanted.place, self._regions).items():
+            for name, said in into_memory(produced, wanted.place, self.common.regions).items():
                 field = "string_param" if isinstance(said, str) else "int64_param"
                 setattr(output.parameters[name], field, said)
         return GRPC, answer.SerializeToString(), ()

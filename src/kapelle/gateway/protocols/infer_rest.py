@@ -7,22 +7,18 @@ from typing import Any
 
 import msgspec
 
-from kapelle.declare.apps import EndpointSpec
-from kapelle.declare.parameters import Parameter, Signature
 from kapelle.errors import InvalidInput
-from kapelle.gateway.endpoint import BINARY, JSON, Answer, Endpoint
+from kapelle.gateway.endpoint import BINARY, JSON, Answer
 from kapelle.gateway.problems import HttpError
 from kapelle.gateway.protocols.compression import plain_body
-from kapelle.gateway.protocols.inference import Given, Inference, Inferred, Place, Produced, Wanted, infer
+from kapelle.gateway.protocols.inference import Given, Inference, Inferred, Place, Produced, Wanted
 from kapelle.gateway.protocols.locality import check_local, client_of
+from kapelle.gateway.protocols.model_endpoint import Common, ModelEndpoint, release_of
 from kapelle.gateway.protocols.models import Model
-from kapelle.gateway.protocols.refusals import protocol_refusal
 from kapelle.gateway.protocols.regions import Regions
 from kapelle.gateway.protocols.results import as_bytes, into_memory
-from kapelle.gateway.protocols.statistics import Statistics
 from kapelle.gateway.request import Request
 from kapelle.gateway.routes import InPath
-from kapelle.observe.metrics import Registry
 from kapelle.oip.datatypes import Data
 from kapelle.types.strict_json import encode_json
 from kapelle.wire.payload import ALIGNMENT, split_path
@@ -54,21 +50,12 @@ class _Request(msgspec.Struct):
 _decode = msgspec.json.Decoder(_Request).decode
 
 
-class InferEndpoint(Endpoint):
+class InferEndpoint(ModelEndpoint):
     """A model under one of its names."""
 
-    def __init__(
-        self, name: str, model: Model, default_timeout: float, registry: Registry, *,
-        regions: Regions, statistics: Statistics, max_body: int,
-    ) -> None:  # fmt: skip
-        path = f"{PREFIX}/{name}/infer"
-        super().__init__(protocol_spec(path, f"v2:{name}"), default_timeout, registry, function=model.exposed.name)
+    def __init__(self, name: str, model: Model, common: Common) -> None:
+        super().__init__("v2", f"{PREFIX}/{name}/infer", name, model, common)
         self.aliases = (f"{PREFIX}/{name}/versions/{{version}}/infer",)
-        self._name = name
-        self._model = model
-        self._regions = regions
-        self._statistics = statistics
-        self._max_body = max_body
 
     @property
     def takes_room(self) -> bool:
@@ -81,9 +68,8 @@ class InferEndpoint(Endpoint):
         return -int(length) % ALIGNMENT if length.isdigit() else 0
 
     def begin(self, function: Callable[..., Any], request: Request, in_path: InPath) -> Coroutine[Any, Any, Any]:
-        check_version(self._name, in_path.get("version", ""), request)
-        inference = read_inference(request, self._regions, self._max_body)
-        return self._statistics.of(self._model, infer(self._name, self._model, function, inference))
+        self.check_version(in_path.get("version", ""), request)
+        return self.ask(function, read_inference(request, self.common.regions, self.common.max_body))
 
     def encode(self, request: Request, value: Inferred) -> Answer:
         """The answer in JSON, followed by the outputs that were asked for in binary.
@@ -97,7 +83,7 @@ class InferEndpoint(Endpoint):
         for produced, wanted in value.outputs:
             shown: dict[str, Any] = {"name": produced.name, "shape": produced.shape, "datatype": produced.datatype}
             if wanted.place is not None:
-                shown["parameters"] = into_memory(produced, wanted.place, self._regions)
+                shown["parameters"] = into_memory(produced, wanted.place, self.common.regions)
             elif wanted.binary:
                 data = as_bytes(produced)
                 shown["parameters"] = {"binary_data_size": len(data)}
@@ -105,34 +91,15 @@ class InferEndpoint(Endpoint):
             else:
                 shown["data"] = _as_values(produced)
             outputs.append(shown)
-        release = request.edition.release if request.edition is not None else ""
-        answer: dict[str, Any] = {"model_name": self._name, "model_version": release, "outputs": outputs}
+        answer: dict[str, Any] = {
+            "model_name": self.known_as, "model_version": release_of(request), "outputs": outputs,
+        }  # fmt: skip
         if value.inference.id:
             answer["id"] = value.inference.id
         head = encode_json(answer)
         if not parts:
             return JSON, head, ()
         return BINARY, b"".join((head, *parts)), ((_HEADER_LENGTH, b"%d" % len(head)),)
-
-    def refusal(self, error: BaseException, request_id: str) -> tuple[int, Answer]:
-        return protocol_refusal(error, request_id)
-
-
-def protocol_spec(path: str, name: str) -> EndpointSpec:
-    """A route whose body is read by a protocol of its own."""
-    signature = Signature((Parameter("body", bytes),), Any)
-    return EndpointSpec("POST", path, name, protocol_spec, signature, streams=False, timeout=None, description="")
-
-
-def check_version(name: str, version: str, request: Request) -> None:
-    """Versions of models are releases, and a request sees one of them.
-
-    Raises:
-        HttpError: another one was asked for.
-    """
-    release = request.edition.release if request.edition is not None else ""
-    if version and version != release:
-        raise HttpError(404, f"model {name!r} has no version {version!r}; it serves {release!r}", code="not-found")
 
 
 def read_inference(request: Request, regions: Regions, max_body: int) -> Inference:

@@ -13,17 +13,14 @@ import msgspec
 import numpy as np
 
 from kapelle.errors import InvalidInput
-from kapelle.gateway.endpoint import JSON, Answer, Endpoint
+from kapelle.gateway.endpoint import JSON, Answer
 from kapelle.gateway.problems import HttpError
 from kapelle.gateway.protocols.compression import plain_body
-from kapelle.gateway.protocols.infer_rest import protocol_spec
-from kapelle.gateway.protocols.inference import Given, Inference, Inferred, Produced, infer
+from kapelle.gateway.protocols.inference import Given, Inference, Inferred, Produced
+from kapelle.gateway.protocols.model_endpoint import Common, ModelEndpoint
 from kapelle.gateway.protocols.models import Model, TensorSpec
-from kapelle.gateway.protocols.refusals import protocol_refusal
-from kapelle.gateway.protocols.statistics import Statistics
 from kapelle.gateway.request import Request
 from kapelle.gateway.routes import InPath
-from kapelle.observe.metrics import Registry
 from kapelle.oip.datatypes import BYTES
 from kapelle.types.strict_json import encode_json
 
@@ -38,29 +35,14 @@ class _Request(msgspec.Struct):
 _decode = msgspec.json.Decoder(_Request).decode
 
 
-class PredictEndpoint(Endpoint):
+class PredictEndpoint(ModelEndpoint):
     """A model under one of its names."""
 
-    def __init__(
-        self,
-        name: str,
-        model: Model,
-        default_timeout: float,
-        registry: Registry,
-        *,
-        statistics: Statistics,
-        max_body: int,
-    ) -> None:
-        spec = protocol_spec(f"{PREFIX}/{name}:predict", f"v1:{name}")
-        super().__init__(spec, default_timeout, registry, function=model.exposed.name)
-        self._name = name
-        self._model = model
-        self._statistics = statistics
-        self._max_body = max_body
+    def __init__(self, name: str, model: Model, common: Common) -> None:
+        super().__init__("v1", f"{PREFIX}/{name}:predict", name, model, common)
 
     def begin(self, function: Callable[..., Any], request: Request, in_path: InPath) -> Coroutine[Any, Any, Any]:
-        inference = read_prediction(plain_body(request, self._max_body), self._model)
-        return self._statistics.of(self._model, infer(self._name, self._model, function, inference))
+        return self.ask(function, read_prediction(plain_body(request, self.common.max_body), self.model))
 
     def encode(self, request: Request, value: Inferred) -> Answer:
         """Predictions by rows, where instances were given, and whole outputs where inputs were.
@@ -79,9 +61,6 @@ class PredictEndpoint(Endpoint):
             rows = zip(*outputs.values(), strict=True)
             return JSON, encode_json({"predictions": [dict(zip(outputs, row, strict=True)) for row in rows]}), ()
         return JSON, encode_json({"predictions": only}), ()
-
-    def refusal(self, error: BaseException, request_id: str) -> tuple[int, Answer]:
-        return protocol_refusal(error, request_id)
 
 
 def read_prediction(body: bytes | memoryview, model: Model) -> Inference:

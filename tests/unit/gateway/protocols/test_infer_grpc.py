@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,14 +10,10 @@ import pytest
 from kapelle.errors import InvalidInput, Overloaded
 from kapelle.gateway.problems import HttpError
 from kapelle.gateway.protocols.infer_grpc import GrpcInferEndpoint, parameters_of, read_inference
-from kapelle.gateway.protocols.regions import Regions
-from kapelle.gateway.protocols.statistics import Statistics
-from kapelle.observe.metrics import Registry
 from kapelle.oip.grpc_messages import MESSAGES
-from tests.unit.gateway.protocols.zoo import MODELS, function_of
+from tests.unit.gateway.protocols.zoo import MODELS, NOWHERE, common, function_of
 from tests.unit.gateway.recorder import make_request
 
-NOWHERE = Regions(Path("/nowhere"))
 X = np.arange(4, dtype=np.float32)
 
 
@@ -29,7 +24,7 @@ def a_message(datatype: str = "FP32", shape: tuple[int, ...] = (1, 4), name: str
 
 
 def endpoint(name: str) -> GrpcInferEndpoint:
-    return GrpcInferEndpoint(name, MODELS[name], 30.0, Registry(), regions=NOWHERE, statistics=Statistics())
+    return GrpcInferEndpoint(name, MODELS[name], common())
 
 
 async def answered(message: Any, name: str = "Doubler") -> Any:

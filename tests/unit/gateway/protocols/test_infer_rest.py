@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,17 +11,13 @@ import pytest
 
 from kapelle.errors import ContractError, InvalidInput
 from kapelle.gateway.problems import HttpError
-from kapelle.gateway.protocols.infer_rest import InferEndpoint, check_version, place_of, read_inference
+from kapelle.gateway.protocols.infer_rest import InferEndpoint, place_of, read_inference
 from kapelle.gateway.protocols.inference import Inferred, Place
-from kapelle.gateway.protocols.regions import Regions
-from kapelle.gateway.protocols.statistics import Statistics
 from kapelle.gateway.request import Request
-from kapelle.observe.metrics import Registry
-from tests.unit.gateway.protocols.zoo import MODELS, function_of
+from tests.unit.gateway.protocols.zoo import MODELS, NOWHERE, common, function_of
 from tests.unit.gateway.recorder import make_request
 
 X = np.arange(4, dtype=np.float32).reshape(1, 4)
-NOWHERE = Regions(Path("/nowhere"))
 
 
 def sent(body: dict[str, Any], binary: bytes = b"", *, length: bytes | None = None) -> Request:
@@ -42,9 +37,7 @@ def in_binary(size: int = 16, **fields: Any) -> dict[str, Any]:
 
 
 def endpoint(name: str = "Doubler") -> InferEndpoint:
-    return InferEndpoint(
-        name, MODELS[name], 30.0, Registry(), regions=NOWHERE, statistics=Statistics(), max_body=1 << 20
-    )
+    return InferEndpoint(name, MODELS[name], common())
 
 
 async def answered(request: Request, name: str = "Doubler") -> tuple[bytes, dict[str, Any], bytes]:
@@ -158,10 +151,10 @@ def test_requests_that_lie_are_refused(case: str) -> None:
 def test_a_version_is_the_release_that_the_request_sees() -> None:
     request = make_request()
     request.edition = SimpleNamespace(release="r7")  # type: ignore[assignment]  # all that is looked at
-    check_version("m", "", request)
-    check_version("m", "r7", request)
+    endpoint().check_version("", request)
+    endpoint().check_version("r7", request)
     with pytest.raises(HttpError, match="no version '1'; it serves 'r7'") as refused:
-        check_version("m", "1", request)
+        endpoint().check_version("1", request)
     assert refused.value.status == 404
 
 
@@ -180,13 +173,10 @@ async def test_it_is_served_with_and_without_a_version() -> None:
 
 
 async def test_what_comes_of_it_is_counted() -> None:
-    statistics = Statistics()
-    asked = InferEndpoint(
-        "Doubler", MODELS["Doubler"], 30.0, Registry(), regions=NOWHERE, statistics=statistics, max_body=1 << 20
-    )
+    asked = endpoint()
     found: Inferred = await asked.begin(function_of("Doubler"), sent({"inputs": [an_input(data=[0, 1, 2, 3])]}), {})
     assert found.model == "Doubler"
     with pytest.raises(InvalidInput):
         await asked.begin(function_of("Doubler"), sent({"inputs": [an_input(data=[0])]}), {})
-    tally = statistics.tally(MODELS["Doubler"])
+    tally = asked.common.statistics.tally(MODELS["Doubler"])
     assert (tally.successes, tally.failures) == (1, 1)

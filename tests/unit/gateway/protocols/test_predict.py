@@ -11,14 +11,12 @@ import pytest
 from kapelle.errors import InvalidInput
 from kapelle.gateway.problems import HttpError
 from kapelle.gateway.protocols.predict import PredictEndpoint
-from kapelle.gateway.protocols.statistics import Statistics
-from kapelle.observe.metrics import Registry
-from tests.unit.gateway.protocols.zoo import MODELS, function_of
+from tests.unit.gateway.protocols.zoo import MODELS, common, function_of
 from tests.unit.gateway.recorder import make_request
 
 
 async def asked(name: str, body: dict[str, Any] | bytes) -> Any:
-    endpoint = PredictEndpoint(name, MODELS[name], 30.0, Registry(), statistics=Statistics(), max_body=1 << 20)
+    endpoint = PredictEndpoint(name, MODELS[name], common())
     request = make_request("POST", b"/", body if isinstance(body, bytes) else msgspec.json.encode(body))
     kind, answer, _ = endpoint.encode(request, await endpoint.begin(function_of(name), request, {}))
     assert kind == b"application/json"

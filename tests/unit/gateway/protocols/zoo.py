@@ -14,7 +14,11 @@ from numpy.typing import NDArray
 import kapelle
 from kapelle.declare.apps import app_spec
 from kapelle.gateway.exposure import Exposed, exposed_methods
+from kapelle.gateway.protocols.model_endpoint import Common
 from kapelle.gateway.protocols.models import Model, by_name, models_of
+from kapelle.gateway.protocols.regions import Regions
+from kapelle.gateway.protocols.statistics import Statistics
+from kapelle.observe.metrics import Registry
 
 Vector = NDArray[np.float32]
 Rows = Annotated[Vector, kapelle.Tensor("n", 4)]
@@ -127,6 +131,14 @@ def exposed(app: type = Zoo) -> list[Exposed]:
     spec = app_spec(app)
     assert spec is not None
     return exposed_methods(spec)
+
+
+NOWHERE = Regions(Path("/nowhere"))
+
+
+def common() -> Common:
+    """What the endpoints of a test have in common."""
+    return Common(30.0, 1 << 20, Registry(), Statistics(), NOWHERE)
 
 
 MODELS: dict[str, Model] = by_name(models_of(exposed()))
