@@ -177,10 +177,10 @@ def thread_environment(processes: int) -> dict[str, str]:
 
 
 def memory_environment() -> dict[str, str]:
-    """Environment for gateways, so that glibc keeps the memory of one large body for the next.
+    """Environment for all processes, so that glibc keeps the memory of one large body or array for the next.
 
     Left to itself it hands such memory back to the kernel each time, and has it cleared again page by page, which costs
-    more than everything else about a body. These are the values that it comes to by itself once a block of 32 MiB was
+    more than everything else about it. These are the values that it comes to by itself once a block of 32 MiB was
     freed. Other C libraries do not know the names. What the user has set himself stays.
     """
     return _unless_set({"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(64 << 20)})

@@ -66,7 +66,7 @@ def successor_name(name: str) -> str:
 def recipes(plan: Plan, run: RunDir) -> list[Recipe]:
     """The recipes of all processes of a plan: replicas first, so that gateways find them when they start."""
     code = _code_digest(plan)
-    environment = thread_environment(len(plan.replicas))
+    environment = thread_environment(len(plan.replicas)) | memory_environment()
     replicas = [_replica(plan, one, environment, code) for one in plan.replicas]
     return replicas + [_gateway(plan, run, name, code) for name in plan.gateways]
 

@@ -1,8 +1,9 @@
 """Who runs next in a worker, and on which thread.
 
-Sync user code runs one batch at a time. A method that is known to take well under a millisecond runs right on the event
-loop: a thread would cost more than the work. Anything slower gets the worker's one thread, so that cancellations, pings
-and health checks are heard meanwhile. Which is which is measured, and a method may change sides.
+Sync user code runs one batch at a time. A method that is known to take a few milliseconds at most runs right on the event
+loop: handing it to a thread and back costs both of them and the machine's caches. Anything slower gets the worker's one
+thread, so that cancellations, pings and health checks are heard meanwhile. Which is which is measured, and a method may
+change sides.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from kapelle.tasks import Tasks
 from kapelle.worker.execution import Execution
 from kapelle.worker.job import Job
 
-FAST = 0.0005
+FAST = 0.005
 """Seconds below which a method runs on the event loop."""
 _TURN = 0.002
 """Seconds of user code on the event loop before other events get their turn."""
