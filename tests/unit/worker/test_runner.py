@@ -263,7 +263,7 @@ async def test_fast_calls_leave_the_event_loop_time_for_others(monkeypatch: pyte
     async with serving(Workshop) as (worker, caller):
         workshop = instance_of(worker)
         workshop.clock = clock
-        workshop.cost = FAST / 50
+        workshop.cost = FAST / 20
         await make_fast(caller, "where")
         tickets = [caller.call("where") for _ in range(100)]
         await caller.pong()
