@@ -7,11 +7,11 @@ import shlex
 
 from kapelle.declare.apps import AppSpec
 from kapelle.gateway.openapi import describe
-from kapelle.gateway.samples import Operation, address, json_body
+from kapelle.gateway.samples import Operation, address, file_parts, json_body
 
 
 def curl_line(app: AppSpec, url: str) -> str:
-    """A curl command for the first endpoint that takes JSON, else for the first GET; "" when there is neither."""
+    """A curl command for the first endpoint that takes JSON, else the first GET, else the first of files; "" without any."""
     paths: dict[str, dict[str, Operation]] = json.loads(describe(app))["paths"]
     posts = [(path, each["post"]) for path, each in paths.items() if "post" in each]
     for path, operation in posts:
@@ -19,7 +19,13 @@ def curl_line(app: AppSpec, url: str) -> str:
         if body is not None:
             return f"{_command(operation)} -d {shlex.quote(json.dumps(body))} {_address(url, path, operation)}"
     gets = ((path, each["get"]) for path, each in paths.items() if "get" in each)
-    return next((f"{_command(operation)} {_address(url, path, operation)}" for path, operation in gets), "")
+    for path, operation in gets:
+        return f"{_command(operation)} {_address(url, path, operation)}"
+    for path, operation in posts:
+        if files := file_parts(operation):
+            form = " ".join(f"-F {name}=@FILE" for name in files)
+            return f"{_command(operation)} {form} {_address(url, path, operation)}"
+    return ""
 
 
 def _command(operation: Operation) -> str:

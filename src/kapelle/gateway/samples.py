@@ -19,6 +19,15 @@ def json_body(operation: Operation) -> Any:
     return {name: value for name, value in example.items() if name in schema.get("required", ())} or example
 
 
+def file_parts(operation: Operation) -> list[str]:
+    """The files of a form that must be given; none where something else must be, too, or the body is no form."""
+    content = operation.get("requestBody", {}).get("content", {}).get("multipart/form-data", {})
+    schema = content.get("schema", {})
+    required = schema.get("required", [])
+    files = [name for name in required if schema["properties"][name].get("format") == "binary"]
+    return files if len(files) == len(required) else []
+
+
 def address(path: str, operation: Operation) -> str:
     """The path with its parameters filled in, and the query string with those that must be given."""
     query = {}

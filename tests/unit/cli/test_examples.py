@@ -68,6 +68,13 @@ class Get:
 
 
 @kapelle.app
+class Files:
+    @kapelle.post("/file")
+    async def file(self, file: kapelle.Upload, count: int = 3) -> str:
+        return file.filename
+
+
+@kapelle.app
 class Stream:
     @kapelle.post("/count")
     async def count(self, to: int) -> AsyncIterator[int]:
@@ -98,6 +105,10 @@ def test_streams_are_shown_as_they_come() -> None:
 
 def test_takes_a_get_where_nothing_takes_json() -> None:
     assert line(Get) == "curl 'http://here/find?text=text&tags=text'"
+
+
+def test_takes_files_where_there_is_nothing_else() -> None:
+    assert line(Files) == "curl -F file=@FILE http://here/file"
 
 
 def test_says_nothing_where_there_is_no_example() -> None:

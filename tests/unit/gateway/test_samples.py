@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from kapelle.gateway.samples import Operation, address, json_body
+from kapelle.gateway.samples import Operation, address, file_parts, json_body
 
 
 def parameter(name: str, place: str, example: object, *, required: bool = True) -> Operation:
@@ -37,3 +37,12 @@ def test_a_body_has_only_the_fields_that_it_must_have(schema: Operation, example
 
 def test_an_operation_without_an_example_has_no_body() -> None:
     assert json_body({}) is None
+
+
+def test_files_are_those_that_must_be_given_if_nothing_else_must() -> None:
+    file, text = {"type": "string", "format": "binary"}, {"type": "string"}
+    cases: list[tuple[list[str], list[str]]] = [(["a"], ["a"]), (["a", "b"], ["a", "b"]), (["a", "c"], []), ([], [])]
+    for required, expected in cases:
+        schema = {"properties": {"a": file, "b": file, "c": text}, "required": required}
+        assert file_parts({"requestBody": {"content": {"multipart/form-data": {"schema": schema}}}}) == expected
+    assert file_parts({}) == []
