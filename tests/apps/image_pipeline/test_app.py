@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from apps.image_pipeline.app import Classifier, ImagePipeline, Postprocess, Preprocess
 from apps.image_pipeline.golden import sample_picture
 from apps.image_pipeline.images import decode, prepare
-from kapelle.testing import running
+from kapelle.testing import running, running_processes
 from kapelle.testing.memory import MemorySystem
 from tests.apps.image_pipeline.conftest import noise, saved
 
@@ -107,3 +108,24 @@ async def test_its_golden_query_finds_a_model_of_another_build(system: MemorySys
     system.app._golden = type(golden)(golden.picture, (golden.index + 1) % 10, golden.probability)
     with pytest.raises(ValueError, match="expected label"):
         await system.app.knows_its_sample()
+
+
+async def test_in_processes_of_their_own_all_three_answer_and_the_log_shows_the_way(
+    artifacts: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    async with running_processes(ImagePipeline, artifacts=artifacts, access_log=True, log_format="json") as system:
+        assert {name.partition("-")[0] for name in system.processes} == {
+            "Preprocess",
+            "Classifier",
+            "Postprocess",
+            "gateway",
+        }
+        answer = await system.client.post("/finalize", files={"file": PICTURE}, headers={"x-request-id": "the-way"})
+        assert answer.status_code == 200
+    (line,) = [one for one in capfd.readouterr().err.splitlines() if '"request": "the-way"' in one]
+    calls = json.loads(line)["calls"].split(" > ")
+    assert [one.split(" at ")[0] for one in calls] == [
+        "Preprocess.prepare",
+        "Classifier.classify",
+        "Postprocess.finish",
+    ]

@@ -67,3 +67,9 @@ def test_it_can_be_switched_off(lines: Lines) -> None:
     write(log, 100, status=500)
     log.flush(1000.0)
     assert lines == []
+
+
+def test_the_line_shows_the_calls_of_the_request(lines: Lines) -> None:
+    way = [("Encoder.embed", "Encoder-1", 0.0021), ("Cluster.nearest", "Cluster-0", 0.0004)]
+    AccessLog(enabled=True).write("POST", "/process", 200, 0.01, "r", way)
+    assert lines[0]["calls"] == "Encoder.embed at Encoder-1 2.10 ms > Cluster.nearest at Cluster-0 0.40 ms"
