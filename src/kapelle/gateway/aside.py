@@ -46,7 +46,7 @@ class Aside:
 
     def mirror(self, request: Request, endpoint: Endpoint, in_path: InPath, answer: bytes) -> None:
         """Ask this release what the other has just answered, and compare."""
-        if self.side.mirrored and len(self._running) < _MOST and self._falls(request):
+        if self.side.mirrored and not request.borrows and len(self._running) < _MOST and self._falls(request):
             self._running.spawn(self._compare(request, endpoint, in_path, answer))
 
     async def _compare(self, request: Request, endpoint: Endpoint, in_path: InPath, answer: bytes) -> None:

@@ -63,13 +63,16 @@ class Request:
     """One HTTP request. ``headers`` have lower-case names; ``size`` is that of the body in bytes.
 
     ``room`` is where a large body lies instead of in ``body``, for endpoints that take it from there; ``message`` is the
-    body as another protocol than HTTP has read it. ``edition`` is the one release it sees. ``expired`` and ``abandoned``
-    say why its task was cancelled: the deadline passed, or the client went away. ``way`` has the calls that were made.
+    body as another protocol than HTTP has read it. ``borrows`` is whether some of it, or of its answer, lies in memory of
+    the client's, who goes on with that once it is answered. ``edition`` is the one release it sees. ``expired`` and
+    ``abandoned`` say why its task was cancelled: the deadline passed, or the client went away. ``way`` has the calls that
+    were made.
     """
 
     __slots__ = (
-        "abandoned", "began", "begun", "body", "connection", "edition", "expired", "finished", "headers", "id", "keep_alive",
-        "message", "method", "path", "query", "room", "size", "started", "target", "task", "trace", "version", "way",
+        "abandoned", "began", "begun", "body", "borrows", "connection", "edition", "expired", "finished", "headers", "id",
+        "keep_alive", "message", "method", "path", "query", "room", "size", "started", "target", "task", "trace", "version",
+        "way",
     )  # fmt: skip
 
     def __init__(self, method: str, target: bytes, headers: Headers, connection: Responder, version: str) -> None:
@@ -82,6 +85,7 @@ class Request:
         self.query = b""
         self.body = b""
         self.room: memoryview | None = None
+        self.borrows = False
         self.message: Any = None
         self.size = 0
         self.id = ""

@@ -11,6 +11,7 @@ import kapelle
 from kapelle.artifacts.folder import ArtifactFolder
 from kapelle.artifacts.instances import build
 from kapelle.core.rollout_messages import Side
+from kapelle.gateway.request import Request
 from kapelle.testing import MemorySystem, running
 
 
@@ -93,3 +94,22 @@ async def test_it_is_asked_and_compared_and_never_answers(tmp_path: Path, text: 
         assert vitals.requests in (19, 20, 21)
         assert vitals.failures == found["failed"]
         assert assembly.editions["r2"].running == 0
+
+
+async def test_what_lies_in_memory_of_a_client_is_not_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(Library, artifacts=book(tmp_path / "1", "old")) as system:
+        await add(system, book(tmp_path / "2", "new"))
+        system._started.route("local", Side("r2", 1.0, mirrored=True))
+        handle = system.gateway.handle
+
+        def borrowed(request: Request) -> None:
+            request.borrows = True
+            handle(request)
+
+        monkeypatch.setattr(system.gateway, "handle", borrowed)
+        await ask(system, 5)
+        assert system.gateway.aside is not None
+        assert not list(system.gateway.aside._running)
+        assert set(mirrored(system).values()) == {0}

@@ -13,7 +13,7 @@ from kapelle.gateway.endpoint import Answer
 from kapelle.gateway.problems import status_of
 from kapelle.gateway.protocols.infer_rest import PREFIX, place_of
 from kapelle.gateway.protocols.inference import Given, Inference, Inferred, Wanted
-from kapelle.gateway.protocols.locality import check_local, client_of
+from kapelle.gateway.protocols.locality import borrow
 from kapelle.gateway.protocols.model_endpoint import Common, ModelEndpoint, release_of
 from kapelle.gateway.protocols.models import Model
 from kapelle.gateway.protocols.refusals import told
@@ -95,7 +95,7 @@ def read_inference(message: Any, request: Request, regions: Regions) -> Inferenc
     places = [place_of(one, f"inputs[{number}]") for number, one in enumerate(parameters)]
     asked = [_wanted(one, f"outputs[{number}]") for number, one in enumerate(message.outputs)]
     if any(places) or any(one.place for one in asked):
-        check_local(client_of(request))
+        borrow(request)
     awaited = sum(place is None for place in places)
     # Clients differ in whether an input that lies in memory has its (empty) place among the raw contents.
     if raw and len(raw) == len(places) != awaited:

@@ -12,7 +12,7 @@ from kapelle.gateway.endpoint import BINARY, JSON, Answer
 from kapelle.gateway.problems import HttpError
 from kapelle.gateway.protocols.compression import plain_body
 from kapelle.gateway.protocols.inference import Given, Inference, Inferred, Place, Produced, Wanted
-from kapelle.gateway.protocols.locality import check_local, client_of
+from kapelle.gateway.protocols.locality import borrow
 from kapelle.gateway.protocols.model_endpoint import Common, ModelEndpoint, release_of
 from kapelle.gateway.protocols.models import Model
 from kapelle.gateway.protocols.regions import Regions
@@ -123,7 +123,7 @@ def read_inference(request: Request, regions: Regions, max_body: int) -> Inferen
         path = f"inputs[{number}]"
         place = place_of(one.parameters, path)
         if place is not None:
-            check_local(client_of(request))
+            borrow(request)
         content, at = _content(one, place, rest, at, regions, path)
         inputs.append(Given(one.name, one.datatype, tuple(one.shape), content, path))
     if at != len(rest):
@@ -133,7 +133,7 @@ def read_inference(request: Request, regions: Regions, max_body: int) -> Inferen
         default = _flag(asked.parameters, "binary_data_output", "parameters")
         wanted = [_wanted(one, default, f"outputs[{number}]") for number, one in enumerate(asked.outputs)]
         if any(one.place is not None for one in wanted):
-            check_local(client_of(request))
+            borrow(request)
     binary = _flag(asked.parameters, "binary_data_output", "parameters")
     return Inference(asked.id, inputs, wanted, binary, asked.parameters)
 

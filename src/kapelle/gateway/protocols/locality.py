@@ -22,6 +22,16 @@ def check_local(host: str) -> None:
         raise HttpError(403, "shared memory can be registered from this machine only", code="forbidden")
 
 
+def borrow(request: Request) -> None:
+    """A request names memory of its client's.
+
+    Raises:
+        HttpError: as ``check_local``.
+    """
+    check_local(client_of(request))
+    request.borrows = True
+
+
 def client_of(request: Request) -> str:
     """The address of the client of a request; empty where it has none."""
     client = request.connection.origin().get("client")

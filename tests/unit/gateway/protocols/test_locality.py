@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kapelle.gateway.problems import HttpError
-from kapelle.gateway.protocols.locality import check_local, client_of
+from kapelle.gateway.protocols.locality import borrow, check_local, client_of
 from tests.unit.gateway.recorder import make_request
 
 
@@ -23,3 +23,13 @@ def test_others_may_not(host: str) -> None:
 
 def test_the_client_is_the_connections() -> None:
     assert client_of(make_request()) == "10.0.0.1"
+
+
+def test_a_request_that_names_memory_is_known_by_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    request = make_request()
+    with pytest.raises(HttpError, match="this machine only"):
+        borrow(request)
+    assert not request.borrows
+    monkeypatch.setattr(request.connection, "origin", lambda: {"client": ("127.0.0.1", 4000)})
+    borrow(request)
+    assert request.borrows
