@@ -13,7 +13,6 @@ from kapelle.client.failures import BY_STATUS, placed
 from kapelle.client.terms import Terms
 from kapelle.errors import (
     CallError,
-    Cancelled,
     DeadlineExceeded,
     InvalidInput,
     Overloaded,
@@ -32,7 +31,7 @@ _KINDS: dict[grpc.StatusCode, type[CallError]] = {
     grpc.StatusCode.RESOURCE_EXHAUSTED: Overloaded,
     grpc.StatusCode.UNAVAILABLE: ReplicaLost,  # perhaps while it was worked on
     grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
-    grpc.StatusCode.CANCELLED: Cancelled,
+    grpc.StatusCode.CANCELLED: ReplicaLost,  # what comes to a server of grpcio just when it ends is answered so
 }
 _UNMADE = ("failed to connect", "Connection refused", "DNS resolution failed")
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+_LAST_WORDS = 2.0
+"""Seconds for answers to leave, once the gateway has given all of them."""
+
 
 def grpc_port(settings: Settings, port: int) -> int:
     """Where gRPC is served beside HTTP at ``port``; 0 where it is not: it was not asked for, or is not installed."""
@@ -69,8 +72,10 @@ class SideDoor:
             self._ending = asyncio.create_task(server.stop(self._settings.drain_timeout))
 
     async def close(self) -> None:
-        """Shut it, and cut off whoever is still there: the gateway has answered all that it will."""
+        """Shut it, wait for what is on its way out, and cut off whoever is still there."""
         self.shut()
         if self._leaving is not None and self._ending is not None:
+            # Who has connected and never asked anything would be waited for until the time for draining is over.
+            await asyncio.wait((self._ending,), timeout=_LAST_WORDS)
             await self._leaving.stop(0)
             await self._ending

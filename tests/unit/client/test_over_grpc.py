@@ -12,7 +12,6 @@ from kapelle.client.over_grpc import async_attempt, async_channel, attempt, chan
 from kapelle.client.terms import Terms
 from kapelle.errors import (
     CallError,
-    Cancelled,
     DeadlineExceeded,
     InvalidInput,
     Overloaded,
@@ -61,7 +60,7 @@ def course(timeout: float | None = None) -> Course:
         (CODE.UNAVAILABLE, "Socket closed", ReplicaLost, True),
         (CODE.UNAVAILABLE, "failed to connect to all addresses", Unavailable, False),
         (CODE.DEADLINE_EXCEEDED, "late", DeadlineExceeded, True),
-        (CODE.CANCELLED, "gone", Cancelled, True),
+        (CODE.CANCELLED, "gone", ReplicaLost, True),
         (CODE.INTERNAL, "it failed", CallError, True),
         (CODE.NOT_FOUND, "no such model", CallError, True),
     ],

@@ -13,8 +13,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
+import numpy as np
 import pytest
 
+from kapelle.client import AsyncClient
 from kapelle.config.settings import Settings
 from kapelle.core.rollout_messages import Side
 from kapelle.testing import ProcessSystem
@@ -133,3 +135,30 @@ async def test_a_release_of_other_code_cannot_be_a_canary(studio: Studio) -> Non
         over = await system.conductor.publish(two, lambda _: None, Side(two, 0.1))
         assert over.outcome == "denied"
         assert "other code" in over.reason
+
+
+ASKED_BY_CLIENTS = APP.replace("async def read(self) -> str:", "async def read(self, x: int = 0) -> str:")
+
+
+async def test_clients_of_grpc_see_one_version_after_the_other_and_no_failure(studio: Studio) -> None:
+    studio.write("v0", "local", ASKED_BY_CLIENTS)
+    seen: set[str] = set()
+
+    async def ask(client: AsyncClient) -> None:
+        while not enough.is_set():
+            answer = await client.infer("Reader", {"x": np.array([3], np.int64)}, protocol="grpc")
+            seen.add(answer["output"][0].decode())
+
+    enough = asyncio.Event()
+    async with running(studio) as system, AsyncClient(system.url) as client:
+        asking = [asyncio.create_task(ask(client)) for _ in range(4)]
+        expected = {"v0local"}
+        for version, edition in ("v1", "one"), ("v2", "two"):
+            release = await studio.release(version, edition, ASKED_BY_CLIENTS)
+            expected.add(version + edition)
+            assert (await publish(system, release)).outcome == "committed"
+            await system.until(partial(runs_only, system, studio.releases.get(release).manifest.code))
+        enough.set()
+        await asyncio.gather(*asking)
+    assert seen <= expected
+    assert len(seen) >= 2
