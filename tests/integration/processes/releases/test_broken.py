@@ -160,7 +160,8 @@ async def test_a_release_that_does_worse_under_traffic_is_rolled_back(shelf: She
         await load.more(200)
         over = await system.conductor.publish(two, lambda _: None)
         assert (over.release, over.outcome) == (two, "rolled back")
-        assert re.search(r"quality .* on r1", over.reason), over.reason
+        # On a busy machine it may be seen to be slower as well, before its answers are seen to be worse.
+        assert re.search(r"quality .* on r1|slowest tenth .* on r1", over.reason), over.reason
         witness.seen.clear()
         await load.until(lambda: witness.seen["one", 2] > 20)
         assert system.conductor.current == one
