@@ -22,6 +22,10 @@ class ScoredRequest(RequestContext, frozen=True, gc=False, kw_only=True):
     add_quality: Callable[[float], None]
     way: list[tuple[str, str, float]] = []  # noqa: RUF012 - msgspec copies it for each
 
+    def __hash__(self) -> int:
+        # Lists have no hash, and the way grows.
+        return hash((self.id, self.release))
+
 
 def quality(score: float) -> None:
     """Say how good the answer of this request is: any number, higher is better, such as the best match's score.
