@@ -7,6 +7,7 @@ from typing import Any
 from kapelle.gateway.fleet import Fleet
 from kapelle.gateway.problems import HttpError
 from kapelle.gateway.protocols.models import Model, TensorSpec, by_name
+from kapelle.gateway.protocols.refusals import no_such_version
 from kapelle.gateway.protocols.statistics import Statistics, Tally
 from kapelle.version import VERSION
 
@@ -45,8 +46,7 @@ class Catalogue:
             known = ", ".join(one.name for one in self.models) or "none"
             raise HttpError(404, f"unknown model {name!r}; there is {known}", code="not-found")
         if version and version != self.version:
-            detail = f"model {name!r} has no version {version!r}; it serves {self.version!r}"
-            raise HttpError(404, detail, code="not-found")
+            raise no_such_version(name, version, self.version)
         return model
 
     def is_ready(self, name: str, version: str = "") -> bool:

@@ -9,10 +9,9 @@ from typing import Any
 from kapelle.declare.apps import EndpointSpec
 from kapelle.declare.parameters import Parameter, Signature
 from kapelle.gateway.endpoint import Answer, Endpoint
-from kapelle.gateway.problems import HttpError
 from kapelle.gateway.protocols.inference import Inference, infer
 from kapelle.gateway.protocols.models import Model
-from kapelle.gateway.protocols.refusals import protocol_refusal
+from kapelle.gateway.protocols.refusals import no_such_version, protocol_refusal
 from kapelle.gateway.protocols.regions import Regions
 from kapelle.gateway.protocols.statistics import Statistics
 from kapelle.gateway.request import Request
@@ -53,8 +52,7 @@ class ModelEndpoint(Endpoint):
         """
         release = release_of(request)
         if version and version != release:
-            detail = f"model {self.known_as!r} has no version {version!r}; it serves {release!r}"
-            raise HttpError(404, detail, code="not-found")
+            raise no_such_version(self.known_as, version, release)
 
     def refusal(self, error: BaseException, request_id: str) -> tuple[int, Answer]:
         return protocol_refusal(error, request_id)

@@ -6,12 +6,18 @@ import msgspec
 
 from kapelle.errors import InvalidInput
 from kapelle.gateway.endpoint import JSON, Answer
-from kapelle.gateway.problems import explained, problem
+from kapelle.gateway.problems import HttpError, explained, problem
 
 NO_CONTROL = "models are loaded and unloaded with their release: see `kapelle release publish`"
 """Why a client cannot load or unload one."""
 
 _encode = msgspec.json.Encoder().encode
+
+
+def no_such_version(model: str, version: str, served: str) -> HttpError:
+    """The error for a version of a model other than the release that is served."""
+    detail = f"model {model!r} has no version {version!r}; it serves {served!r}"
+    return HttpError(404, detail, code="not-found")
 
 
 def protocol_refusal(error: BaseException, request_id: str) -> tuple[int, Answer]:
