@@ -52,7 +52,9 @@ class Project:
     @property
     def stock(self) -> Stock:
         """Where the app's artifacts and releases are."""
-        return Stock(self.artifacts, self.store, (STATE / "cache" / self.target.name).absolute())
+        named = self.settings.cache
+        cache = Path(named) if named else STATE / "cache" / self.target.name
+        return Stock(self.artifacts, self.store, cache.absolute())
 
     @property
     def store(self) -> str:

@@ -53,6 +53,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Release to begin with, such as r7, or local for the folder of artifacts; empty takes the store's current one."""
     store: str = ""
     """Where releases are kept: a folder, or s3://bucket/prefix; empty takes .kapelle/store/<app> below the current folder."""
+    cache: str = ""
+    """Folder that releases are fetched to; empty takes .kapelle/cache/<app> below the current folder."""
     prepare_timeout: float = 600.0
     """How long all processes may take to load a release that is published, until it is refused."""
     bake: float = 30.0
@@ -85,6 +87,26 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """PEM file of the certificate chain; empty serves plain HTTP."""
     tls_key: str = ""
     """PEM file of the certificate's private key."""
+    peers: str = "{service}"
+    """Name under which DNS has the addresses of a service's replicas, where an engine runs them: tasks.{service} on a Swarm."""
+    data_port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 7100
+    """Port at which a replica that an engine runs takes calls."""
+    control_port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 7101
+    """Port at which a process that an engine runs hears the controller."""
+    health_port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 7102
+    """Port at which a process that an engine runs tells its own health and metrics, over HTTP."""
+    door: str = ""
+    """Folder in which gateways find the door that they share on their machine; empty lets each listen by itself."""
+    node: str = ""
+    """Name of the machine that a process runs on, so that copies of a shard go to different ones; empty takes the host's."""
+    secret_file: str = ""
+    """File with the secret that processes of a system show each other over a network."""
+    peer_certificate: str = ""
+    """PEM file of the certificate that a process shows the others; with peer_key and peer_authority, all of it is TLS."""
+    peer_key: str = ""
+    """PEM file of that certificate's private key."""
+    peer_authority: str = ""
+    """PEM file of the authority that has signed the certificates of all processes, and of nothing else."""
     log_format: Literal["auto", "json", "console"] = "auto"
     """Form of the log: colours on a terminal, JSON elsewhere."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -116,6 +138,10 @@ def load(*, folder: Path, environment: Mapping[str, str], arguments: Mapping[str
     settings = msgspec.convert(values, Settings)
     if bool(settings.tls_certificate) != bool(settings.tls_key):
         raise ConfigError("tls_certificate and tls_key belong together; one of them is missing")
+    among_peers = ("peer_certificate", "peer_key", "peer_authority")
+    missing = [name for name in among_peers if not getattr(settings, name)]
+    if 0 < len(missing) < len(among_peers):
+        raise ConfigError(f"{', '.join(among_peers)} belong together; missing: {', '.join(missing)}")
     return Loaded(settings, origins)
 
 
