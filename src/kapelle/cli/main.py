@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from cyclopts import App, CycloptsError, Parameter
 
 from kapelle import __version__
+from kapelle.cli.start import start_app
 from kapelle.errors import KapelleError
 
 WRONG_USAGE = 2
@@ -39,6 +40,7 @@ release_app = App(
     help="Build, list, compare and verify releases: the files of an app's artifacts, kept together under one name.",
 )
 app.command(release_app)
+app.command(start_app)
 
 
 @app.command(
