@@ -22,6 +22,7 @@ from kapelle.transport import sockets
 from kapelle.transport.credentials import Credentials
 from kapelle.transport.discovery import Discovery, Found
 from kapelle.transport.sockets import Address
+from kapelle.wire import messages
 
 log = structlog.get_logger()
 
@@ -45,7 +46,9 @@ class Overseer:
         self._credentials = creds
         self._remotes: dict[str, Remote] = {}
         self._unanswered: dict[str, int] = {}
-        self._ears = Ears(conductor.started, conductor.told, conductor.gone)
+        self._free: set[Remote] = set()
+        """Those that wait to be let go, and may."""
+        self._ears = Ears(conductor.started, conductor.leaving, conductor.told, conductor.gone)
         self._desk = Desk(self.system_status, self.registry, conductor)
         names = [*(one.name for one in app.services.values() if not one.inline), GATEWAY]
         self._discovery = Discovery({name: host_of(settings, name) for name in names}, self._found)
@@ -97,6 +100,7 @@ class Overseer:
             self._remotes[address] = self._remote(address)
         for address in self._remotes.keys() - present:
             if not self._remotes[address].reached:
+                self._free.discard(self._remotes[address])
                 self._remotes.pop(address).close()
                 self._unanswered.pop(address, None)
 
@@ -111,7 +115,15 @@ class Overseer:
             for address, remote in self._remotes.items():
                 remote.probe(number)
                 self._look_at(address, remote)
+                self._let_go(remote)
             await asyncio.sleep(_PROBE_EVERY)
+
+    def _let_go(self, remote: Remote) -> None:
+        """Let one end that waits for others to have what it holds. It was so a look ago, too: gateways know by now."""
+        may_go = remote.leaving and self.conductor.may_go(remote)
+        if may_go and remote in self._free:
+            remote.send(messages.Drain(self._settings.drain_timeout))
+        (self._free.add if may_go else self._free.discard)(remote)
 
     def _look_at(self, address: str, remote: Remote) -> None:
         """Tell people of an address that DNS has for long, and where nobody can be reached."""

@@ -33,9 +33,13 @@ _decode = messages.Decoder[messages.FromProcess](messages.FromProcess)
 
 @dataclass(frozen=True, slots=True)
 class Ears:
-    """Who hears that a process is there, what it says of releases, and that it is gone, perhaps with its last words."""
+    """Who hears that a process is there, what it says of releases, and that it is gone, perhaps with its last words.
+
+    ``leaving`` hears of one that is to end, and waits until others have what it holds.
+    """
 
     there: Callable[[Remote], None]
+    leaving: Callable[[Remote], None]
     told: Callable[[Remote, messages.FromProcess], None]
     gone: Callable[[Remote, str], None]
 
@@ -52,6 +56,8 @@ class Remote:
         self.holding = Holding("", [])
         self.about: messages.About | None = None
         """Who is there; None while nobody is, or one that is about to end."""
+        self.leaving = False
+        """Whether it waits until it may end."""
         self.trouble = ""
         """Why it cannot be reached; "" while it can."""
         self.health: messages.Health | None = None
@@ -178,6 +184,9 @@ class Remote:
                 if message.state in _LEAVING:
                     # What it holds cannot be counted on any more, and it is told nothing more.
                     self._leave(message.detail if message.state == "failed" else "")
+                elif message.state == "leaving" and self.about is not None and not self.leaving:
+                    self.leaving = True
+                    self._ears.leaving(self)
             case _ if self.about is not None:
                 self._ears.told(self, message)
             case _ if len(self._early) < _MOST_EARLY:
@@ -192,4 +201,4 @@ class Remote:
     def _leave(self, last_words: str) -> None:
         if self.about is not None:
             self._ears.gone(self, last_words)
-            self.about, self.holding = None, Holding("", [])
+            self.about, self.holding, self.leaving = None, Holding("", []), False

@@ -9,6 +9,7 @@ from functools import partial
 from kapelle.artifacts.cache import Cache
 from kapelle.artifacts.objects import Objects
 from kapelle.artifacts.releases import Releases
+from kapelle.clock import wall
 from kapelle.control.conductor import DENIED, Conductor, Say
 from kapelle.control.remote import Remote
 from kapelle.control.versions import OneVersion, Version
@@ -38,6 +39,17 @@ class ImageConductor(Conductor):
         if reason:
             return wishes.Over(release, DENIED, reason)
         return await super().publish(release, say, side)
+
+    def leaving(self, process: Remote) -> None:
+        """It is to end, and waits until it may."""
+        known = self._roster.get(process)
+        if known is not None:
+            self._do(self._rollout.leaving(known.name, known.incarnation, wall()))
+
+    def may_go(self, process: Remote) -> bool:
+        """Whether nobody needs what it holds any more."""
+        known = self._roster.get(process)
+        return known is None or self._rollout.may_go(known.name, known.incarnation)
 
     def _mismatch(self, release: str) -> str:
         """Why a release must not come to the code that runs; "" when it may."""

@@ -80,6 +80,11 @@ class Supervised:
         self._connections: dict[Connection, int] = {}
         self._changed = asyncio.Event()
 
+    @property
+    def attended(self) -> bool:
+        """Whether somebody attends to what this process holds."""
+        return bool(self._attending)
+
     def accept(self, connection: Connection) -> None:
         """A supervisor has connected."""
         self._accepted += 1

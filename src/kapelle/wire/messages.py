@@ -263,7 +263,8 @@ ToProcess = Probe | Scrape | Drain | Members | Duty
 class Health(Message, tag=1, frozen=True):
     """The answer to ``Probe``, also sent unasked at every change of ``state``.
 
-    ``state`` is one of starting, waiting (for other processes), ready, stuck, draining, failed; ``detail`` says why.
+    ``state`` is one of starting, waiting (for other processes), ready, stuck, leaving (when others have
+    what it holds), draining, failed; ``detail`` says why.
     """
 
     number: int

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable
 
 from kapelle.artifacts.code_version import version_of
 from kapelle.clock import wall
@@ -13,8 +14,12 @@ from kapelle.declare.loading import Target
 from kapelle.observe.metrics import Registry
 from kapelle.transport.credentials import Credentials, credentials_of
 from kapelle.transport.health_port import serve_health
+from kapelle.transport.supervision import Supervised
 from kapelle.wire.messages import About
 from kapelle.worker.server import Worker
+
+_PATIENCE = 10.0
+"""Seconds for others to take over what a replica holds that is to end."""
 
 
 class AtHome:
@@ -24,11 +29,22 @@ class AtHome:
     about: About | None = None
     code = ""
 
+    leaving = False
+    """Whether it serves on until others have what it holds."""
+
     async def open(self, worker: Worker, registry: Registry) -> None:
         """Nobody else is to know how it is."""
 
+    def state_of(self, worker: Worker) -> str:
+        """What supervisors are told."""
+        return "leaving" if self.leaving else worker.state
+
+    def asked_to_end(self, worker: Worker, supervised: Supervised, drain: Callable[[], None]) -> None:
+        """A signal came: ``drain`` now, or when that hurts nobody."""
+        drain()
+
     def close(self) -> None:
-        """As above."""
+        """Nothing was opened."""
 
 
 class Abroad(AtHome):
@@ -39,6 +55,7 @@ class Abroad(AtHome):
         self.about = About(orders.replica, "replica", orders.service, network.node, self.code, wall())
         self.credentials = credentials_of(orders.settings)
         self._network = network
+        self._waiting: asyncio.Task[None] | None = None
         self._health: asyncio.Server | None = None
 
     async def open(self, worker: Worker, registry: Registry) -> None:
@@ -46,11 +63,24 @@ class Abroad(AtHome):
             return worker.detail if worker.state == "stuck" else ""
 
         def unready() -> str:
-            return "" if worker.state == "ready" else f"{worker.state} {worker.detail}".strip()
+            state = self.state_of(worker)
+            return "" if state == "ready" else f"{state} {worker.detail}".strip()
 
         listening = socket.socket(fileno=self._network.health)
         self._health = await serve_health(listening, stuck, unready, registry.collect)
 
+    def asked_to_end(self, worker: Worker, supervised: Supervised, drain: Callable[[], None]) -> None:
+        # Shards that only this replica has must come to another one first; the controller says when they have.
+        if not (worker.spec.sharded and worker.state == "ready" and supervised.attended):
+            drain()
+        elif not self.leaving:
+            self.leaving = True
+            supervised.announce()
+            self._waiting = asyncio.create_task(worker.deserted(_PATIENCE))
+            self._waiting.add_done_callback(lambda _: drain())
+
     def close(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
         if self._health is not None:
             self._health.close()

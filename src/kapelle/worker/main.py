@@ -9,6 +9,7 @@ import asyncio
 import signal
 import socket
 import sys
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -27,8 +28,8 @@ from kapelle.observe.process import register_process_metrics, settle
 from kapelle.transport import sockets
 from kapelle.transport.sharing import Arenas
 from kapelle.transport.supervision import Supervised, report_failure
-from kapelle.wire import messages
 from kapelle.worker.abroad import Abroad, AtHome
+from kapelle.worker.duties import Duties
 from kapelle.worker.holder import WorkerHolder
 from kapelle.worker.server import Worker
 
@@ -56,24 +57,24 @@ async def serve(spec: ServiceSpec, orders: WorkerOrders) -> int:
         if not asked.done():
             asked.set_result(timeout)
 
-    def duty(told: messages.Duty) -> messages.FromProcess | None:
-        if isinstance(told, messages.Attend):
-            return keeper.report
-        if isinstance(told, messages.Order):
-            keeper.obey(told)
-        return None
-
     supervised = Supervised(
-        health=lambda: (worker.state, worker.detail, worker.in_flight, worker.runner.queued_rows),
+        health=lambda: (
+            "leaving" if place.leaving else worker.state,
+            worker.detail,
+            worker.in_flight,
+            worker.runner.queued_rows,
+        ),
         collect=registry.collect,
         on_drain=drain,
-        on_duty=duty,
+        on_duty=Duties(worker, keeper, begins_empty=not held.release).told,
         about=place.about,
     )
     worker.on_state = supervised.announce
     keeper.tell = supervised.tell_attending
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, drain, settings.drain_timeout)
+        asyncio.get_running_loop().add_signal_handler(
+            number, place.asked_to_end, worker, supervised, partial(drain, settings.drain_timeout)
+        )
     control = await sockets.serve(socket.socket(fileno=orders.control), supervised.accept, place.credentials)
     bound = socket.socket(fileno=orders.data)
     arenas = Arenas(settings.shared_memory if bound.family == socket.AF_UNIX else 0, registry)

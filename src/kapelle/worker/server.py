@@ -86,6 +86,18 @@ class Worker:
         for caller in self._callers:
             caller.welcome()
 
+    async def deserted(self, seconds: float) -> None:
+        """Return when no gateway knows this replica any more, or after ``seconds``."""
+        await self._within(seconds, lambda: not any(caller.welcomed for caller in self._callers))
+
+    def open(self) -> None:
+        """There is nothing to hold for now: the replica is there for when somebody else ends."""
+        if self.state == "starting":
+            self._set_state("ready", "")
+            self._opened.set()
+            for caller in self._callers:
+                caller.welcome()
+
     async def opened(self) -> None:
         """Return when there is something to take calls for."""
         await self._opened.wait()
