@@ -50,7 +50,9 @@ def test_a_secret_is_read_without_the_white_space_around_it(tmp_path: Path, cont
     ],
 )
 def test_what_is_no_secret_is_refused_and_not_shown(tmp_path: Path, content: bytes, words: str) -> None:
-    with pytest.raises(ConfigError, match=rf"secret_file = '.*secret': {words}.*; make one with `openssl rand") as found:
+    with pytest.raises(
+        ConfigError, match=rf"secret_file = '.*secret': {words}.*; make one with `openssl rand"
+    ) as found:
         credentials_of(with_secret(tmp_path, content))
     assert "letmein" not in str(found.value)
 
