@@ -42,6 +42,9 @@ class Reception:
     async def _begin_tls(self, arrived: socket.socket) -> None:
         assert self._credentials.tls is not None
         remote = _peer(arrived)
+        if not await _has_spoken(arrived):
+            arrived.close()  # probes of ports connect and go without a word, which is nothing to complain of
+            return
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
                 self._host,
@@ -50,12 +53,8 @@ class Reception:
                 ssl_handshake_timeout=PAIRING_TIMEOUT,
                 ssl_shutdown_timeout=PAIRING_TIMEOUT,
             )
-        except ssl.SSLEOFError:
-            pass  # who connects and goes without a word, as probes of ports do, has done nothing wrong
-        except ssl.SSLError as error:
+        except OSError as error:
             self._complaints.about(remote, f"TLS: {_said(error)}", _TLS_STEP)
-        except OSError:
-            pass  # as above, or out of patience with it
 
     def _complain(self, transport: asyncio.Transport, reason: str, next_step: str) -> None:
         self._complaints.about(remote_host(transport), reason, next_step)
@@ -106,17 +105,32 @@ async def _reach(host: str, port: int, tls: PeerTls | None, handshake: Dialling)
             ssl_handshake_timeout=PAIRING_TIMEOUT,
             ssl_shutdown_timeout=PAIRING_TIMEOUT,
         )
-    except ssl.SSLError as error:
+    except (ssl.SSLError, ConnectionResetError, ConnectionAbortedError) as error:
         raise LinkRefusedError(f"TLS: {_said(error)}; {_TLS_STEP}") from None
-    except (ConnectionResetError, ConnectionAbortedError) as error:
-        raise LinkRefusedError(f"the other side does not go on with TLS ({error}); {_TLS_STEP}") from None
     return caller
 
 
-def _said(error: ssl.SSLError) -> str:
-    """What OpenSSL says, without the place in its sources."""
+def _said(error: OSError) -> str:
+    """What OpenSSL says, without the place in its sources; or that the other side has had enough."""
+    if not isinstance(error, ssl.SSLError):
+        return f"the other side has broken it off ({str(error) or 'closed'})"
     said = (error.reason or str(error)).replace("_", " ").lower()
     return f"{said}, {error.verify_message}" if isinstance(error, ssl.SSLCertVerificationError) else said
+
+
+async def _has_spoken(arrived: socket.socket) -> bool:
+    """Whether the other side says anything in time. Nothing is taken from the socket."""
+    loop = asyncio.get_running_loop()
+    spoken = asyncio.Event()
+    loop.add_reader(arrived, spoken.set)
+    try:
+        async with asyncio.timeout(PAIRING_TIMEOUT):
+            await spoken.wait()
+        return arrived.recv(1, socket.MSG_PEEK) != b""
+    except OSError:  # a time-out is one
+        return False
+    finally:
+        loop.remove_reader(arrived)
 
 
 def _peer(arrived: socket.socket) -> str:

@@ -48,13 +48,14 @@ class TlsLane(Lane):
             self._part()
 
     def eof_received(self) -> None:
-        if self._said_goodbye or self._heard_goodbye:
-            self._is_over = True
-        else:
-            self._break("the stream ended without a goodbye")
+        self._is_over = self._said_goodbye or self._heard_goodbye
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._queue.clear()
+        if not (self._said_goodbye or self._heard_goodbye):
+            self.broken = True
+            if exc is None:
+                self._reason = self._reason or "the stream ended without a goodbye"
         # How the two closed the socket after all was said is of no interest.
         super().connection_lost(None if self._is_over else exc)
 

@@ -69,9 +69,12 @@ class End:
 
 
 class Network:
-    """One listener, and any number of connections to it."""
+    """One listener, and any number of connections to it. ``is_costly`` where to connect takes many milliseconds."""
 
-    def __init__(self, dial: Callable[[], Awaitable[Connection]], accepted: asyncio.Queue[Connection]) -> None:
+    def __init__(
+        self, dial: Callable[[], Awaitable[Connection]], accepted: asyncio.Queue[Connection], *, is_costly: bool = False
+    ) -> None:
+        self.is_costly = is_costly
         self._dial = dial
         self._accepted = accepted
         self._open: list[End] = []
@@ -130,7 +133,7 @@ async def open_network(kind: str, folder: Path) -> AsyncIterator[Network]:
     async def dial() -> Connection:
         return here.dialled(await sockets.connect(address, credentials))
 
-    open_to_it = Network(dial, accepted)
+    open_to_it = Network(dial, accepted, is_costly="tls" in kind)
     try:
         yield open_to_it
     finally:
