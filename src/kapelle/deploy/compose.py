@@ -90,7 +90,7 @@ def _service(system: Topology, part: Part, folder: Path) -> Any:
         **({} if part.role in (Role.RELEASE, Role.TESTS) else {"restart": "unless-stopped"}),
         "deploy": _deploy(part),
     }
-    return Note(_ABOUT[part.role].format(name=part.command[-1]), service)
+    return Note(_ABOUT[part.role].format(name=part.name), service)
 
 
 def _container(system: Topology) -> dict[str, Any]:

@@ -31,7 +31,6 @@ def healthcheck(system: Topology) -> dict[str, Any]:
 def container(system: Topology) -> dict[str, Any]:
     """What every container of ours has."""
     return {
-        "init": Note("Forwards signals, and reaps what ends.", True),
         "stop_grace_period": Note("The drain, and what comes after it.", f"{system.grace}s"),
         **hardening(),
         "logging": logging(),
@@ -44,7 +43,7 @@ def part_options(system: Topology, part: Part, peer: Mapping[str, Any], own: Map
     shared = {"<<": Alias("settings")} if peer.items() <= own.items() else {}
     rest = {name: value for name, value in own.items() if not shared or name not in peer}
     return {
-        "command": list(part.command),
+        **({"command": list(part.command)} if part.command else {}),
         "environment": {**shared, **rest} if rest or not shared else Alias("settings"),
         **({"env_file": S3_CREDENTIALS} if _in_store(system, part) else {}),
         **({"healthcheck": Alias("healthcheck")} if stays else {}),

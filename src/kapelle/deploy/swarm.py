@@ -94,7 +94,7 @@ def _service(system: Topology, part: Part) -> Note:
     }
     if part.role is Role.RELEASE:
         del service["hostname"]
-    return Note(_ABOUT[part.role].format(name=part.command[-1]), service)
+    return Note(_ABOUT[part.role].format(name=part.name), service)
 
 
 _HOSTNAME = {False: "{{.Service.Name}}.{{.Task.Slot}}", True: "{{.Service.Name}}.{{.Node.Hostname}}"}

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from pathlib import Path
 from typing import Any
 
 from kapelle.config.settings import Settings
 from kapelle.declare.apps import AppSpec
-from kapelle.declare.loading import Target
 from kapelle.declare.services import ServiceSpec
 from kapelle.deploy.images import Image, Images
+from kapelle.deploy.names import kebab_case
 from kapelle.errors import DeployError
 
 USER = 10001
@@ -23,7 +21,6 @@ SECRET = "/run/secrets/kapelle"  # noqa: S105 - the path of one
 HTTP, DATA, CONTROL, HEALTH = 8080, 7100, 7101, 7102
 """Ports inside containers: what gateways serve, calls to replicas, the controller's word, health and metrics."""
 
-_WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z0-9]+|[A-Z]+")
 _MARGIN = 1.25
 """A replica is replaced at its memory limit; its container has that much more until the kernel ends it."""
 _AFTER_DRAIN = 15.0
@@ -43,7 +40,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Containers of one kind. ``name`` is that under which DNS finds them; ``memory`` is bytes, ``cpus`` cores.
+    """Containers of one kind; without ``command`` they run their image's own. ``name`` is that under which DNS finds them; ``memory`` is bytes, ``cpus`` cores.
 
     ``copies`` says that they are copies of shards, which belong to different machines.
     """
@@ -92,13 +89,7 @@ class Topology:
         return self.of(Role.DOOR, Role.CONTROLLER, Role.REPLICA, Role.GATEWAY)
 
 
-def kebab(name: str) -> str:
-    """``QuestionSearch`` → ``question-search``."""
-    return "-".join(word.lower() for word in _WORD.findall(name))
-
-
 def topology(
-    target: Target,
     app: AppSpec,
     images: Images,
     settings: Settings,
@@ -114,7 +105,7 @@ def topology(
     Raises:
         DeployError: a name in ``scale`` is none of the system's, or two parts would have the same name.
     """
-    text = _target_text(target)
+    text = images.place
     services = [spec for spec in app.services.values() if not spec.inline]
     parts = (
         Part("door", Role.DOOR, images.door, ("kapelle", "start", "door")),
@@ -125,11 +116,11 @@ def topology(
             "gateway", Role.GATEWAY, images.gateway, ("kapelle", "start", "gateway", text),
             count=max(settings.gateways, gateways),
         ),
-        *([Part("tests", Role.TESTS, images.tests, _tests(target))] if images.tests else []),
+        *([Part("tests", Role.TESTS, images.tests, ())] if images.tests else []),
     )  # fmt: skip
     _check_names(app, parts)
     return Topology(
-        name=kebab(app.name),
+        name=kebab_case(app.name),
         target=text,
         images=images,
         parts=_scaled(parts, scale or {}),
@@ -173,17 +164,11 @@ def folders(system: Topology, part: Part) -> list[tuple[str, str]]:
 
 def _replica(spec: ServiceSpec, images: Images, text: str) -> Part:
     return Part(
-        name=kebab(spec.name), role=Role.REPLICA, image=images.services[spec.name],
+        name=kebab_case(spec.name), role=Role.REPLICA, image=images.services[spec.name],
         command=("kapelle", "start", "replica", text, spec.name), count=spec.replicas, cpus=spec.cpus,
         memory=None if spec.memory_limit is None else round(spec.memory_limit * _MARGIN),
         gpus=spec.gpus, placement=spec.placement, copies=spec.sharded,
     )  # fmt: skip
-
-
-def _tests(target: Target) -> tuple[str, ...]:
-    """The app's own tests, from the folder that its module is imported from."""
-    place = target.folder.relative_to(target.root) / "tests"
-    return ("python", "-m", "pytest", "-p", "no:cacheprovider", place.as_posix())
 
 
 def _check_names(app: AppSpec, parts: tuple[Part, ...]) -> None:
@@ -197,7 +182,7 @@ def _check_names(app: AppSpec, parts: tuple[Part, ...]) -> None:
 
 
 def _scaled(parts: tuple[Part, ...], scale: Mapping[str, int]) -> tuple[Part, ...]:
-    wanted = {kebab(name): count for name, count in scale.items()}
+    wanted = {kebab_case(name): count for name, count in scale.items()}
     several = [part.name for part in parts if part.role in (Role.REPLICA, Role.GATEWAY)]
     for name, count in wanted.items():
         if name not in several:
@@ -205,11 +190,3 @@ def _scaled(parts: tuple[Part, ...], scale: Mapping[str, int]) -> tuple[Part, ..
         if count < 1:
             raise DeployError(f"--scale {name}={count}: expected at least 1")
     return tuple(replace(part, count=wanted.get(part.name, part.count)) for part in parts)
-
-
-def _target_text(target: Target) -> str:
-    """The app as it is named in the image, whose working folder is the one that its module is imported from."""
-    place = target.text.partition(":")[0]
-    if Path.cwd() == target.root and not Path(place).is_absolute():
-        return target.text
-    return f"{target.module}:{target.class_name}" if target.class_name else target.module

@@ -22,7 +22,7 @@ def workload_files(system: Topology) -> dict[str, str]:
             manifests.append(_front(system, part))
         if part.role is not Role.CONTROLLER:
             manifests.append(_budget(system, part))
-        files[f"{part.name}.yaml"] = stream(_ABOUT[part.role].format(name=part.command[-1]), manifests)
+        files[f"{part.name}.yaml"] = stream(_ABOUT[part.role].format(name=part.name), manifests)
     [release] = system.of(Role.RELEASE)
     files["release.yaml"] = stream(
         "Makes the first release in the store; does nothing where there is one. A job cannot change, so each image has its own.",
