@@ -1,4 +1,4 @@
-"""``kapelle``: serve, status, call, config, bench, release."""
+"""``kapelle``: serve, status, call, config, bench, release, deploy, down."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from cyclopts import App, CycloptsError, Parameter
 
 from kapelle import __version__
+from kapelle.cli.deploy import deploy_app, down_app
 from kapelle.errors import KapelleError
 
 WRONG_USAGE = 2
@@ -39,6 +40,8 @@ release_app = App(
     help="Build, list, compare and verify releases: the files of an app's artifacts, kept together under one name.",
 )
 app.command(release_app)
+app.command(deploy_app)
+app.command(down_app)
 
 
 @app.command(
