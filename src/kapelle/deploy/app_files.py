@@ -51,10 +51,10 @@ def files_of(target: Target) -> AppFiles:
     tests = dict(_below(root, {*_all(folder / TESTS)}))
     has_tests = any(path.name.startswith("test_") and path.suffix == ".py" for path in tests.values())
     inside = folder.relative_to(root).as_posix()
-    return AppFiles(_place(target, code), "" if inside == "." else f"{inside}/", code, release, tests if has_tests else {})
+    return AppFiles(_place(code), "" if inside == "." else f"{inside}/", code, release, tests if has_tests else {})
 
 
-def _place(target: Target, code: Code) -> str:
+def _place(code: Code) -> str:
     """How the app is named in /app: by its folder where that says enough, as people do."""
     file, colon, name = code.entry.partition(":")
     folder, _, last = file.rpartition("/")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 
 from kapelle.deploy.requirements import ALONE
@@ -65,9 +66,8 @@ find "$folder" -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
 def head(place: str, base: str) -> str:
     """What stands above all stages."""
     return f"""\
-# The images of {place}, written by `kapelle build {place}`, which builds and names them all; of one of them:
-#     docker build --target gateway .
-# Written again when something changes here, so keep a copy of your own if you edit it.
+# The images of {place}. `kapelle build {place}` writes this file, builds all of them, and gives
+# them their names; `docker build --target gateway .` builds one. Copy the folder before you edit it: it is written anew.
 #
 # Dependencies come before Kapelle, Kapelle before the app: a change of code makes one small layer anew. What builds and
 # compiles stays in stages that no image is made from.
@@ -90,7 +90,7 @@ COPY {INSTALLER} ./"""
 def dependencies(name: str, files: Sequence[str], read: Sequence[str]) -> Stage:
     """A stage with these requirement files installed; ``read`` are all that pip reads."""
     text = f"""\
-# What is installed for {_for(name)}. pip's cache stays with the builder.
+# The dependencies: {_for(name)}. pip's cache stays with the engine that builds.
 FROM builder AS {name}
 {_copy(read)}
 {_install("/opt/venv", files)}"""
@@ -100,7 +100,7 @@ FROM builder AS {name}
 def beyond(name: str, below: str, folder: str, files: Sequence[str], read: Sequence[str]) -> Stage:
     """A stage with what these files need beyond what another stage has, in a folder to lay over that."""
     text = f"""\
-# What is needed beyond that for {_for(name)}, beside it so that it is a layer of its own.
+# What {_for(name)} needs beyond that, beside it so that it is a layer of its own.
 FROM {below} AS {name}
 {_copy(read)}
 {_install(folder, files)}"""
@@ -117,14 +117,15 @@ RUN sh {INSTALLER} /opt/kapelle {wheel.rpartition("/")[2]}"""
     return Stage("package", text, takes=("builder",), copies=(wheel,))
 
 
-def code(name: str, folder: str) -> Stage:
-    """Python files of the app with their byte code."""
+def code(name: str, folder: str, into: str) -> Stage:
+    """Files of the app, with the byte code of what is Python; ``into`` is where they lie here, to be /app in images."""
+    says = "The code of the app" if name == "code" else "More files of the app"
     text = f"""\
-# {"The code of the app" if name == "code" else "More files of the app"}, with byte code that Python takes as it is: nothing is compiled at a start.
+# {says}, with byte code that Python takes as it is: nothing is compiled at a start.
 FROM builder AS {name}
-COPY {folder} /app/
-RUN python3 -m compileall -q --invalidation-mode unchecked-hash /app \\
-    && find /app -exec touch --no-dereference --date="@${{SOURCE_DATE_EPOCH}}" {{}} +"""
+COPY {folder} {into}/
+RUN python3 -m compileall -q --invalidation-mode unchecked-hash -s {into} -p /app {into} \\
+    && find {into} -exec touch --no-dereference --date="@${{SOURCE_DATE_EPOCH}}" {{}} +"""
     return Stage(name, text, takes=("builder",), copies=(folder,))
 
 
@@ -138,8 +139,8 @@ RUN echo "kapelle:x:{USER}:{USER}::/app:/usr/sbin/nologin" >>/etc/passwd \\
     && echo "kapelle:x:{USER}:" >>/etc/group \\
     && install -d -o {USER} -g {USER} /var/lib/kapelle /var/lib/kapelle/store /var/lib/kapelle/cache \\
         /run/kapelle /run/kapelle-door \\
-    && install -d /app \\
-    && touch --date="@${{SOURCE_DATE_EPOCH}}" /etc/passwd /etc/group /etc /app /opt /run /run/kapelle /run/kapelle-door \\
+    && install -d /app /opt/venv \\
+    && touch --date="@${{SOURCE_DATE_EPOCH}}" /etc/passwd /etc/group /etc /app /opt /opt/venv /run /run/kapelle /run/kapelle-door \\
         /var/lib /var/lib/kapelle /var/lib/kapelle/store /var/lib/kapelle/cache /
 ENV PATH=/opt/venv/bin:$PATH \\
     HOME=/tmp \\
@@ -161,7 +162,7 @@ STOPSIGNAL SIGTERM"""
 def runtime(name: str, dependencies: str, environment: Mapping[str, str], labels: Mapping[str, str]) -> Stage:
     """An image with packages and Kapelle, and no code of the app."""
     text = f"""\
-# Kapelle with {_for(dependencies)} installed, and no code.
+# Kapelle with {_for(dependencies)}, and no code.
 FROM base AS {name}
 COPY --from={dependencies} /opt/venv /opt/venv
 COPY --from=package /opt/kapelle /opt/venv
@@ -173,8 +174,9 @@ CMD ["kapelle", "start", "door"]"""
 
 def served(name: str, runtime: str, labels: Mapping[str, str], command: Sequence[str]) -> Stage:
     """An image that serves: a runtime and the code of the app."""
+    everybody = "The gateway, the controller, and every service that needs no more"
     text = f"""\
-# {"The gateway and the controller, and every service that needs no more" if name == "gateway" else f"Services with {_for(name)}"}.
+# {everybody if name == "gateway" else f"Services that need {_for(name)}"}.
 FROM {runtime} AS {name}
 COPY --from=code /app /app
 {_labels(labels)}
@@ -184,8 +186,10 @@ CMD {json.dumps([*command])}"""
 
 def job(name: str, says: str, layers: Mapping[str, str], labels: Mapping[str, str], command: Sequence[str]) -> Stage:
     """An image that does one thing and ends: the gateway's, with folders of other stages laid over it."""
-    into = {"/app": "/app"}
-    copies = "\n".join(f"COPY --from={stage} {path} {into.get(path, '/opt/venv')}" for stage, path in layers.items())
+    copies = "\n".join(
+        f"COPY --from={stage} {path} {'/opt/venv' if path.startswith('/opt/') else '/app'}"
+        for stage, path in layers.items()
+    )
     text = f"""\
 # {says}
 FROM gateway AS {name}
@@ -209,10 +213,13 @@ def _copy(files: Sequence[str]) -> str:
 
 
 def _for(stage: str) -> str:
-    name = stage.removeprefix("dependencies").strip("-")
-    return {"": "what the app needs", "build": "what its builder needs", "tests": "what its tests need"}.get(
-        name, f"what requirements-{name}.txt names"
-    )
+    name = re.sub(r"^(dependencies|services)-?", "", stage)
+    return {
+        "": "what the app needs",
+        "build": "its builder",
+        "tests": "its tests",
+        "cuda": "ONNX Runtime with CUDA",
+    }.get(name, f"the packages of {name!r}")
 
 
 def _environment(values: Mapping[str, str]) -> str:

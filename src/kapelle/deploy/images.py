@@ -15,6 +15,7 @@ from kapelle.deploy.app_files import TESTS, AppFiles, files_of
 from kapelle.deploy.context import Content, write_context
 from kapelle.deploy.names import image_name, tag_of
 from kapelle.deploy.packages import Packages, PackageSet
+from kapelle.deploy.settings_file import settings_file
 from kapelle.deploy.stages import Stage, Stages
 from kapelle.version import VERSION
 
@@ -70,9 +71,7 @@ class Images:
         return found
 
 
-def plan_images(
-    target: Target, app: AppSpec, *, variant: Variant = "cpu", name: str = "", s3: bool = False
-) -> Images:
+def plan_images(target: Target, app: AppSpec, *, variant: Variant = "cpu", name: str = "", s3: bool = False) -> Images:
     """Write the build context of an app's images to ``.kapelle/images/<app>``, and say which they are.
 
     With ``variant="cuda"`` the services that have ``gpus`` (all of them, where none says so) get images with CUDA.
@@ -118,9 +117,7 @@ class _Plan:
         sets = {name: self._packages.of(name) for name, spec in self._app.services.items() if not spec.inline}
         return Images(
             context=context,
-            services={
-                name: image(_stage_of(one), f"-{one.name}" if one.name else "") for name, one in sets.items()
-            },
+            services={name: image(_stage_of(one), f"-{one.name}" if one.name else "") for name, one in sets.items()},
             gateway=image("gateway", ""),
             door=image("door", "-door"),
             release=image("release", "-release"),
@@ -131,6 +128,8 @@ class _Plan:
     def _context(self) -> dict[str, Content]:
         found: dict[str, Content] = {dockerfile.INSTALLER: dockerfile.INSTALL.encode()}
         found |= self._packages.files
+        # The project's own settings; variables of the container win over them.
+        found[_CODE + "kapelle.toml"] = settings_file(Path.cwd())
         for folder, files in ((_CODE, self._files.code.files), (_RELEASE, self._files.release)):
             found |= {folder + path: content for path, content in files.items()}
         return found | {_TESTS + path: content for path, content in self._files.tests.items()}
@@ -138,7 +137,7 @@ class _Plan:
     def _stages(self) -> list[Stage]:
         packages = self._packages
         found = [dockerfile.builder(), dockerfile.package(packages.wheel), dockerfile.base()]
-        found.append(dockerfile.code("code", _CODE))
+        found.append(dockerfile.code("code", _CODE, "/app"))
         for one in packages.sets:
             found += self._serving(one)
         return found + self._release() + (self._tests() if self._files.tests else [])
@@ -160,11 +159,13 @@ class _Plan:
         layers: dict[str, str] = {}
         stages: list[Stage] = []
         if extra.files:
-            stages.append(dockerfile.beyond("dependencies-build", "dependencies", "/opt/build", extra.files, extra.read))
+            stages.append(
+                dockerfile.beyond("dependencies-build", "dependencies", "/opt/build", extra.files, extra.read)
+            )
             layers["dependencies-build"] = "/opt/build"
         if self._files.release:
-            stages.append(dockerfile.code("material", _RELEASE))
-            layers["material"] = "/app"
+            stages.append(dockerfile.code("material", _RELEASE, "/material"))
+            layers["material"] = "/material"
         says = "Makes the first release of a store: the builder, what only it needs, and what it builds from."
         command = ["kapelle", "release", "build", self._files.place, "--once"]
         return [*stages, dockerfile.job("release", says, layers, self._code, command)]
@@ -173,10 +174,10 @@ class _Plan:
         extra = self._packages.tests
         command = ["python", "-m", "pytest", "-p", "no:cacheprovider", f"{self._files.folder}{TESTS}"]
         says = "Asks the running system, at the address in KAPELLE_URL, by the app's own tests."
-        layers = {"dependencies-tests": "/opt/tests", "questions": "/app"}
+        layers = {"dependencies-tests": "/opt/tests", "questions": "/questions"}
         return [
             dockerfile.beyond("dependencies-tests", "dependencies", "/opt/tests", extra.files, extra.read),
-            dockerfile.code("questions", _TESTS),
+            dockerfile.code("questions", _TESTS, "/questions"),
             dockerfile.job(TESTS, says, layers, self._code, command),
         ]
 

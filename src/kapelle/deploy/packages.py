@@ -39,7 +39,9 @@ class Packages:
         DeployError: a requirements file is missing.
     """
 
-    def __init__(self, folder: Path, services: Mapping[str, ServiceSpec], variant: str, *, s3: bool, tests: bool) -> None:
+    def __init__(
+        self, folder: Path, services: Mapping[str, ServiceSpec], variant: str, *, s3: bool, tests: bool
+    ) -> None:
         self._requirements = AppRequirements(folder, services.values())
         served = {name: one for name, one in services.items() if not one.inline}
         with_gpu = {name for name, one in served.items() if one.gpus} or {*served}
@@ -53,9 +55,7 @@ class Packages:
         extras = {"grpc"} if any(_GRPC.search(text) for text in app.values()) else set[str]()
         self._add_list(_KAPELLE, [*needs(extras | ({"s3"} if s3 else set())), _INIT])
         self._add(self._requirements.app, cuda=False)
-        self._by_service = {
-            one: self._add(self._requirements.of(one), cuda=one in self._on_gpu).name for one in served
-        }
+        self._by_service = {one: self._add(self._requirements.of(one), cuda=one in self._on_gpu).name for one in served}
         self.build = self._extra("build")
         """What only the builder needs; without files, where that is nothing."""
         self.tests = self._extra("tests", (_TESTS,) if tests else ())

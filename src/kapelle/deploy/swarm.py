@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from kapelle.deploy import observing
@@ -134,7 +135,7 @@ def _ports(system: Topology) -> list[dict[str, Any]]:
 
 def _mount(system: Topology, name: str, target: str) -> Any:
     if target == STORE:
-        return Note("Mounted at this path on all machines.", {"type": "bind", "source": system.store, "target": target})
+        return Note("Mounted at this path on all machines.", {"type": "bind", "source": str(Path(system.store).absolute()), "target": target})
     return f"{name}:{target}"
 
 

@@ -10,7 +10,7 @@ import hashlib
 import io
 import re
 import zipfile
-from collections.abc import Set
+from collections.abc import Set as AbstractSet
 from importlib.metadata import Distribution, distribution
 from pathlib import Path
 
@@ -52,7 +52,7 @@ def wheel() -> tuple[str, bytes]:
     return f"{_NAME}-{found.version}-py3-none-any.whl", packed.getvalue()
 
 
-def needs(extras: Set[str]) -> list[str]:
+def needs(extras: AbstractSet[str]) -> list[str]:
     """What Kapelle with these extras needs installed, as lines of a requirements file.
 
     Raises:
@@ -62,7 +62,7 @@ def needs(extras: Set[str]) -> list[str]:
     return sorted({line for line in wanted if line}, key=str.lower)
 
 
-def _without_extra(line: str, extras: Set[str]) -> str:
+def _without_extra(line: str, extras: AbstractSet[str]) -> str:
     """A requirement whose marker no longer asks for an extra; empty when it asks for one that is not wanted."""
     requirement, _, marker = line.partition(";")
     named = _EXTRA.findall(marker)
