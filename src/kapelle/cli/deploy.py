@@ -27,7 +27,7 @@ Observe = Annotated[
     bool, Parameter(negative="", show_default=False, help="Prometheus and Grafana, with a dashboard, beside it.")
 ]
 Scale = Annotated[
-    list[str] | None, Parameter(help="Another number of containers, as in Encoder=4 or gateway=3; may be repeated.")
+    list[str] | None, Parameter(negative="", help="Another number of containers, as in Encoder=4 or gateway=3; may be repeated.")
 ]
 Port = Annotated[int | None, Parameter(help="Port of the machine to serve at (8080).")]
 Volumes = Annotated[
@@ -39,7 +39,7 @@ Registry = Annotated[
 
 
 def _out(default: str) -> Parameter:
-    return Parameter(name=["--out", "-o"], help=f"Folder for the files ({default}).")
+    return Parameter(name=["--out", "-o"], show_default=False, help=f"Folder for the files ({default}).")
 
 
 ComposeFolder = Annotated[str, _out("deploy/compose")]

@@ -21,19 +21,24 @@ GATEWAYS = 2
 _PEERS = "tasks.{service}"
 
 
-def stack_files(system: Topology, digests: Mapping[str, str], *, observe: bool) -> dict[str, str]:
-    """The text of each file, by its name.
-
-    ``digests`` has one of each secret, which goes into the name that the swarm knows it by.
+def check_store(system: Topology) -> None:
+    """Refuse a store that only one machine would see.
 
     Raises:
-        DeployError: the machines share no store.
+        DeployError: none is named.
     """
     if not system.store:
         raise DeployError(
             "the machines of a swarm share no volume; name a store that all of them reach: --store s3://bucket/prefix, or "
             "--store with a folder that is mounted at the same path on each"
         )
+
+
+def stack_files(system: Topology, digests: Mapping[str, str], *, observe: bool) -> dict[str, str]:
+    """The text of each file, by its name.
+
+    ``digests`` has one of each secret, which goes into the name that the swarm knows it by.
+    """
     parts = [part for part in system.parts if part.role is not Role.TESTS]
     services = {part.name: _service(system, part) for part in parts}
     images = {part.name: {"image": part.image.reference} for part in parts}
