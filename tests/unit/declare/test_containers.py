@@ -12,7 +12,9 @@ from kapelle.errors import DeclarationError
 
 def test_what_engines_can_give() -> None:
     check_container(None, None, 0, {}, inline=True)
-    check_container("requirements-encoder.txt", 0.5, 2, {"disk": "ssd", "example.org/zone": "a-1", "empty": ""}, inline=False)
+    check_container(
+        "requirements-encoder.txt", 0.5, 2, {"disk": "ssd", "example.org/zone": "a-1", "empty": ""}, inline=False
+    )
 
 
 @pytest.mark.parametrize(

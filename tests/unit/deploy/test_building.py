@@ -46,7 +46,9 @@ def test_a_failure_names_the_stage_its_last_words_and_the_next_step(
 ) -> None:
     script = f"echo '#4 [dependencies 2/2] RUN pip'; echo '#4 1.0 {said}'; echo '#4 ERROR: exit code 1'; exit 1"
     put_docker(tmp_path, monkeypatch, VERSION + script)
-    with pytest.raises(DeployError, match=f"x:1 cannot be built: the stage 'dependencies' failed\n    .*\n.*{step}") as found:
+    with pytest.raises(
+        DeployError, match=f"x:1 cannot be built: the stage 'dependencies' failed\n    .*\n.*{step}"
+    ) as found:
         build_image(Docker(), tmp_path, Image("x:1", "Dockerfile", "gateway"))
     assert said in found.value.detail
 

@@ -12,7 +12,9 @@ def service(name: str, *, requirements: str | None = None, gpus: int = 0, inline
     return ServiceSpec(name, object, {}, (), requirements=requirements, gpus=gpus, inline=inline)
 
 
-def packages(folder: Path, *services: ServiceSpec, variant: str = "cpu", s3: bool = False, tests: bool = False) -> Packages:
+def packages(
+    folder: Path, *services: ServiceSpec, variant: str = "cpu", s3: bool = False, tests: bool = False
+) -> Packages:
     return Packages(folder, {one.name: one for one in services}, variant, s3=s3, tests=tests)
 
 

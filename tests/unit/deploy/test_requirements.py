@@ -39,7 +39,9 @@ def test_a_service_that_names_what_the_app_has_differs_in_nothing(tmp_path: Path
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DeployError, match=r"Encoder is declared with requirements='requirements-x\.txt'.*does not exist"):
+    with pytest.raises(
+        DeployError, match=r"Encoder is declared with requirements='requirements-x\.txt'.*does not exist"
+    ):
         AppRequirements(tmp_path, [service("Encoder", "requirements-x.txt")])
 
 
