@@ -10,23 +10,23 @@ import pytest
 from kapelle.deploy import dockerfile
 from tests.unit.deploy.sample_app import SampleApp
 
-SERVING = '''\
+SERVING = """\
 # The dependencies: what the app needs. pip's cache stays with the engine that builds.
 FROM builder AS dependencies
 COPY requirements/kapelle.txt requirements/requirements.txt ./
 RUN --mount=type=cache,id=kapelle-pip,target=/root/.cache/pip,sharing=locked \\
     --mount=type=secret,id=ca --mount=type=secret,id=pip \\
     sh install.sh /opt/venv kapelle.txt requirements.txt
-'''
+"""
 
-RELEASE = '''\
+RELEASE = """\
 # Makes the first release of a store: the builder, what only it needs, and what it builds from.
 FROM gateway AS release
 COPY --from=dependencies-build /opt/build /opt/venv
 COPY --from=material /material /app
 HEALTHCHECK NONE
 LABEL kapelle.app="shop/search" \\
-'''
+"""
 
 
 @pytest.fixture
