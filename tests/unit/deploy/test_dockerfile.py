@@ -14,7 +14,7 @@ SERVING = """\
 # The dependencies: what the app needs. pip's cache stays with the engine that builds.
 FROM builder AS dependencies
 COPY requirements/kapelle.txt requirements/requirements.txt ./
-RUN --mount=type=cache,id=kapelle-pip,target=/root/.cache/pip,sharing=locked \\
+RUN --mount=type=cache,id=kapelle-pip,target=/var/cache/pip,sharing=locked \\
     --mount=type=secret,id=ca --mount=type=secret,id=pip \\
     sh install.sh /opt/venv kapelle.txt requirements.txt
 """
