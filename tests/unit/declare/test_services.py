@@ -52,7 +52,8 @@ def test_what_its_containers_get() -> None:
     @service(requirements="requirements-encoder.txt", cpus=1.5, gpus=1, placement={"disk": "ssd"})
     class Contained:
         @method
-        def ping(self) -> str: ...
+        def ping(self) -> str:
+            return "pong"
 
     spec = spec_of(Contained)
     assert (spec.requirements, spec.cpus, spec.gpus) == ("requirements-encoder.txt", 1.5, 1)
