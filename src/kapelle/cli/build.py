@@ -8,14 +8,15 @@ from rich.console import Console
 from rich.table import Table
 
 from kapelle.cli.project import Project
-from kapelle.deploy.building import Built, Options, build_image
+from kapelle.deploy.building import Built, Options, build_image, build_images
 from kapelle.deploy.docker import Docker
-from kapelle.deploy.images import Images, Variant, plan_images
-from kapelle.deploy.layers import BASE, Layer
+from kapelle.deploy.images import SERVICES, Images, Variant, plan_images
+from kapelle.deploy.layers import Layer
 from kapelle.deploy.naive import naive_context, plan_naive
 
+_INSTALLED = "dependencies"
 _STAGES = {
-    "dependencies": "dependencies",
+    "dependencies": _INSTALLED,
     "kapelle": "package",
     "code": "code",
     "dependencies of the builder": "dependencies-build",
@@ -41,20 +42,13 @@ def run_build_images(
             console.print(f"  {image.reference}  {', '.join(roles)}", soft_wrap=True)
         return 0
     docker = Docker()
-    built = []
     with console.status("building") as status:
-        for image in images.roles:
-            built.append(
-                build_image(
-                    docker, images.context, image, options, lambda does: status.update(does[: console.width - 4])
-                )
-            )
-        naive = None
-        if compare:
-            image = plan_naive(images)
-            naive = build_image(
-                docker, naive_context(images), image, options, lambda does: status.update(does[: console.width - 4])
-            )
+
+        def hear(does: str) -> None:
+            status.update(does[: console.width - 4])
+
+        built = build_images(docker, images, options, hear)
+        naive = build_image(docker, naive_context(images), plan_naive(images), options, hear) if compare else None
     _print(console, images, built, naive)
     return 0
 
@@ -62,38 +56,32 @@ def run_build_images(
 def _print(console: Console, images: Images, built: Sequence[Built], naive: Built | None) -> None:
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     table.add_column("image", overflow="fold")
-    table.add_column("for", overflow="fold")
     table.add_column("size", justify="right")
-    table.add_column("made", justify="right")
+    table.add_column("took", justify="right")
     seen: set[Layer] = set()
     for one in built:
-        table.add_row(
-            f"[bold]{one.image.reference}[/]", ", ".join(images.roles[one.image]), size_in_words(one.size), _took(one)
-        )
+        table.add_row(f"[bold]{one.image.reference}[/]", size_in_words(one.size), f"{one.seconds:.1f} s")
+        table.add_row(f"  for {', '.join(images.roles[one.image])}", "", "")
         for layer in one.layers:
             if layer not in seen:
-                table.add_row(f"  {layer.what}", "", size_in_words(layer.size), _made(layer, built), style="dim")
+                table.add_row(f"    {layer.what}", size_in_words(layer.size), _took(layer, one), style="dim")
         seen.update(one.layers)
     if naive is not None:
-        table.add_row(naive.image.reference, "one stage, to compare", size_in_words(naive.size), _took(naive))
+        table.add_row(f"[bold]{naive.image.reference}[/]", size_in_words(naive.size), f"{naive.seconds:.1f} s")
+        table.add_row("  all of it in one stage, to compare", "", "")
     console.print(table)
     together = size_in_words(sum(layer.size for layer in seen))
-    console.print(
-        f"{len(built)} images of {together} together: each layer is kept once, and named where it comes first"
-    )
+    console.print(f"{together} on disk: images share layers, each is listed where it comes first", soft_wrap=True)
 
 
-def _took(one: Built) -> str:
-    return f"{one.seconds:.1f} s"
-
-
-def _made(layer: Layer, built: Sequence[Built]) -> str:
-    """How long the stage of a layer took, or that it was there."""
-    if layer.what == BASE:
+def _took(layer: Layer, one: Built) -> str:
+    """How long the stage of a layer took, or that its result was there."""
+    stage = _STAGES.get(layer.what)
+    if stage is None:
         return ""
-    stage = _STAGES[layer.what]
-    steps = [step for one in built for step in one.steps if step.stage == stage or step.stage.startswith(f"{stage}-")]
-    fresh = [step for step in steps if not step.cached and step.seconds]
+    if stage == _INSTALLED and one.image.target.startswith(SERVICES):
+        stage += "-" + one.image.target.removeprefix(SERVICES)
+    fresh = [step for step in one.steps if step.stage == stage and not step.cached]
     return f"{sum(step.seconds for step in fresh):.1f} s" if fresh else "was there"
 
 

@@ -140,8 +140,8 @@ RUN echo "kapelle:x:{USER}:{USER}::/app:/usr/sbin/nologin" >>/etc/passwd \\
     && install -d -o {USER} -g {USER} /var/lib/kapelle /var/lib/kapelle/store /var/lib/kapelle/cache \\
         /run/kapelle /run/kapelle-door \\
     && install -d /app /opt/venv \\
-    && touch --date="@${{SOURCE_DATE_EPOCH}}" /etc/passwd /etc/group /etc /app /opt /opt/venv /run /run/kapelle /run/kapelle-door \\
-        /var/lib /var/lib/kapelle /var/lib/kapelle/store /var/lib/kapelle/cache /
+    && touch --date="@${{SOURCE_DATE_EPOCH}}" / /etc /etc/passwd /etc/group /app /opt /opt/venv \\
+        /run /run/kapelle /run/kapelle-door /var/lib /var/lib/kapelle /var/lib/kapelle/store /var/lib/kapelle/cache
 ENV PATH=/opt/venv/bin:$PATH \\
     HOME=/tmp \\
     PYTHONUNBUFFERED=1 \\

@@ -23,6 +23,8 @@ Variant = Literal["cpu", "cuda"]
 
 FOLDER = Path(".kapelle") / "images"
 DOCKERFILE = "Dockerfile"
+SERVICES = "services-"
+"""What the stages begin with that are of some services only; the name of their packages follows."""
 _CODE, _RELEASE, _TESTS = "app/code/", "app/release/", "app/tests/"
 _CUDA = {
     "NVIDIA_VISIBLE_DEVICES": "all",
@@ -183,7 +185,7 @@ class _Plan:
 
 
 def _stage_of(one: PackageSet) -> str:
-    return f"services-{one.name}" if one.name else "gateway"
+    return SERVICES + one.name if one.name else "gateway"
 
 
 def _cuda() -> dict[str, str]:

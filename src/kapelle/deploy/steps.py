@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 
 _LINE = re.compile(r"#(\d+) (.*)")
-_BEGINS = re.compile(r"\[(?:[\w/]+ )?(?:(?P<stage>[\w-]+) )?(?:stage-\d+ )?\s*(?P<number>\d+)/\d+\] (?P<does>.*)")
+_BEGINS = re.compile(r"\[(?:\w+/[\w/]+ )?(?:(?P<stage>[\w-]+) )?(?:stage-\d+ )?\s*(?P<number>\d+)/\d+\] (?P<does>.*)")
 _DONE = re.compile(r"DONE ([\d.]+)s")
 _TIMED = re.compile(r"[\d.]+ (.*)")
 _KEPT = 12

@@ -56,9 +56,15 @@ def needs(extras: AbstractSet[str]) -> list[str]:
     """What Kapelle with these extras needs installed, as lines of a requirements file.
 
     Raises:
-        DeployError: Kapelle was imported without being installed.
+        DeployError: Kapelle was imported without being installed, or was installed when it had not these extras yet.
     """
-    wanted = [_without_extra(line, extras) for line in _distribution().requires or []]
+    found = _distribution()
+    if missing := sorted(extras - {*found.metadata.get_all("Provides-Extra", [])}):
+        raise DeployError(
+            f"this Kapelle was installed without the extra {missing[0]!r} in its metadata, older than its sources; "
+            "install it again, with `pip install -e .` for example"
+        )
+    wanted = [_without_extra(line, extras) for line in found.requires or []]
     return sorted({line for line in wanted if line}, key=str.lower)
 
 
