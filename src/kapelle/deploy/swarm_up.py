@@ -199,6 +199,6 @@ def check_machines(docker: Program, system: Topology) -> None:
     for part in system.of(Role.REPLICA):
         if part.copies and part.count > max(ready, 1):
             raise DeployError(
-                f"{part.name} has {part.count} copies, each for a machine of its own, and the swarm has {ready} that are ready; "
-                f"add machines, or take fewer copies with --scale {part.name}={max(ready, 1)}"
+                f"{part.name} has {part.count} copies, each for a machine of its own, and the swarm has {ready} that are "
+                f"ready; add machines, or take fewer copies with --scale {part.name}={max(ready, 1)}"
             )

@@ -49,7 +49,8 @@ class Engine(Program):
     did: list[str] = field(default_factory=list)
     on_start: Callable[[Made], None] | None = None
 
-    def run(self, *arguments: str, folder: Path | None = None, timeout: float = 0.0) -> str:
+    # A table of commands, long as it is.
+    def run(self, *arguments: str, folder: Path | None = None, timeout: float = 0.0) -> str:  # noqa: C901, PLR0911, PLR0912
         match arguments:
             case ["compose", "--project-name", _, *words]:
                 return self._compose(words)

@@ -32,7 +32,16 @@ def counts(engine: Engine) -> dict[str, int]:
 def test_starts_all_of_a_system_after_its_release() -> None:
     engine = Engine(setups("v1"))
     deployed(engine, observe=True)
-    assert counts(engine) == {"door": 1, "release": 1, "controller": 1, "encoder": 2, "cluster": 2, "gateway": 1, "prometheus": 1, "grafana": 1}
+    assert counts(engine) == {
+        "door": 1,
+        "release": 1,
+        "controller": 1,
+        "encoder": 2,
+        "cluster": 2,
+        "gateway": 1,
+        "prometheus": 1,
+        "grafana": 1,
+    }
     assert engine.did[0] == "start release-1-v1"
     assert {one.state for one in engine.containers.values() if one.service != "release"} == {"running"}
 
@@ -50,14 +59,24 @@ def test_new_code_runs_beside_the_old_before_that_drains() -> None:
     deployed(engine)
     engine.setups, engine.did = setups("v2"), []
     seen: list[int] = []
-    engine.on_start = lambda made: seen.append(len([one for one in engine.of("encoder") if one.setup == "v1" and one.state == "running"]))
+    engine.on_start = lambda made: seen.append(
+        len([one for one in engine.of("encoder") if one.setup == "v1" and one.state == "running"])
+    )
     deployed(engine)
     assert set(seen) == {2}, "an old replica was gone before the new ones were there"
     assert counts(engine) == {"door": 1, "release": 1, "controller": 1, "encoder": 2, "cluster": 2, "gateway": 1}
     assert {one.setup for one in engine.containers.values() if one.service != "door"} == {"v2"}
     stopped = [one.removeprefix("stop ") for one in engine.did if one.startswith("stop ")]
     # Two controllers never run at once; then gateways go before those that they ask.
-    assert [one.partition("-")[0] for one in stopped] == ["controller", "gateway", "controller", "encoder", "encoder", "cluster", "cluster"]
+    assert [one.partition("-")[0] for one in stopped] == [
+        "controller",
+        "gateway",
+        "controller",
+        "encoder",
+        "encoder",
+        "cluster",
+        "cluster",
+    ]
     assert "start door-1-door" in engine.did
     assert "rm door-1-door" not in engine.did
 
@@ -71,7 +90,10 @@ def test_scaling_down_drains_what_is_too_much() -> None:
 
 def test_a_first_deployment_that_fails_leaves_nothing() -> None:
     engine = Engine(setups("v1"), broken={"encoder v1"})
-    with pytest.raises(DeployError, match=r"search-encoder-\d is not ready|search-encoder-\d ended with 0; its log ends with: ValueError"):
+    with pytest.raises(
+        DeployError,
+        match=r"search-encoder-\d is not ready|search-encoder-\d ended with 0; its log ends with: ValueError",
+    ):
         deployed(engine)
     assert engine.containers == {}
     assert engine.volumes == set()
@@ -88,7 +110,9 @@ def test_what_was_stored_before_outlives_a_deployment_that_fails() -> None:
 
 def test_a_release_that_cannot_be_made_is_told() -> None:
     engine = Engine(setups("v1"), broken={"release"})
-    with pytest.raises(DeployError, match=r"search-release-1 ended with 1; its log ends with: ValueError: no such model"):
+    with pytest.raises(
+        DeployError, match=r"search-release-1 ended with 1; its log ends with: ValueError: no such model"
+    ):
         deployed(engine)
     assert engine.containers == {}
 

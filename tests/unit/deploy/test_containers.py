@@ -10,7 +10,9 @@ from kapelle.deploy.containers import Container, Project, change
 from tests.unit.deploy.engine import Engine, Made
 
 
-def container(number: int, setup: str = "new", state: str = "running", health: str = "healthy", restarts: int = 0) -> Container:
+def container(
+    number: int, setup: str = "new", state: str = "running", health: str = "healthy", restarts: int = 0
+) -> Container:
     return Container(f"id{number}", f"encoder-{number}", "encoder", setup, number, state, health, restarts, 0)
 
 
@@ -64,7 +66,10 @@ def test_reads_what_docker_tells(tmp_path: Path) -> None:
 
 def test_says_why_a_container_failed(tmp_path: Path) -> None:
     project = Project(Engine({}), "search", tmp_path)
-    assert project.why(container(1, state="exited")).detail == "encoder-1 ended with 0; its log ends with: ValueError: no such model"
+    assert (
+        project.why(container(1, state="exited")).detail
+        == "encoder-1 ended with 0; its log ends with: ValueError: no such model"
+    )
     assert "encoder-1 is not ready" in project.why(container(1, health="unhealthy")).detail
 
 

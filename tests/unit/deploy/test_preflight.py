@@ -10,7 +10,9 @@ from kapelle.errors import DeployError
 from tests.unit.deploy.engine import Answering, Failing
 
 
-@pytest.mark.parametrize(("version", "told"), [("20.10.24", "is 20.10.24, expected 25.0 or later"), ("", "of no known version")])
+@pytest.mark.parametrize(
+    ("version", "told"), [("20.10.24", "is 20.10.24, expected 25.0 or later"), ("", "of no known version")]
+)
 def test_an_engine_that_is_too_old_is_refused(version: str, told: str) -> None:
     with pytest.raises(DeployError, match=told):
         preflight.check_engine(Answering({"version": version}))
@@ -18,14 +20,14 @@ def test_an_engine_that_is_too_old_is_refused(version: str, told: str) -> None:
 
 
 def test_an_engine_that_does_not_run_is_told() -> None:
-    with pytest.raises(DeployError, match="does not answer; start it.*DOCKER_HOST"):
+    with pytest.raises(DeployError, match=r"does not answer; start it.*DOCKER_HOST"):
         preflight.check_engine(Failing("Cannot connect to the Docker daemon"))
-    with pytest.raises(DeployError, match="^there is no docker"):
+    with pytest.raises(DeployError, match=r"^there is no docker"):
         preflight.check_engine(Failing("there is no docker on this machine; install it"))
 
 
 def test_compose_has_to_be_there_and_young_enough() -> None:
-    with pytest.raises(DeployError, match="docker has no compose; install its plugin"):
+    with pytest.raises(DeployError, match=r"docker has no compose; install its plugin"):
         preflight.check_compose(Failing("unknown command: docker compose"))
     with pytest.raises(DeployError, match=r"Docker Compose is 2\.5\.0, expected 2\.20 or later"):
         preflight.check_compose(Answering({"compose version --short": "2.5.0"}))
@@ -33,7 +35,8 @@ def test_compose_has_to_be_there_and_young_enough() -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "told"), [("inactive false", "docker swarm init"), ("active false", "is a worker"), ("pending false", "in no swarm")]
+    ("state", "told"),
+    [("inactive false", "docker swarm init"), ("active false", "is a worker"), ("pending false", "in no swarm")],
 )
 def test_a_swarm_needs_a_manager(state: str, told: str) -> None:
     with pytest.raises(DeployError, match=told):
@@ -42,9 +45,9 @@ def test_a_swarm_needs_a_manager(state: str, told: str) -> None:
 
 
 def test_a_cluster_has_to_answer() -> None:
-    with pytest.raises(DeployError, match="no cluster answers; name one with KUBECONFIG"):
+    with pytest.raises(DeployError, match=r"no cluster answers; name one with KUBECONFIG"):
         preflight.check_cluster(Failing("connection refused"))
-    with pytest.raises(DeployError, match="^there is no kubectl"):
+    with pytest.raises(DeployError, match=r"^there is no kubectl"):
         preflight.check_cluster(Failing("there is no kubectl on this machine; install it"))
     preflight.check_cluster(Answering({}))
 
@@ -52,7 +55,7 @@ def test_a_cluster_has_to_answer() -> None:
 def test_a_port_in_use_is_refused() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(DeployError, match=f"port {port} is in use on this machine; .*--port"):
+        with pytest.raises(DeployError, match=rf"port {port} is in use on this machine; .*--port"):
             preflight.check_port(port)
     preflight.check_port(port)
 

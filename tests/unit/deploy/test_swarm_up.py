@@ -16,7 +16,8 @@ SYSTEM = system_of("question_search", store="s3://a/b", start_timeout=10)
 
 def answers(counts: dict[str, str], updates: dict[str, dict[str, str]] | None = None, **more: str) -> dict[str, str]:
     about: list[dict[str, Any]] = [
-        {"Spec": {"Name": name}, **({"UpdateStatus": updates[name]} if updates and name in updates else {})} for name in counts
+        {"Spec": {"Name": name}, **({"UpdateStatus": updates[name]} if updates and name in updates else {})}
+        for name in counts
     ]
     return {
         "service ls --quiet": "\n".join(counts),
@@ -66,9 +67,14 @@ def test_images_of_a_registry_are_looked_up_there() -> None:
 
 
 def test_a_first_deployment_that_fails_leaves_nothing() -> None:
-    tasks = "\n".join(json.dumps({"CurrentState": "Failed 3 seconds ago", "Error": "task: non-zero exit (1)"}) for _ in range(3))
+    tasks = "\n".join(
+        json.dumps({"CurrentState": "Failed 3 seconds ago", "Error": "task: non-zero exit (1)"}) for _ in range(3)
+    )
     swarm = Swarm(answers({"search_encoder": "0/2"}, service_ps=tasks, service_logs="ValueError: no such model"))
-    with pytest.raises(DeployError, match=r"search_encoder fails: task: non-zero exit \(1\); its log ends with: ValueError: no such model"):
+    with pytest.raises(
+        DeployError,
+        match=r"search_encoder fails: task: non-zero exit \(1\); its log ends with: ValueError: no such model",
+    ):
         deployed(swarm)
     assert any(one.startswith("stack rm") for one in swarm.asked)
 
@@ -76,7 +82,7 @@ def test_a_first_deployment_that_fails_leaves_nothing() -> None:
 def test_an_update_that_went_back_is_an_error() -> None:
     rolled = {"search_encoder": {"State": "rollback_completed", "Message": "rollback completed"}}
     swarm = Swarm(answers({"search_encoder": "2/2"}, rolled, service_logs="ImportError"), empty=False)
-    with pytest.raises(DeployError, match="the update of search_encoder was not kept .*what ran before serves on"):
+    with pytest.raises(DeployError, match=r"the update of search_encoder was not kept .*what ran before serves on"):
         deployed(swarm)
     assert not any(one.startswith("stack rm") for one in swarm.asked)
 
@@ -84,7 +90,7 @@ def test_an_update_that_went_back_is_an_error() -> None:
 def test_what_never_gets_a_machine_is_told() -> None:
     task = json.dumps({"CurrentState": "Pending 1 minute ago", "Error": "no suitable node (insufficient resources)"})
     swarm = Swarm(answers({"search_encoder": "0/2"}, service_ps=task, service_logs="fails:no logs"))
-    with pytest.raises(DeployError, match="search_encoder is not ready after .* s: no suitable node"):
+    with pytest.raises(DeployError, match=r"search_encoder is not ready after .* s: no suitable node"):
         deployed(swarm)
 
 
@@ -92,7 +98,7 @@ def test_each_copy_needs_a_machine() -> None:
     node = json.dumps({"Status": "Ready", "Availability": "Active"})
     gone = json.dumps({"Status": "Down", "Availability": "Active"})
     check_machines(Answering({"node ls": f"{node}\n{node}"}), SYSTEM)
-    with pytest.raises(DeployError, match="cluster has 2 copies.*the swarm has 1 that are ready; .*--scale cluster=1"):
+    with pytest.raises(DeployError, match=r"cluster has 2 copies.*the swarm has 1 that are ready; .*--scale cluster=1"):
         check_machines(Answering({"node ls": f"{node}\n{gone}"}), SYSTEM)
 
 

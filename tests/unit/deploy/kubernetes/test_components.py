@@ -36,7 +36,9 @@ def test_rebuilding_makes_a_release_each_time() -> None:
 
 def test_observers_mount_what_their_generators_make() -> None:
     kustomization = yaml.safe_load(FILES["observe/kustomization.yaml"])
-    keys = {one["name"]: {file.partition("=")[0] for file in one["files"]} for one in kustomization["configMapGenerator"]}
+    keys = {
+        one["name"]: {file.partition("=")[0] for file in one["files"]} for one in kustomization["configMapGenerator"]
+    }
     for name in ("prometheus", "grafana"):
         spec = named(read_all(FILES[f"observe/{name}.yaml"]), "Deployment", name)["spec"]["template"]["spec"]
         mounted = {one["subPath"] for one in spec["containers"][0]["volumeMounts"] if one["name"] == "files"}

@@ -50,8 +50,13 @@ def test_the_check_would_find_something() -> None:
 
 
 @needs_kustomize()
-@pytest.mark.parametrize("component", ["autoscale-cpu", "autoscale-queue", "rebuild", "observe"])
-@pytest.mark.parametrize("system", SYSTEMS)
+@pytest.mark.parametrize(
+    ("system", "component"),
+    [
+        ("question_search", "autoscale-cpu"), ("question_search", "autoscale-queue"), ("question_search", "rebuild"),
+        ("image_pipeline", "observe"),
+    ],
+)  # fmt: skip
 def test_kustomize_makes_valid_manifests_of_it(system: str, component: str, tmp_path: Path) -> None:
     write_files(tmp_path, system, kubernetes_files(SYSTEMS[system], observe=False))
     make_secrets(tmp_path / "base", [PEERS, S3])
@@ -62,15 +67,23 @@ def test_kustomize_makes_valid_manifests_of_it(system: str, component: str, tmp_
     assert done.returncode == 0, done.stderr
     made = read_all(done.stdout)
     for one in made:
-        for version in VERSIONS:
-            kubernetes_validate.validate(one, version, strict=True)
-    images = [container["image"] for one in made if one["kind"] == "Deployment" for container in one["spec"]["template"]["spec"]["containers"]]
+        kubernetes_validate.validate(one, VERSIONS[-1], strict=True)
+    images = [
+        container["image"]
+        for one in made
+        if one["kind"] == "Deployment"
+        for container in one["spec"]["template"]["spec"]["containers"]
+    ]
     assert images
     assert not [image for image in images if image.startswith("kapelle-")], "an image without its tag"
     if component.startswith("autoscale"):
         scaled = {one["spec"]["scaleTargetRef"]["name"] for one in made if one["kind"] == "HorizontalPodAutoscaler"}
         assert scaled
-        assert all("replicas" not in one["spec"] for one in made if one["kind"] == "Deployment" and one["metadata"]["name"] in scaled)
+        assert all(
+            "replicas" not in one["spec"]
+            for one in made
+            if one["kind"] == "Deployment" and one["metadata"]["name"] in scaled
+        )
 
 
 def test_a_folder_is_no_store_for_pods() -> None:
@@ -80,16 +93,24 @@ def test_a_folder_is_no_store_for_pods() -> None:
 
 def test_a_new_build_changes_the_base_alone() -> None:
     files = kubernetes_files(SYSTEMS["question_search"], observe=False)
-    assert {name for name, text in files.items() if "0123456789ab" in text} == {"base/kustomization.yaml", "base/release.yaml"}
+    assert {name for name, text in files.items() if "0123456789ab" in text} == {
+        "base/kustomization.yaml",
+        "base/release.yaml",
+    }
 
 
 def test_secrets_are_no_manifests() -> None:
     assert "Secret" not in {one["kind"] for one in manifests(SYSTEMS["image_pipeline"])}
     base = yaml.safe_load(kubernetes_files(SYSTEMS["image_pipeline"], observe=False)["base/kustomization.yaml"])
-    assert base["secretGenerator"] == [{"name": "kapelle", "files": ["secrets/kapelle"]}, {"name": "s3", "envs": ["secrets/s3.env"]}]
+    assert base["secretGenerator"] == [
+        {"name": "kapelle", "files": ["secrets/kapelle"]},
+        {"name": "s3", "envs": ["secrets/s3.env"]},
+    ]
 
 
 def test_observing_is_chosen_in_the_users_file() -> None:
     system = SYSTEMS["question_search"]
-    assert yaml.safe_load(kubernetes_files(system, observe=True)["kustomization.yaml"])["components"] == ["components/observe"]
+    assert yaml.safe_load(kubernetes_files(system, observe=True)["kustomization.yaml"])["components"] == [
+        "components/observe"
+    ]
     assert yaml.safe_load(kubernetes_files(system, observe=False)["kustomization.yaml"])["components"] == []

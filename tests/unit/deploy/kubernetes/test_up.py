@@ -33,7 +33,10 @@ def test_a_first_deployment_that_fails_leaves_nothing() -> None:
         "--namespace question-search logs": "ValueError: no such model",
     }
     kubectl = Answering(answers)
-    with pytest.raises(DeployError, match="deployment/encoder does not become ready: .*timed out.*its log ends with: ValueError: no such model"):
+    with pytest.raises(
+        DeployError,
+        match=r"deployment/encoder does not become ready: .*timed out.*its log ends with: ValueError: no such model",
+    ):
         deployed(kubectl)
     assert kubectl.asked[-1] == "delete namespace question-search --ignore-not-found"
 
@@ -45,7 +48,7 @@ def test_an_update_that_fails_goes_back() -> None:
         "--namespace question-search get pods": "encoder-1 0/1 ImagePullBackOff",
     }
     kubectl = Answering(answers)
-    with pytest.raises(DeployError, match="ImagePullBackOff"):
+    with pytest.raises(DeployError, match=r"ImagePullBackOff"):
         deployed(kubectl)
     assert [one for one in kubectl.asked if "undo" in one] == [
         f"--namespace question-search rollout undo deployment/{name}" for name in ("controller", "encoder")
@@ -53,7 +56,9 @@ def test_an_update_that_fails_goes_back() -> None:
 
 
 def test_removing_keeps_what_is_stored() -> None:
-    kubectl = Answering({"--namespace question-search delete": 'deployment.apps "encoder" deleted\nservice "encoder" deleted from x\n'})
+    kubectl = Answering(
+        {"--namespace question-search delete": 'deployment.apps "encoder" deleted\nservice "encoder" deleted from x\n'}
+    )
     assert Cluster(kubectl, "question-search").remove(volumes=False) == ["deployment.apps encoder", "service encoder"]
     assert "persistentvolumeclaim" not in kubectl.asked[0]
     assert "secret" not in kubectl.asked[0]

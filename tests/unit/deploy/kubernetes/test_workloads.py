@@ -16,7 +16,9 @@ def test_sharded_services_keep_their_caches() -> None:
 def test_new_pods_come_before_the_old_go() -> None:
     made = named(read_all(FILES["encoder.yaml"]), "Deployment", "encoder")["spec"]
     assert made["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
-    assert named(read_all(FILES["controller.yaml"]), "Deployment", "controller")["spec"]["strategy"] == {"type": "Recreate"}
+    assert named(read_all(FILES["controller.yaml"]), "Deployment", "controller")["spec"]["strategy"] == {
+        "type": "Recreate"
+    }
 
 
 def test_dns_has_the_address_of_each_pod() -> None:
@@ -47,4 +49,7 @@ def test_selectors_find_the_pods() -> None:
     for text in FILES.values():
         for one in read_all(text):
             if one["kind"] in ("Deployment", "StatefulSet"):
-                assert one["spec"]["selector"]["matchLabels"].items() <= one["spec"]["template"]["metadata"]["labels"].items()
+                assert (
+                    one["spec"]["selector"]["matchLabels"].items()
+                    <= one["spec"]["template"]["metadata"]["labels"].items()
+                )
