@@ -122,7 +122,7 @@ class Project:
 
     def why(self, container: Container) -> DeployError:
         """What to say of a container that failed."""
-        log = self._docker.run("logs", "--tail", _LOG_LINES, container.id)
+        log = self._docker.log("logs", "--tail", _LOG_LINES, container.id)
         ended = f"ended with {container.exit_code}" if container.state != "running" else "is not ready"
         return DeployError(f"{container.name} {ended}; its log ends with: {last_lines(log)}")
 

@@ -87,10 +87,7 @@ class Stack:
 
     def log(self, service: Service) -> str:
         """The end of a service's log; empty where no machine gives it."""
-        try:
-            return self._docker.run("service", "logs", "--raw", "--tail", _LOG_LINES, service.name, timeout=30)
-        except DeployError:
-            return ""
+        return self._docker.log("service", "logs", "--raw", "--tail", _LOG_LINES, service.name)
 
     def remove(self) -> list[str]:
         """Remove all of it; returns what there was, when it is gone."""

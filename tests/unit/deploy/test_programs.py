@@ -38,6 +38,12 @@ def test_records_come_in_lines_or_in_an_array() -> None:
     assert PYTHON.records("-c", r"print('[{\"a\": 1}]')") == [{"a": 1}]
 
 
+def test_a_log_is_on_both_streams_and_empty_where_there_is_none() -> None:
+    assert PYTHON.log("-c", "import sys; print('out'); print('err', file=sys.stderr)") == "out\nerr\n"
+    assert PYTHON.log("-c", "raise SystemExit(1)") == ""
+    assert Program("nowhere-to-be-found", "install it").log("logs") == ""
+
+
 def test_whether_it_succeeds() -> None:
     assert PYTHON.succeeds("-c", "")
     assert not PYTHON.succeeds("-c", "raise SystemExit(3)")
