@@ -108,3 +108,9 @@ def test_removing_tells_what_there_was() -> None:
     assert stack.remove() == ["service search_encoder", "service search_cluster", "service search_release"]
     assert stack.remove_volumes() == ["search_cache"]
     assert "volume rm search_cache" in swarm.asked
+
+
+def test_what_does_not_go_is_named() -> None:
+    swarm = Swarm({**answers(READY), "ps --all": "search_encoder.1.abc"}, empty=False)
+    with pytest.raises(DeployError, match=r"not gone after 300 s: search_encoder\.1\.abc is still there"):
+        Stack(swarm, "search", Path()).remove(pause=lambda _: None)
