@@ -80,7 +80,7 @@ def builder() -> Stage:
 # Where packages are installed: an empty environment, and the base's pip to fill it.
 FROM ${{BASE}} AS builder
 ARG SOURCE_DATE_EPOCH={MOMENT}
-ENV SOURCE_DATE_EPOCH=${{SOURCE_DATE_EPOCH}} PIP_ROOT_USER_ACTION=ignore
+ENV SOURCE_DATE_EPOCH=${{SOURCE_DATE_EPOCH}} PIP_CACHE_DIR=/var/cache/pip PIP_ROOT_USER_ACTION=ignore
 RUN python3 -m venv --without-pip /opt/venv
 WORKDIR /build
 COPY {INSTALLER} ./"""
@@ -203,7 +203,7 @@ CMD {json.dumps([*command])}"""
 def _install(folder: str, files: Sequence[str]) -> str:
     names = " ".join(sorted((file.rpartition("/")[2] for file in files), key=lambda one: (one.endswith(ALONE), one)))
     return f"""\
-RUN --mount=type=cache,id=kapelle-pip,target=/root/.cache/pip,sharing=locked \\
+RUN --mount=type=cache,id=kapelle-pip,target=/var/cache/pip,sharing=locked \\
     --mount=type=secret,id=ca --mount=type=secret,id=pip \\
     sh {INSTALLER} {folder} {names}"""
 
