@@ -13,6 +13,7 @@ from kapelle.deploy.topology import DOOR, HTTP, RUN, STORE, Part, Role, Topology
 from kapelle.deploy.yaml import Alias, Anchor, Note, document
 
 FILE = "compose.yaml"
+_TEMPORARY = "/tmp"  # noqa: S108 - the container's own
 COMPLETED, HEALTHY, STARTED = "service_completed_successfully", "service_healthy", "service_started"
 
 
@@ -28,7 +29,8 @@ def compose_files(system: Topology, folder: Path, *, observe: bool) -> dict[str,
         "name": system.name,
         "x-container": Note("What every container has.", Anchor("container", _container(system))),
         "x-settings": Note(
-            "How the parts find each other; `kapelle config` explains each of them.", Anchor("settings", _settings(system))
+            "How the parts find each other; `kapelle config` explains each of them.",
+            Anchor("settings", _settings(system)),
         ),
         "x-healthcheck": Anchor("healthcheck", healthcheck(system)),
         "services": services,
@@ -37,7 +39,9 @@ def compose_files(system: Topology, folder: Path, *, observe: bool) -> dict[str,
             "peers": Note("Where the parts talk to each other; nothing here is published.", {}),
         },
         "volumes": _volumes(system, observe=observe),
-        "secrets": {name: {"file": f"./{FOLDER}/{name}"} for name in secret_names(system, observe=observe) if name != S3},
+        "secrets": {
+            name: {"file": f"./{FOLDER}/{name}"} for name in secret_names(system, observe=observe) if name != S3
+        },
     }
     return {FILE: document(_head(system), content), ".env": _variables(system), **files}
 
@@ -55,7 +59,7 @@ def image_variable(part: Part) -> str:
 
 def _head(system: Topology) -> str:
     return (
-        f"{system.name} on one machine, made by `kapelle deploy compose`. Edit it as you like: an edited file is left alone.\n"
+        f"{system.name} on one machine, made by `kapelle deploy compose`. Edit it: an edited file is left alone.\n"
         "\n"
         "  kapelle deploy compose TARGET --up      start it, or update it with no failed request\n"
         "  docker compose up -d --scale NAME=3     other numbers of containers\n"
@@ -97,7 +101,7 @@ def _container(system: Topology) -> dict[str, Any]:
     return {
         **container(system),
         "security_opt": ["no-new-privileges:true"],
-        "tmpfs": Note("Written to and forgotten.", ["/tmp:size=256m", f"{RUN}:size=16m"]),
+        "tmpfs": Note("Written to and forgotten.", [f"{_TEMPORARY}:size=256m", f"{RUN}:size=16m"]),
         "pull_policy": Note("What is not there is built, never looked for elsewhere.", "never"),
     }
 
@@ -177,13 +181,13 @@ def _observing() -> dict[str, Any]:
     services = observing.services()
     services["grafana"]["secrets"] = [GRAFANA]
     for name, service in services.items():
-        service["volumes"] += [
-            f"./{file}:{target}:ro" for file, target in observing.MOUNTS[name].items()
-        ]
+        service["volumes"] += [f"./{file}:{target}:ro" for file, target in observing.MOUNTS[name].items()]
         service["networks"] = ["front", "peers"] if name == "prometheus" else ["front"]
         service |= {"security_opt": ["no-new-privileges:true"], "restart": "unless-stopped"}
     services["prometheus"]["ports"] = ["127.0.0.1:9090:9090"]
-    services["grafana"]["ports"] = [Note("For this machine only. User admin; the password is in secrets/grafana.", "127.0.0.1:3000:3000")]
+    services["grafana"]["ports"] = [
+        Note("For this machine only. User admin; the password is in secrets/grafana.", "127.0.0.1:3000:3000")
+    ]
     services["grafana"]["depends_on"] = ["prometheus"]
     return {
         "prometheus": Note("Reads the metrics of each container, every 5 seconds.", services["prometheus"]),

@@ -19,7 +19,9 @@ _PAUSE = 0.5
 class Deployment:
     """One run of ``kapelle deploy compose --up``."""
 
-    def __init__(self, project: Project, system: Topology, say: Say, pause: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self, project: Project, system: Topology, say: Say, pause: Callable[[float], None] = time.sleep
+    ) -> None:
         self._project = project
         self._system = system
         self._say = say
@@ -130,7 +132,7 @@ class Deployment:
             if all(one.ready for one in found):
                 return
             self._pause(_PAUSE)
-        late = next(one for one in found if not one.ready)
+        late = next(one for one in self._project.containers() if one.id in ids and not one.ready)
         raise self._project.why(late)
 
     def _remove_others(self, *, observe: bool) -> None:
@@ -148,7 +150,9 @@ def down(project: Project, *, volumes: bool) -> list[str]:
     Raises:
         DeployError: the engine refuses.
     """
-    before = [f"container {one.name}" for one in project.containers()] + [f"network {one}" for one in project.networks()]
+    before = [f"container {one.name}" for one in project.containers()] + [
+        f"network {one}" for one in project.networks()
+    ]
     kept = project.volumes()
     # Without its file, Compose finds all by the project's name.
     scope = ["--profile", "*"] if (project.folder / FILE).is_file() else []

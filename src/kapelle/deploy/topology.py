@@ -40,9 +40,10 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Containers of one kind; without ``command`` they run their image's own. ``name`` is that under which DNS finds them; ``memory`` is bytes, ``cpus`` cores.
+    """Containers of one kind; without ``command`` they run their image's own.
 
-    ``copies`` says that they are copies of shards, which belong to different machines.
+    ``name`` is that under which DNS finds them; ``memory`` is bytes, ``cpus`` cores; ``copies`` says that they are copies
+    of shards, which belong to different machines.
     """
 
     name: str
