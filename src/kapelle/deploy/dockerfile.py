@@ -132,13 +132,15 @@ RUN python3 -m compileall -q --invalidation-mode unchecked-hash -s {into} -p /ap
 def base() -> Stage:
     """The ground of all images: the user, the folders, the environment."""
     text = f"""\
-# The ground of all images: a user without rights, and the folders that are its own; volumes take their owner from these.
+# The ground of all images: a user without rights, and the folders that are its own; volumes take their
+# owner from these, and memory that is mounted its mode.
 FROM ${{BASE}} AS base
 ARG SOURCE_DATE_EPOCH={MOMENT}
 RUN echo "kapelle:x:{USER}:{USER}::/app:/usr/sbin/nologin" >>/etc/passwd \\
     && echo "kapelle:x:{USER}:" >>/etc/group \\
     && install -d -o {USER} -g {USER} /var/lib/kapelle /var/lib/kapelle/store /var/lib/kapelle/cache \\
-        /run/kapelle /run/kapelle-door \\
+        /run/kapelle-door \\
+    && install -d -m 1777 /run/kapelle \\
     && install -d /app /opt/venv \\
     && touch --date="@${{SOURCE_DATE_EPOCH}}" / /etc /etc/passwd /etc/group /app /opt /opt/venv \\
         /run /run/kapelle /run/kapelle-door /var/lib /var/lib/kapelle /var/lib/kapelle/store /var/lib/kapelle/cache
@@ -149,7 +151,7 @@ ENV PATH=/opt/venv/bin:$PATH \\
     KAPELLE_HOST=0.0.0.0 \\
     KAPELLE_STORE=/var/lib/kapelle/store \\
     KAPELLE_CACHE=/var/lib/kapelle/cache \\
-    KAPELLE_RUN_DIR=/run/kapelle \\
+    KAPELLE_RUN_DIR=/run/kapelle/app \\
     KAPELLE_LOG_FORMAT=json
 WORKDIR /app
 USER {USER}:{USER}
