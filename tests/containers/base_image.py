@@ -71,7 +71,7 @@ def python_recipe() -> Recipe:
 
 def engine_recipe() -> Recipe:
     """The public image of an engine inside a container."""
-    programs = ("bin/containerd", "bin/containerd-shim-runc-v2", "bin/docker", "sbin/dockerd", "sbin/docker-proxy")
+    programs = ("bin/containerd", "bin/containerd-shim-runc-v2", "sbin/dockerd", "sbin/docker-proxy")
     return Recipe(
         tag=ENGINE,
         packages=["ca-certificates", "iproute2", "iptables", "runc", "tini"],

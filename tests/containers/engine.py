@@ -112,7 +112,18 @@ def start_engine(programs: Path = UNPACKED) -> PrivateEngine:
         process = subprocess.Popen(
             [
                 *DYING_WITH_US,
-                *["unshare", "--net", "--mount", "--ipc", "--pid", "--mount-proc", "--fork", "--kill-child", "sh", "-euc"],
+                *[
+                    "unshare",
+                    "--net",
+                    "--mount",
+                    "--ipc",
+                    "--pid",
+                    "--mount-proc",
+                    "--fork",
+                    "--kill-child",
+                    "sh",
+                    "-euc",
+                ],
                 BOOT,
             ],
             env={**environment, "NOTIFY_SOCKET": str(notices.path)},

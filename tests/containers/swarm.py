@@ -9,6 +9,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,7 +108,11 @@ class Node:
 
 
 class Swarm:
-    """Nodes of one swarm, all of them managers: any one may be lost, the leader too."""
+    """Nodes of one swarm, all of them managers, so that any one may be lost.
+
+    The first is the leader as long as nobody kills it. The loss of another is noticed within seconds; that of the leader
+    keeps the managers busy with themselves for some 20 s, in which they answer nobody. Containers run on meanwhile.
+    """
 
     def __init__(self, outer: Docker, *, nodes: int = 3, name: str = NAME, subnet: str = SUBNET) -> None:
         self.name = name
@@ -127,8 +132,8 @@ class Swarm:
     def up(self) -> None:
         """Make the nodes, and join them."""
         self._outer("network", "create", "--subnet", f"{self._subnet}.0/24", self.name)
-        for node in self.nodes.values():
-            node.create()
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(Node.create, self.nodes.values()))
         first, *others = self.nodes.values()
         first.docker("swarm", "init", "--advertise-addr", first.address, "--dispatcher-heartbeat", HEARTBEAT)
         token = first.docker("swarm", "join-token", "--quiet", "manager")
@@ -160,15 +165,21 @@ class Swarm:
         with Events(seen_by.docker, "type=node") as events:
             yield events
 
+    def deploy(self, stack: str, file: Path, *, on: int = 1, timeout: float = SLOW) -> None:
+        """Deploy a stack file, and wait until its services have settled.
+
+        A service that was rolled back has settled, too: ask for its ``UpdateStatus``.
+        """
+        options = ("--detach=false", "--resolve-image", "never", "--compose-file")
+        self[on].docker("stack", "deploy", *options, file, stack, timeout=timeout)
+
     def mend(self) -> None:
         """Bring all nodes back, and remove what was deployed: the next test finds the swarm as new."""
         for node in self.nodes.values():
             node.mend()
         manager = self[1].docker
         for stack in manager.records("stack", "ls"):
-            manager("stack", "rm", stack["Name"])
-        for service in manager("service", "ls", "--quiet").split():
-            manager("service", "rm", service)
+            manager("stack", "rm", "--detach=false", stack["Name"], timeout=SLOW)
 
     def down(self) -> None:
         """Take everything away."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import urllib.request
-from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -18,33 +18,32 @@ FIND = "import socket; print(*sorted({found[4][0] for found in socket.getaddrinf
 ASK = "import urllib.request; print(urllib.request.urlopen('http://web:8000/etc/hostname').status)"
 
 
-@pytest.fixture
-def deployed(swarm: Swarm) -> Iterator[Swarm]:
-    """One container of the service ``web`` on each node, found by DNS alone."""
-    swarm.load(PYTHON)
-    manager = swarm[1].docker
-    manager("network", "create", "--driver", "overlay", "inner")
-    options = ["--name", "web", "--network", "inner", "--endpoint-mode", "dnsrr", "--mode", "global"]
-    options += ["--publish", "mode=host,target=8000,published=8000", "--no-resolve-image", "--stop-signal", "SIGKILL"]
-    manager("service", "create", "--detach=false", "--quiet", *options, PYTHON, "python", "-m", "http.server", "8000")
-    yield swarm
-    manager("service", "rm", "web")
+# One container on each node, found by DNS alone, as the generated stacks have it.
+STACK = f"""
+services:
+  web:
+    image: {PYTHON}
+    command: [python, -m, http.server, "8000"]
+    stop_signal: SIGKILL
+    ports: [{{target: 8000, published: 8000, mode: host}}]
+    deploy: {{mode: global, endpoint_mode: dnsrr, update_config: {{monitor: 1s}}}}
+"""
 
 
 def container(node: Node) -> str:
     """The node's container of the service."""
-    return node.docker("ps", "--quiet", "--filter", "label=com.docker.swarm.service.name=web")
+    return node.docker("ps", "--quiet", "--filter", "label=com.docker.swarm.service.name=sample_web")
 
 
-def test_a_service_is_spread_and_its_containers_are_found(deployed: Swarm) -> None:
-    assert set(deployed.states(deployed[1]).values()) == {"Ready"}
-    for node in deployed.nodes.values():
+def test_a_service_is_spread_and_its_containers_are_found(swarm: Swarm, tmp_path: Path) -> None:
+    swarm.load(PYTHON)
+    file = tmp_path / "stack.yaml"
+    file.write_text(STACK)
+    swarm.deploy("sample", file)
+    assert set(swarm.states(swarm[1]).values()) == {"Ready"}
+    for node in swarm.nodes.values():
         assert len(node.docker.exec(container(node), "python", "-c", FIND).split()) == 3
         assert node.docker.exec(container(node), "python", "-c", ASK) == "200"
-
-
-def test_a_port_is_published_on_every_node(deployed: Swarm) -> None:
-    for node in deployed.nodes.values():
         with urllib.request.urlopen(f"http://{node.address}:8000/etc/hostname") as answer:
             assert answer.read().decode().strip() == container(node)
 
