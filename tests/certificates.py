@@ -1,4 +1,4 @@
-"""Certificates that sign themselves, made when a test asks for them."""
+"""Certificates that sign themselves, and authorities that sign those of processes, made when a test asks for them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+_NEW_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
 
 
 @dataclass(frozen=True)
@@ -30,9 +32,52 @@ def make_certificate(folder: Path) -> Certificate:
     """A fresh one, its files in ``folder``."""
     made = Certificate(folder / "chain.pem", folder / "key.pem")
     _openssl(
-        "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1",
+        "req", "-x509", "-days", "1", *_NEW_KEY,
         "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-out", made.chain, "-keyout", made.key,
     )  # fmt: skip
+    return made
+
+
+@dataclass(frozen=True)
+class Member:
+    """The three PEM files of a process that others know by its authority."""
+
+    chain: Path
+    key: Path
+    authority: Path
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What a process must be told to use it."""
+        return {"peer_certificate": str(self.chain), "peer_key": str(self.key), "peer_authority": str(self.authority)}
+
+
+@dataclass(frozen=True)
+class Authority:
+    """Who signs the certificates of processes."""
+
+    chain: Path
+    key: Path
+    folder: Path
+
+    def sign(self, name: str) -> Member:
+        """A fresh certificate for a process of this name."""
+        asked, made = (
+            self.folder / f"{name}.csr",
+            Member(self.folder / f"{name}.pem", self.folder / f"{name}-key.pem", self.chain),
+        )
+        _openssl("req", *_NEW_KEY, "-subj", f"/CN={name}", "-out", asked, "-keyout", made.key)
+        _openssl(
+            "x509", "-req", "-days", "1", "-in", asked, "-CA", self.chain, "-CAkey", self.key, "-CAcreateserial",
+            "-out", made.chain,
+        )  # fmt: skip
+        return made
+
+
+def make_authority(folder: Path, name: str = "authority") -> Authority:
+    """A fresh one, its files in ``folder``."""
+    made = Authority(folder / f"{name}.pem", folder / f"{name}-key.pem", folder)
+    _openssl("req", "-x509", "-days", "1", *_NEW_KEY, "-subj", f"/CN={name}", "-out", made.chain, "-keyout", made.key)
     return made
 
 

@@ -13,6 +13,7 @@ from kapelle.cli.config import setting_meanings, shown
 from kapelle.config.settings import Settings
 from kapelle.gateway.problems import STATUS
 from kapelle.wire import messages as wire
+from kapelle.wire import wishes
 from tests.house.sources import ROOT
 
 
@@ -59,8 +60,8 @@ def messages() -> str:
         "Replica to gateway": wire.FromReplica,
         "Supervisor to process": wire.ToProcess,
         "Process to supervisor": wire.FromProcess,
-        "Anybody to the controller": wire.ToController,
-        "Controller to whoever asked": wire.FromController,
+        "Anybody to the controller": wishes.ToController,
+        "Controller to whoever asked": wishes.FromController,
     }
     parts = []
     for title, union in directions.items():

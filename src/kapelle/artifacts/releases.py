@@ -56,6 +56,13 @@ class NoRelease(StoreError):
     """The store can be reached, and has no release of this name."""
 
 
+def code_version(code: Code) -> str:
+    """The version of the code that a release of these files has, whatever else is in it."""
+    files = [_describe(path, below, lambda _: None) for below, path in code.files.items()]
+    made = Origin(VERSION, 0.0, "")
+    return Manifest(app="", artifacts={CODE: artifact_of(files)}, made=made, entry=code.entry).code
+
+
 class Releases:
     """The releases in ``objects``."""
 
@@ -97,7 +104,7 @@ class Releases:
             }
             described = {name: [(path, job.result()) for path, job in found] for name, found in jobs.items()}
             made = Origin(VERSION, wall(), source or str(artifacts))
-            contents = {name: _artifact([file for _, file in found]) for name, found in described.items()}
+            contents = {name: artifact_of([file for _, file in found]) for name, found in described.items()}
             entry = msgspec.UNSET if code is None else code.entry
             manifest = Manifest(app=app, artifacts=contents, made=made, entry=entry)
             # What is there already may have been damaged since; then this mends it.
@@ -273,7 +280,7 @@ def _describe(path: Path, below: str, advance: Advance) -> File:
         return measured(below, iter(partial(file.read, _PIECE), b""), advance)
 
 
-def _artifact(files: list[File]) -> Artifact:
+def artifact_of(files: list[File]) -> Artifact:
     """Common files, and those below ``shards/<number>/``."""
     common: list[File] = []
     shards: dict[int, list[File]] = {}

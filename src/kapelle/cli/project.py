@@ -101,7 +101,7 @@ def find_running(target: str | None, run_dir: str | None) -> Running:
     """
     if target is not None:
         named = Running(target, Project(target, {"run_dir": run_dir}).run)
-        if not live_records(named.run):
+        if not _runs(named.run):
             raise NothingRuns(f"nothing runs for {target}; start it with `kapelle serve {target}`")
         return named
     folder = _settings({"run_dir": run_dir}).run_dir
@@ -123,7 +123,12 @@ def live_records(run: RunDir) -> list[Record]:
 
 def _running(run: RunDir) -> Running | None:
     system = run.system()
-    return Running(system.target, run) if system is not None and live_records(run) else None
+    return Running(system.target, run) if system is not None and _runs(run) else None
+
+
+def _runs(run: RunDir) -> bool:
+    """Whether processes run, or a controller does whose processes run elsewhere."""
+    return bool(live_records(run)) or run.has_controller
 
 
 def _settings(options: Mapping[str, Any]) -> Settings:

@@ -14,7 +14,7 @@ from kapelle.clock import monotonic
 from kapelle.core.rollout_messages import Outcome
 from kapelle.errors import ConfigError, KapelleError
 from kapelle.transport import sockets
-from kapelle.wire import messages
+from kapelle.wire import messages, wishes
 from kapelle.wire.frames import Frame
 
 _NOT_DONE = 1
@@ -25,7 +25,7 @@ _COLOURS = {
     Outcome.ROLLED_BACK.value: "yellow",
 }
 
-_decode = messages.Decoder[messages.FromController](messages.FromController)
+_decode = messages.Decoder[wishes.FromController](wishes.FromController)
 
 
 class NoController(KapelleError):
@@ -39,21 +39,19 @@ def run_publish(release: str, target: str | None, run_dir: str | None, *, canary
     if canary and shadow:
         raise ConfigError("--canary and --shadow exclude each other: its answers are sent, or compared")
     share = _share(canary, "--canary") or _share(shadow, "--shadow")
-    over = _wish(
-        messages.Publish(release, share, bool(shadow)), target, run_dir, f"`kapelle release publish {release}`"
-    )
+    over = _wish(wishes.Publish(release, share, bool(shadow)), target, run_dir, f"`kapelle release publish {release}`")
     return 0 if over.outcome in (Outcome.COMMITTED, Outcome.UNCHANGED) else _NOT_DONE
 
 
 def run_rollback(target: str | None, run_dir: str | None) -> int:
     """Go back to the release before; the exit status is 0 when that is the current one in the end."""
-    over = _wish(messages.Rollback(), target, run_dir, "`kapelle release rollback`")
+    over = _wish(wishes.Rollback(), target, run_dir, "`kapelle release rollback`")
     return 0 if over.outcome in (Outcome.COMMITTED, Outcome.ROLLED_BACK) else _NOT_DONE
 
 
 def run_cancel(target: str | None, run_dir: str | None) -> int:
     """Give up the publish that runs; the exit status is 0 when it was given up."""
-    over = _wish(messages.CancelPublish(), target, run_dir, "`kapelle release cancel`")
+    over = _wish(wishes.CancelPublish(), target, run_dir, "`kapelle release cancel`")
     return 0 if over.outcome == Outcome.REFUSED else _NOT_DONE
 
 
@@ -69,7 +67,7 @@ def _share(text: str, option: str) -> float:
     return share
 
 
-def _wish(wish: messages.ToController, target: str | None, run_dir: str | None, again: str) -> messages.Over:
+def _wish(wish: wishes.ToController, target: str | None, run_dir: str | None, again: str) -> wishes.Over:
     running = find_running(target, run_dir)
     console = Console(highlight=False, markup=False, soft_wrap=True, width=None if sys.stdout.isatty() else 200)
     began = monotonic()
@@ -96,15 +94,15 @@ def _wish(wish: messages.ToController, target: str | None, run_dir: str | None, 
     return over
 
 
-async def _ask(address: str, wish: messages.ToController, say: Callable[[str], None]) -> messages.Over:
-    ended: asyncio.Future[messages.Over] = asyncio.get_running_loop().create_future()
+async def _ask(address: str, wish: wishes.ToController, say: Callable[[str], None]) -> wishes.Over:
+    ended: asyncio.Future[wishes.Over] = asyncio.get_running_loop().create_future()
 
     def on_frames(frames: list[Frame]) -> None:
         for frame in frames:
             message = _decode(frame.head)
-            if isinstance(message, messages.Told):
+            if isinstance(message, wishes.Told):
                 say(message.text)
-            elif isinstance(message, messages.Over) and not ended.done():
+            elif isinstance(message, wishes.Over) and not ended.done():
                 ended.set_result(message)
 
     def on_lost(reason: str) -> None:

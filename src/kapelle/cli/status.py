@@ -15,7 +15,7 @@ from kapelle.control import status
 from kapelle.control.rundir import Record
 from kapelle.observe.process import resident_bytes
 from kapelle.transport import sockets
-from kapelle.wire import messages
+from kapelle.wire import messages, wishes
 from kapelle.wire.frames import Frame
 
 NOT_SERVING = 1
@@ -26,7 +26,7 @@ _QUIET = ("serving", "ready")
 _MANY = 8
 _ROOMY = 100
 
-_decode_controller = messages.Decoder[messages.FromController](messages.FromController)
+_decode_controller = messages.Decoder[wishes.FromController](wishes.FromController)
 _decode_process = messages.Decoder[messages.FromProcess](messages.FromProcess)
 
 
@@ -49,8 +49,8 @@ def run_status(target: str | None, run_dir: str | None, *, as_json: bool) -> int
 async def find_status(running: Running) -> status.SystemStatus:
     """Ask the controller; without one, ask the processes it left on record."""
     try:
-        message = _decode_controller(await _ask(running.run.controller, messages.StatusQuery()))
-        if isinstance(message, messages.StatusAnswer):
+        message = _decode_controller(await _ask(running.run.controller, wishes.StatusQuery()))
+        if isinstance(message, wishes.StatusAnswer):
             return status.decode(message.status)
     except (OSError, TimeoutError):
         pass  # the controller is gone or hung; its processes can speak for themselves
@@ -104,7 +104,8 @@ def show(found: status.SystemStatus, console: Console) -> None:
     console.print(f"[bold]{found.target}[/] at {found.url}, {supervised}")
     table = Table(box=None, padding=(0, 1 if console.width < _ROOMY else 2, 0, 0), pad_edge=False, header_style="dim")
     several = any(one.releases.keys() - {LOCAL} for one in found.processes)
-    for title in ("process", "state", *(["releases"] if several else []), "shards"):
+    nodes = any(one.node for one in found.processes)
+    for title in ("process", *(["node"] if nodes else []), "state", *(["releases"] if several else []), "shards"):
         table.add_column(title, overflow="fold")
     for title in ("in flight", "waiting", "restarts", "memory", "up", "pid"):
         table.add_column(title, justify="right")
@@ -114,14 +115,20 @@ def show(found: status.SystemStatus, console: Console) -> None:
         colour = _COLOURS.get(one.phase, "red")
         shards = _numbers(one.shards) if one.service in sharded else ""
         held = [_releases(one)] if several else []
+        place = [one.node] if nodes else []
         table.add_row(
-            one.name, f"[{colour}]{one.phase}[/]", *held, shards, str(one.in_flight), str(one.queued), str(one.restarts),
-            f"{one.memory / 2**20:.0f} MiB", _ago(one.uptime), str(one.pid or ""),
+            one.name, *place, f"[{colour}]{one.phase}[/]", *held, shards, str(one.in_flight), str(one.queued),
+            str(one.restarts), f"{one.memory / 2**20:.0f} MiB", _ago(one.uptime), str(one.pid or ""),
         )  # fmt: skip
     console.print(table)
     for one in found.processes:
         if one.last_end:
             console.print(f"{one.name}: {one.last_end}", style="dim")
+    codes = sorted({one.code for one in found.processes} - {""})
+    if len(codes) > 1:
+        console.print(
+            f"[yellow]code {' and '.join(codes)} run side by side: an update is under way, or stopped half-way[/]"
+        )
     serving = sum(one.phase == "serving" for one in found.processes)
     console.print(f"{serving} of {len(found.processes)} processes serve")
     if not found.controller:

@@ -24,11 +24,22 @@ class Holding(msgspec.Struct, frozen=True):
     resting: bool = False
 
 
+class Network(msgspec.Struct, frozen=True):
+    """How a process that an engine has started is known to others, all of whom may be on other machines.
+
+    ``node`` names its machine; ``health`` is the number of the inherited, listening socket of its health.
+    """
+
+    node: str
+    health: int
+
+
 class WorkerOrders(msgspec.Struct, frozen=True, kw_only=True):
     """Run what is to be held of ``service``.
 
     ``artifacts`` is the folder of the local ones, ``store`` where releases are, ``cache`` the folder they are fetched to.
-    ``data`` and ``control`` are the numbers of inherited, listening sockets.
+    ``data`` and ``control`` are the numbers of inherited, listening sockets. A replica on a ``network`` that holds nothing
+    yet is told by the controller what to hold.
     """
 
     target: str
@@ -41,6 +52,7 @@ class WorkerOrders(msgspec.Struct, frozen=True, kw_only=True):
     data: int
     control: int
     settings: Settings
+    network: Network | None = None
 
 
 class GatewayOrders(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,7 +60,7 @@ class GatewayOrders(msgspec.Struct, frozen=True, kw_only=True):
 
     ``artifacts`` is the folder of the local ones, ``store`` where releases are, ``cache`` the folder they are fetched to.
     ``http`` and ``control`` are the numbers of inherited, listening sockets; ``door`` is the path at which the former
-    is lent to a later controller.
+    is lent to a later controller. A gateway on a ``network`` finds the replicas by itself.
     """
 
     target: str
@@ -63,6 +75,7 @@ class GatewayOrders(msgspec.Struct, frozen=True, kw_only=True):
     controller: str
     settings: Settings
     resting: bool = False
+    network: Network | None = None
 
 
 encode = msgspec.json.Encoder().encode

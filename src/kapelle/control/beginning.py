@@ -55,7 +55,7 @@ def arrange(
     def plan(release: str, *, resting: bool) -> Plan:
         manifest = Releases(objects).get(release).manifest
         version = versions.of(release, manifest)
-        found = shape(release, manifest, version.app)
+        found = shape(release, manifest, version.app, version.code)
         return make_plan(version.target, version.app, settings, stock, found, resting=resting, named=target)
 
     current = plan(pointer.release, resting=False)

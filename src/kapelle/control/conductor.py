@@ -23,6 +23,7 @@ from kapelle.artifacts.releases import Releases
 from kapelle.clock import wall
 from kapelle.config.orders import LOCAL, Holding
 from kapelle.control import translate
+from kapelle.control.conducted import Conducted
 from kapelle.control.plan import node
 from kapelle.control.process import Process
 from kapelle.control.roster import Roster
@@ -33,7 +34,7 @@ from kapelle.core import rollout_messages as core
 from kapelle.core.rollout import Rollout
 from kapelle.errors import KapelleError, StoreError
 from kapelle.tasks import Tasks
-from kapelle.wire import messages
+from kapelle.wire import messages, wishes
 
 log = structlog.get_logger()
 
@@ -66,7 +67,7 @@ class Conductor:
         """Of every release that somebody may need."""
         self._rollout = Rollout(f"{node()}-{os.getpid()}-{secrets.token_hex(4)}", terms)
         self._roster = Roster()
-        self._wishes: dict[asyncio.Future[messages.Over], Say] = {}
+        self._wishes: dict[asyncio.Future[wishes.Over], Say] = {}
         self._verifying = False
         self._trial: Trial | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -79,13 +80,13 @@ class Conductor:
 
     # --- the processes ------------------------------------------------------------------------------------------------
 
-    def started(self, process: Process) -> None:
+    def started(self, process: Conducted) -> None:
         """It was started, or taken over from a controller that is gone."""
-        if process.recipe.role == "replica" and not process.recipe.module:
-            return  # it has no place in the plan, and leaves
+        if not process.has_place:
+            return
         self._do(self._rollout.started(self._roster.add(process), wall()))
 
-    def gone(self, process: Process, last_words: str) -> None:
+    def gone(self, process: Conducted, last_words: str) -> None:
         """It has ended."""
         known = self._roster.remove(process)
         if known is not None:
@@ -93,7 +94,7 @@ class Conductor:
                 self._do(self._rollout.did_not_start(known.name, known.incarnation, last_words, wall()))
             self._do(self._rollout.gone(known.name, known.incarnation, wall()))
 
-    def told(self, process: Process, message: messages.FromProcess) -> None:
+    def told(self, process: Conducted, message: messages.FromProcess) -> None:
         """It has something to say about releases."""
         known = self._roster.get(process)
         if known is None:
@@ -110,7 +111,7 @@ class Conductor:
                 if breach:
                     self._do(self._rollout.breach(breach, wall()))
 
-    def _settle(self, process: Process) -> None:
+    def _settle(self, process: Conducted) -> None:
         """See that what is written down of a process, and told of it, is what it holds of the current release."""
         report, release = self._roster.report(process), self._begins_with(process)
         if report is not None and release is not None and release in report.holds:
@@ -125,16 +126,16 @@ class Conductor:
         release = self._begins_with(process)
         if release is None:
             return planned
-        service = self._versions.known(process.recipe.code).app.services.get(process.recipe.service)
+        service = self._versions.known(process.code).app.services.get(process.service)
         shards = [] if service is not None and service.sharded else [0]
         if release == planned.release:
             shards = planned.shards
-        resting = process.recipe.role == "gateway" and process.recipe.code != self._code(self.current)
-        return Holding(release, self._roster.last_held(process.recipe.slot, release, shards), resting)
+        resting = process.role == "gateway" and process.code != self._code(self.current)
+        return Holding(release, self._roster.last_held(process.slot, release, shards), resting)
 
-    def _begins_with(self, process: Process) -> str | None:
+    def _begins_with(self, process: Conducted) -> str | None:
         """The release that is current among those of its code; None when it is what it was planned to begin with."""
-        pointer, job, code = self._rollout.pointer, self._rollout.job, process.recipe.code
+        pointer, job, code = self._rollout.pointer, self._rollout.job, process.code
         if pointer is None:
             return None
         if code == self._code(pointer.release):
@@ -143,9 +144,9 @@ class Conductor:
         return next((one for one in named if one in self._manifests and self._code(one) == code), None)
 
     def _code(self, release: str | None) -> str:
-        return self._manifests[release].code if release in self._manifests else ""
+        return self._versions.code(self._manifests[release]) if release in self._manifests else ""
 
-    def releases(self, process: Process) -> dict[str, str]:
+    def releases(self, process: Conducted) -> dict[str, str]:
         """Which releases it has, and in which state each is, for people."""
         return self._roster.releases(process)
 
@@ -196,7 +197,7 @@ class Conductor:
     def _went_back(self, before: str | None) -> None:
         """Whoever asked a controller that had not published ``before`` itself to go back hears of it here."""
         if self._rollout.job is None:
-            self._answer(messages.Over(before or "", core.Outcome.ROLLED_BACK.value, f"back on {self.current}"))
+            self._answer(wishes.Over(before or "", core.Outcome.ROLLED_BACK.value, f"back on {self.current}"))
 
     async def _learn(self, pointer: core.Pointer) -> None:
         """The shapes of the releases it names."""
@@ -212,7 +213,7 @@ class Conductor:
 
     async def _shape(self, name: str, manifest: Manifest) -> None:
         version = await asyncio.to_thread(self._versions.of, name, manifest)
-        found = shape(name, manifest, version.app)
+        found = shape(name, manifest, version.app, version.code)
         self._manifests[name] = manifest
         self._do(self._rollout.shape(found, wall()))
 
@@ -231,31 +232,31 @@ class Conductor:
 
     # --- wishes -------------------------------------------------------------------------------------------------------
 
-    async def grant(self, wish: messages.Wish, say: Say) -> messages.Over:
+    async def grant(self, wish: wishes.Wish, say: Say) -> wishes.Over:
         """Do what somebody wants, telling how far it is; how it ended."""
         match wish:
-            case messages.Publish(release, share, mirrored):
+            case wishes.Publish(release, share, mirrored):
                 return await self.publish(release, say, core.Side(release, share, mirrored) if share else None)
-            case messages.Rollback():
+            case wishes.Rollback():
                 return await self.rollback(say)
-            case messages.CancelPublish():
+            case wishes.CancelPublish():
                 return await self._granted(self._rollout.cancel, say)
 
-    async def publish(self, release: str, say: Say, side: core.Side | None = None) -> messages.Over:
+    async def publish(self, release: str, say: Say, side: core.Side | None = None) -> wishes.Over:
         """Make ``release`` the current one, after it was tried at the ``side`` of that; how it ended."""
         if self._verifying:
-            return messages.Over(release, DENIED, "another release is being verified; wait until that is over")
+            return wishes.Over(release, DENIED, "another release is being verified; wait until that is over")
         if release != self.current:
             self._verifying = True
             try:
                 await self._shape(release, await self._verified(release, say))
             except KapelleError as error:
-                return await self._write_down(messages.Over(release, core.Outcome.REFUSED.value, error.detail))
+                return await self._write_down(wishes.Over(release, core.Outcome.REFUSED.value, error.detail))
             finally:
                 self._verifying = False
         return await self._granted(lambda now: self._rollout.publish(release, now, side), say)
 
-    async def rollback(self, say: Say) -> messages.Over:
+    async def rollback(self, say: Say) -> wishes.Over:
         """Go back to the release before the current one; how that ended."""
         pointer = self._rollout.pointer
         is_tried = self._rollout.job is not None or self._rollout.is_on_trial(wall())
@@ -263,13 +264,13 @@ class Conductor:
             return await self.publish(pointer.previous, say)
         return await self._granted(self._rollout.rollback, say)
 
-    async def _granted(self, wish: Callable[[float], list[core.Effect]], say: Say) -> messages.Over:
-        waiting: asyncio.Future[messages.Over] = asyncio.get_running_loop().create_future()
+    async def _granted(self, wish: Callable[[float], list[core.Effect]], say: Say) -> wishes.Over:
+        waiting: asyncio.Future[wishes.Over] = asyncio.get_running_loop().create_future()
         effects = wish(wall())
         denied = next((one for one in effects if isinstance(one, core.Denied)), None)
         if denied is not None:
             self._do([one for one in effects if one is not denied])
-            return messages.Over("", DENIED, f"{denied.wish}: {denied.reason}")
+            return wishes.Over("", DENIED, f"{denied.wish}: {denied.reason}")
         self._wishes[waiting] = say
         try:
             self._do(effects)
@@ -285,7 +286,7 @@ class Conductor:
         await asyncio.to_thread(self._releases.verify, release, lambda _: None)
         return release.manifest
 
-    async def _write_down(self, over: messages.Over) -> messages.Over:
+    async def _write_down(self, over: wishes.Over) -> wishes.Over:
         log.info("a publish has ended", release=over.release, outcome=over.outcome, reason=over.reason)
         ending = Ending(release=over.release, outcome=over.outcome, reason=over.reason, at=wall())
         try:
@@ -340,7 +341,7 @@ class Conductor:
                 for say in self._wishes.values():
                     say(text)
             case core.Ended(release, outcome, reason):
-                self._end(messages.Over(release, outcome.value, reason))
+                self._end(wishes.Over(release, outcome.value, reason))
             case core.Denied(wish, reason):
                 log.warning("a wish was denied", wish=wish, reason=reason)
 
@@ -350,16 +351,16 @@ class Conductor:
         if process is not None:
             process.send(translate.message(order))
 
-    def _end(self, over: messages.Over) -> None:
+    def _end(self, over: wishes.Over) -> None:
         self._answer(over)
         if over.outcome != core.Outcome.UNCHANGED:
             self._tasks.spawn(self._note(over))
 
-    def _answer(self, over: messages.Over) -> None:
+    def _answer(self, over: wishes.Over) -> None:
         for waiting in [one for one in self._wishes if not one.done()]:
             waiting.set_result(over)
 
-    async def _note(self, over: messages.Over) -> None:
+    async def _note(self, over: wishes.Over) -> None:
         await self._write_down(over)
         names = self._in_use()
         if not names <= self._manifests.keys():

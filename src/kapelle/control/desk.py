@@ -16,12 +16,12 @@ from kapelle.tasks import Tasks
 from kapelle.transport import sockets
 from kapelle.transport.connection import Connection
 from kapelle.transport.supervision import pack_families
-from kapelle.wire import messages
+from kapelle.wire import messages, wishes
 from kapelle.wire.frames import Frame
 
 log = structlog.get_logger()
 
-_decode = messages.Decoder[messages.ToController](messages.ToController)
+_decode = messages.Decoder[wishes.ToController](wishes.ToController)
 
 
 class Desk:
@@ -56,11 +56,11 @@ class Desk:
 
         connection.start(on_frames, lambda _: None)
 
-    def _hear(self, connection: Connection, question: messages.ToController) -> None:
-        answer: messages.FromController
+    def _hear(self, connection: Connection, question: wishes.ToController) -> None:
+        answer: wishes.FromController
         match question:
-            case messages.StatusQuery():
-                answer = messages.StatusAnswer(status.encode(self._tell()))
+            case wishes.StatusQuery():
+                answer = wishes.StatusAnswer(status.encode(self._tell()))
             case messages.Scrape(number):
                 answer = messages.Scraped(number, pack_families(self._registry.collect()))
             case messages.Probe(number):
@@ -70,16 +70,14 @@ class Desk:
                 return
         connection.send(messages.encode(answer))
 
-    async def _grant(self, connection: Connection, wish: messages.Wish) -> None:
+    async def _grant(self, connection: Connection, wish: wishes.Wish) -> None:
         """Do it to the end, whether whoever wished it stays to hear of it or not."""
 
         def say(text: str) -> None:
-            connection.send(messages.encode(messages.Told(text)))
+            connection.send(messages.encode(wishes.Told(text)))
 
         if self._conductor is None:
-            over = messages.Over(
-                "", DENIED, "this system serves local artifacts only; start it without --release local"
-            )
+            over = wishes.Over("", DENIED, "this system serves local artifacts only; start it without --release local")
         else:
             over = await self._conductor.grant(wish, say)
         connection.send(messages.encode(over))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,7 @@ from kapelle.errors import DeclarationError
 
 _GATEWAY = "gateway"
 _SHOWN_OF_CODE = 6
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +88,13 @@ def _count(number: int, one: str, many: str | None = None) -> str:
 
 
 def cores() -> int:
-    """The processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """The processors this process may use; where a container has a share of the machine, so many as that makes."""
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = _QUOTA.read_text(encoding="ascii").split()
+        return min(there, math.ceil(int(quota) / int(period)))
+    except (OSError, ValueError):  # there is none: "max", or no such file
+        return there
 
 
 def make_plan(

@@ -15,7 +15,8 @@ from kapelle.config.orders import Holding
 from kapelle.control import status
 from kapelle.control.child import Child, Ears
 from kapelle.control.exits import describe_exit
-from kapelle.control.recipes import Recipe
+from kapelle.control.plan import node
+from kapelle.control.recipes import Recipe, Role
 from kapelle.control.rundir import Record
 from kapelle.control.spawn import spawn
 from kapelle.core.life import Effect, Life, Phase, Terms
@@ -106,6 +107,30 @@ class Process:
         self._resident = 0
         self._last_words = ""
         self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def role(self) -> Role:
+        return self.recipe.role
+
+    @property
+    def service(self) -> str:
+        return self.recipe.service
+
+    @property
+    def slot(self) -> str:
+        return self.recipe.slot
+
+    @property
+    def node(self) -> str:
+        return node()
+
+    @property
+    def code(self) -> str:
+        return self.recipe.code
+
+    @property
+    def has_place(self) -> bool:
+        return self.role == "gateway" or self.recipe.module != ""
 
     @property
     def pid(self) -> int:

@@ -121,6 +121,19 @@ class RunDir:
         os.close(lock)
         return None
 
+    @property
+    def has_controller(self) -> bool:
+        """Whether somebody is its controller."""
+        with suppress(OSError):
+            lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CLOEXEC)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+            finally:
+                os.close(lock)
+        return False
+
     def controls(self) -> list[str]:
         """Where processes hear their supervisors, or did."""
         return [f"unix:{path}" for path in sorted(self.sockets.glob("*.control"))]

@@ -8,8 +8,8 @@ from kapelle.declare.outline import App
 from kapelle.errors import ArtifactError
 
 
-def shape(name: str, manifest: Manifest, app: App) -> Shape:
-    """The shards that the services of ``app`` have in a release, by their bytes.
+def shape(name: str, manifest: Manifest, app: App, code: str) -> Shape:
+    """The shards that the services of ``app`` have in a release, by their bytes; ``code`` is what holds them.
 
     Raises:
         ArtifactError: the release is of another app, or lacks what this one needs.
@@ -30,4 +30,4 @@ def shape(name: str, manifest: Manifest, app: App) -> Shape:
             found[one.name] = tuple(sum(file.size for file in files) for files in shards)
     copies = {one.name: one.replicas for one in app.services.values() if one.sharded}
     in_turn = frozenset(one.name for one in app.services.values() if one.in_turn)
-    return Shape(name, found, copies, in_turn, manifest.code)
+    return Shape(name, found, copies, in_turn, code)

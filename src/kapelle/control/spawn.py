@@ -41,10 +41,10 @@ def spawn(
             bound = ours.enter_context(sockets.bind(data))
             work, address = bound.fileno(), str(_bound_address(data, bound.getsockname()))
         assert work is not None, "a process has a data socket or the door"
-        letter = ours.enter_context(_letter(recipe.orders(name, holding, work, listening.fileno())))
+        text = ours.enter_context(letter(recipe.orders(name, holding, work, listening.fileno())))
         popen = subprocess.Popen(  # noqa: S603 - our own interpreter and module
             [sys.executable, "-m", recipe.module, name],
-            stdin=letter,
+            stdin=text,
             pass_fds=(work, listening.fileno()),
             # A session of its own: Ctrl-C reaches the controller alone, which drains the others in the right order.
             start_new_session=True,
@@ -59,16 +59,16 @@ def _bound_address(asked: Address, name: object) -> Address:
     return Address("tcp", asked.host, int(name[1]))
 
 
-def _letter(orders: bytes) -> IO[bytes]:
+def letter(orders: bytes) -> IO[bytes]:
     """The orders as a file to be read from its start; no disk is needed where the system can keep it in memory.
 
     A command line has a limit that settings and shards may pass, and everybody could read it.
     """
     if hasattr(os, "memfd_create"):
-        letter: IO[bytes] = os.fdopen(os.memfd_create("orders"), "w+b")
+        text: IO[bytes] = os.fdopen(os.memfd_create("orders"), "w+b")
     else:
-        letter = tempfile.TemporaryFile()  # noqa: SIM115 - a child inherits it, and the caller closes it
-    letter.write(orders)
-    letter.flush()
-    letter.seek(0)
-    return letter
+        text = tempfile.TemporaryFile()  # noqa: SIM115 - a child inherits it, and the caller closes it
+    text.write(orders)
+    text.flush()
+    text.seek(0)
+    return text

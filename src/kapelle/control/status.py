@@ -8,7 +8,8 @@ import msgspec
 class ProcessStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One process. ``memory`` is resident bytes, ``uptime`` seconds since its last start.
 
-    ``release`` is the one it serves, with ``shards`` of it; ``releases`` has the state of each that it has.
+    ``release`` is the one it serves, with ``shards`` of it; ``releases`` has the state of each that it has. Where an engine
+    runs it, ``node`` is its machine and ``code`` the version of the app's code in its image.
     """
 
     name: str
@@ -25,6 +26,8 @@ class ProcessStatus(msgspec.Struct, frozen=True, kw_only=True):
     in_flight: int
     queued: int
     releases: dict[str, str] = {}
+    node: str = ""
+    code: str = ""
 
 
 class SystemStatus(msgspec.Struct, frozen=True, kw_only=True):

@@ -29,6 +29,10 @@ class Versions:
         self._cache = cache
         self._known = {local.code: local}
 
+    def code(self, manifest: Manifest) -> str:
+        """The version that a release needs: only processes of that can hold it."""
+        return manifest.code
+
     def of(self, release: str, manifest: Manifest) -> Version:
         """The version of a release; its code is fetched and imported in a process of its own, so this blocks.
 
@@ -37,7 +41,7 @@ class Versions:
             ArtifactError: it is damaged.
             DeclarationError: it cannot be imported.
         """
-        code = manifest.code
+        code = self.code(manifest)
         if code:
             # Also when it is known: what nobody has used for long may have been taken away meanwhile.
             source = CachedSource(self._cache, Releases(self._objects), release, str(self._objects))
@@ -49,3 +53,10 @@ class Versions:
     def known(self, code: str) -> Version:
         """One that was found before."""
         return self._known[code]
+
+
+class OneVersion(Versions):
+    """Where an engine starts the processes, all run the code of their image, whatever releases they hold."""
+
+    def code(self, manifest: Manifest) -> str:
+        return ""

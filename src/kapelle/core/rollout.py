@@ -38,7 +38,7 @@ from kapelle.core.rollout_messages import (
 from kapelle.core.rollout_publish import Publish, Stage
 from kapelle.core.rollout_targets import Targets
 from kapelle.core.rollout_view import View, Want
-from kapelle.core.rollout_wants import Wants
+from kapelle.core.rollout_wants import Wants, what_to_watch
 
 
 class Rollout:
@@ -113,6 +113,19 @@ class Rollout:
             self.job.lost(member, begins_with_it=self._begins_with(self.job.release, member))
         member.end(now)
         return self._step(now)
+
+    def leaving(self, name: str, incarnation: int, now: float) -> list[Effect]:
+        """The process is to end soon, and waits until others have what it holds."""
+        member = self.fleet.find(name, incarnation)
+        if member is None:
+            return []
+        member.leaving = True
+        return self._step(now)
+
+    def may_go(self, name: str, incarnation: int) -> bool:
+        """Whether others have what a process holds that leaves, or nobody is there who could."""
+        member = self.fleet.find(name, incarnation)
+        return member is None or self.pointer is None or self._view(self._now).is_spare(member)
 
     def did_not_start(self, name: str, incarnation: int, reason: str, now: float) -> list[Effect]:
         """The process is about to end: what it was to begin with could not be loaded."""
@@ -289,17 +302,11 @@ class Rollout:
             return
         for order in orders:
             self._order(order)
-        self._watch(self._what_to_watch(pointer, on_trial=on_trial))
+        self._watch(what_to_watch(pointer, on_trial=on_trial))
         if pointer.side is not None and (self.job is None or self.job.release != pointer.side.release):
             self._claim(f"nobody publishes {pointer.side.release} any more")
         if self._back is not None and on_trial and pointer.previous is not None and view.whole(pointer.previous):
             self._move(pointer.previous, None, None, f"back from {pointer.release}: {self._back}", None)
-
-    @staticmethod
-    def _what_to_watch(pointer: Pointer, *, on_trial: bool) -> Watch | None:
-        if pointer.side is not None:
-            return Watch(pointer.release or "", pointer.side.release)
-        return Watch(pointer.previous or "", pointer.release or "") if on_trial else None
 
     def _take_over(self, *, needed: bool) -> None:
         if not needed:
@@ -389,9 +396,5 @@ class Rollout:
         if self.is_on_trial(now) and self.pointer.baking_since is not None:
             self._wake_at(self.pointer.baking_since + terms.bake)
         self._wake_at(self._release_since + terms.linger)
-        for members in self.fleet.replicas.values():
-            for member in members:
-                if member.troubled_since is not None:
-                    self._wake_at(member.troubled_since + terms.reassign_after)
-                elif member.report is None:
-                    self._wake_at(member.since + terms.reassign_after)
+        for since in self.fleet.in_doubt():
+            self._wake_at(since + terms.reassign_after)

@@ -21,11 +21,13 @@ class Asked(NamedTuple):
 class Member:
     """A name in the fleet, through all its incarnations."""
 
-    __slots__ = ("alive", "asked", "process", "report", "since", "told_to_drop", "troubled_since")
+    __slots__ = ("alive", "asked", "leaving", "process", "report", "since", "told_to_drop", "troubled_since")
 
     def __init__(self, process: Process, now: float) -> None:
         self.process = process
         self.alive = True
+        self.leaving = False
+        """Whether it is about to end: it keeps what it has, and others are to have that, too."""
         self.since = now
         self.report: Report | None = None
         self.troubled_since: float | None = None
@@ -41,6 +43,7 @@ class Member:
             self.end(now)
         self.process = process
         self.alive = True
+        self.leaving = False
         self.since = now
 
     def end(self, now: float) -> None:
@@ -154,6 +157,15 @@ class Fleet:
     def seen(self) -> set[str]:
         """The releases that new requests see at some gateway."""
         return {release for member in self.living_gateways() for release in member.seen}
+
+    def in_doubt(self) -> Iterator[float]:
+        """Since when each replica is not well, or has said nothing."""
+        for members in self.replicas.values():
+            for member in members:
+                if member.troubled_since is not None:
+                    yield member.troubled_since
+                elif member.report is None:
+                    yield member.since
 
     def living_gateways(self) -> list[Member]:
         """The gateways that live, heard of or not."""

@@ -13,8 +13,9 @@ Assignment = dict[str, Shards]
 class Targets:
     """The assignments of all releases that are wanted.
 
-    A replica has its *place* from its first report until it has not been well for ``reassign_after``. One that lives
-    without a place is on probation: it is asked to hold what it would have, and nobody counts on it until it does.
+    A replica has its *place* from its first report until it says that it leaves, or has not been well for
+    ``reassign_after``. One that lives without a place is on probation: it is asked to hold what it would have, and nobody
+    counts on it until it does.
     The replicas of services that change in turn hold one release each: while two are wanted, half of them each.
     """
 
@@ -110,6 +111,9 @@ class Targets:
 
     def of(self, release: str, member: Member, now: float, current: str | None) -> Shards:
         """What ``member`` should hold of ``release``."""
+        return member.holds(release) if member.leaving else self._of(release, member, now, current)
+
+    def _of(self, release: str, member: Member, now: float, current: str | None) -> Shards:
         process = member.process
         sizes = () if process.role == "gateway" else self.shapes[release].services.get(process.service)
         if sizes is None or not self.fits(release, member):
@@ -152,6 +156,8 @@ class Targets:
         return in_halves(replicas) if service in self.shapes[release].in_turn else replicas
 
     def _has_place(self, member: Member, now: float) -> bool:
+        if member.leaving:
+            return False
         if member.troubled_since is None:
             return member.report is not None
         return now < member.troubled_since + self._terms.reassign_after

@@ -81,6 +81,14 @@ class View:
             return member.report is not None
         return self.targets.knows(release) and self._ready(member, release, self._target(release, member))
 
+    def is_spare(self, member: Member) -> bool:
+        """Whether all that it holds of what is wanted is ready at others who stay, if anybody does."""
+        replicas = self.fleet.replicas.get(member.process.service, [])
+        staying = [one for one in replicas if one is not member and one.alive and not one.leaving]
+        return not staying or all(
+            member.holds(release) <= NOTHING.union(*(one.keeps(release) for one in staying)) for release in self.wanted
+        )
+
     def all_routed(self) -> bool:
         """Whether every gateway sends new requests to the current release, or takes none as it has other code."""
         return all(self._is_routed(member) for member in self.fleet.living_gateways())

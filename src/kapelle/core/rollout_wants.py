@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from kapelle.core.rollout_messages import Pointer
+from kapelle.core.rollout_messages import Pointer, Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +37,10 @@ class Wants:
     @property
     def _beside(self) -> str | None:
         return self.pointer.side.release if self.pointer.side is not None else None
+
+
+def what_to_watch(pointer: Pointer, *, on_trial: bool) -> Watch | None:
+    """The two releases to compare under traffic, if there are two."""
+    if pointer.side is not None:
+        return Watch(pointer.release or "", pointer.side.release)
+    return Watch(pointer.previous or "", pointer.release or "") if on_trial else None

@@ -56,10 +56,18 @@ class Doorway:
         if self._server is None and not self._resting:
             # The end of a server is that of its socket; this one is opened again.
             self._server = await let_in(self._door.dup(), self._gateway.connection, self._settings, self._tls)
-            if self._tls is None:
+            if self._tls is None and self._heir is None:
                 self._heir = Heir(self._address, self._inherit)
             if self._side is not None:
                 await self._side.open()
+
+    async def move(self, door: socket.socket) -> None:
+        """Let clients in at another door from now on; the one before is gone."""
+        self._door.close()
+        self._door = door
+        if self._server is not None and not self._closing:
+            self._server.close()
+            self._server = await let_in(door.dup(), self._gateway.connection, self._settings, self._tls)
 
     def rest(self, resting: bool) -> None:
         """Let no more clients in, and let those go that are there, when they have their answers; or do so again."""

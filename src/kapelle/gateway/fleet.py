@@ -16,13 +16,13 @@ Dial = Callable[[str], Awaitable[Connection]]
 
 
 class Fleet:
-    """The replicas of all services of an app. ``dial`` connects to an address."""
+    """The replicas of all services of an app. ``dial`` connects to an address; ``code`` is the version of the app here."""
 
-    def __init__(self, spec: AppSpec, caller: str, dial: Dial, registry: Registry) -> None:
+    def __init__(self, spec: AppSpec, caller: str, dial: Dial, registry: Registry, code: str = "") -> None:
         self.on_change: Callable[[], None] = lambda: None
         self.release = ""
         self.pools = {
-            name: Pool(service, caller, registry, self._changed)
+            name: Pool(service, caller, registry, self._changed, code)
             for name, service in spec.services.items()
             if not service.inline
         }

@@ -42,6 +42,14 @@ class Link:
         self.candidate = Candidate(name)
         self.holds: dict[str, list[int]] = {}
         """The shards of each release that the replica has ready."""
+        self.known_as = name
+        """What the replica calls itself, once it has been met."""
+        self.code = ""
+        """The version of the app's code that it runs, where that may be another than here."""
+        self.interface = ""
+        """What its methods look like, where that may be another than here."""
+        self.trouble = ""
+        """Why it cannot be reached; "" while it can."""
         self._caller = caller
         self._connect = connect
         self._on_change = on_change
@@ -154,8 +162,9 @@ class Link:
                 async with asyncio.timeout(_DIAL_TIMEOUT):
                     connection = await self._connect()
             except OSError as error:
-                reason = str(error)
+                self.trouble = str(error) or type(error).__name__
             else:
+                self.trouble = ""
                 reason = await self._use(connection)
                 log.debug("link ended", replica=self.candidate.name, reason=reason)
                 if self._welcomed:
@@ -236,8 +245,8 @@ class Link:
                 self._freed(ticket)
             case messages.Item():
                 self._item(message, body)
-            case messages.Welcome(protocol, _, _, holds):
-                self._welcome(protocol, holds)
+            case messages.Welcome():
+                self._welcome(message)
             case messages.Holds(holds):
                 self.holds = holds
                 self._on_change()
@@ -266,18 +275,19 @@ class Link:
             if not outcome.done():
                 outcome.set_result(None)
 
-    def _welcome(self, protocol: int, holds: dict[str, list[int]]) -> None:
-        if protocol != messages.PROTOCOL:
+    def _welcome(self, welcome: messages.Welcome) -> None:
+        if welcome.protocol != messages.PROTOCOL:
             log.error(
                 "a replica speaks another protocol: update the older side",
                 replica=self.candidate.name,
-                theirs=protocol,
+                theirs=welcome.protocol,
                 ours=messages.PROTOCOL,
             )
             return
         self._welcomed = True
         self._leaving = False
-        self.holds = holds
+        self.known_as, self.holds = welcome.replica, welcome.holds
+        self.code, self.interface = welcome.code, welcome.interface
         self._stand(Standing.HALF_OPEN if self._came_back else Standing.READY)
 
     # --- ends ---------------------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from kapelle.artifacts.sources import Sources
 from kapelle.config.orders import GatewayOrders, decode_gateway
 from kapelle.declare.apps import AppSpec
 from kapelle.declare.loading import Target
+from kapelle.gateway.abroad import Abroad, AtHome
 from kapelle.gateway.assembly import Assembly
 from kapelle.gateway.bodies import shared_room
 from kapelle.gateway.doorway import Doorway
@@ -38,6 +39,7 @@ from kapelle.observe.metrics import Registry
 from kapelle.observe.process import register_process_metrics, settle
 from kapelle.transport import sockets
 from kapelle.transport.connection import Connection
+from kapelle.transport.credentials import Credentials
 from kapelle.transport.door import Lender
 from kapelle.transport.sharing import Arenas
 from kapelle.transport.supervision import Supervised, report_failure
@@ -50,14 +52,14 @@ _ACQUAINTANCE = 5.0
 """Seconds a gateway gives itself to reach the replicas that are there before it lets clients in."""
 
 
-async def dial(address: str) -> Connection:
+async def dial(address: str, credentials: Credentials | None = None) -> Connection:
     """Connect to a process of the system."""
-    return await sockets.connect(sockets.Address.parse(address))
+    return await sockets.connect(sockets.Address.parse(address), credentials)
 
 
-async def reach(arenas: Arenas, address: str) -> Connection:
+async def reach(arenas: Arenas, credentials: Credentials | None, address: str) -> Connection:
     """Connect to a replica; large arrays go through memory where it is on this machine."""
-    connection = await dial(address)
+    connection = await dial(address, credentials)
     return arenas.dialled(connection) if address.startswith("unix:") else connection
 
 
@@ -68,14 +70,14 @@ class State:
         self.name = "starting"
         self.on_change: Callable[[], None] = lambda: None
         self.on_acquainted: Callable[[int], None] = lambda _: None
-        self._fleet = fleet
+        self.fleet = fleet
         self._version: int | None = None
         self._acquainted = asyncio.Event()
         fleet.on_change = self._look
 
     def heard(self, announcement: Members) -> None:
         """The controller says who is there."""
-        self._fleet.update(announcement)
+        self.fleet.update(announcement)
         self._version = announcement.version
         self._look()
 
@@ -85,8 +87,14 @@ class State:
             async with asyncio.timeout(_ACQUAINTANCE):
                 await self._acquainted.wait()
 
+    def unready(self) -> str:
+        """Why requests are not answered here; "" when they are."""
+        missing = ", ".join(self.fleet.waiting_for)
+        return "" if self.name == "ready" else f"{self.name}, {missing} not ready" if missing else self.name
+
     def opened(self) -> None:
-        """Clients are let in."""
+        """Clients are let in: start-up is over."""
+        settle()
         self._set("waiting")
         self._look()
 
@@ -95,11 +103,11 @@ class State:
         self._set("draining")
 
     def _look(self) -> None:
-        if self._version is not None and self._fleet.acquainted:
+        if self._version is not None and self.fleet.acquainted:
             self._acquainted.set()
             self.on_acquainted(self._version)
             self._version = None
-        if self.name == "waiting" and self._fleet.ready:
+        if self.name == "waiting" and self.fleet.ready:
             self._set("ready")
 
     def _set(self, name: str) -> None:
@@ -113,7 +121,8 @@ async def serve(spec: AppSpec, orders: GatewayOrders) -> int:
     registry = Registry(gateway=orders.name)
     register_process_metrics(registry)
     arenas = Arenas(settings.shared_memory, registry)
-    fleet = Fleet(spec, orders.name, partial(reach, arenas), registry)
+    place = Abroad(orders, orders.network) if orders.network is not None else AtHome()
+    fleet = Fleet(spec, orders.name, partial(reach, arenas, place.credentials), registry, place.code)
     state = State(fleet)
     collector = Collector(orders.name, registry, fleet, dial, orders.controller)
     door = socket.socket(fileno=orders.http)
@@ -127,30 +136,29 @@ async def serve(spec: AppSpec, orders: GatewayOrders) -> int:
     keeper = Keeper(holder)
     holder.on_deserted = keeper.changed
     duties = Duties(assembly, keeper)
-    asked: asyncio.Future[float] = asyncio.get_running_loop().create_future()
-
-    def drain(timeout: float) -> None:
-        if not asked.done():
-            asked.set_result(timeout)
-
+    asked, drain = _to_be_drained()
     supervised = Supervised(
         health=lambda: (state.name, "", assembly.in_flight, 0),
         collect=registry.collect,
         on_drain=drain,
         on_members=state.heard,
         on_duty=duties.told,
+        about=place.about,
     )
     state.on_change = supervised.announce
     keeper.tell = duties.tell = supervised.tell_attending
     state.on_acquainted = lambda version: supervised.tell_controller(Acquainted(version))
     _on_signals(partial(drain, settings.drain_timeout))
     with (
-        closing(await sockets.serve(socket.socket(fileno=orders.control), supervised.accept)) as control,
+        closing(
+            await sockets.serve(socket.socket(fileno=orders.control), supervised.accept, place.credentials)
+        ) as control,
         door,
         closing(arenas),
         closing(Lender(Path(orders.door), door)) as lender,
     ):
-        starting = asyncio.create_task(_start(keeper, holder, state, orders))
+        await place.open(fleet, registry, state.heard, state.unready)
+        starting = asyncio.create_task(_start(keeper, holder, state, orders, place))
         await asyncio.wait((starting, asked), return_when=asyncio.FIRST_COMPLETED)
         if not starting.done():
             # It never took a request; a constructor cannot be stopped, and need not be waited for.
@@ -167,14 +175,15 @@ async def serve(spec: AppSpec, orders: GatewayOrders) -> int:
         doorway = Doorway(door, Path(orders.door), assembly.gateway, settings, context, side, resting=holder.is_to_rest)
         holder.on_rest, doorway.on_shut = doorway.rest, holder.rested
         await doorway.open()
+        place.follow(door, doorway)
         state.opened()
-        settle()
         timeout = await asked
         state.drained()
         await doorway.close()
         lender.close()
         clean = await _end(assembly, keeper, side, timeout)
         control.close()
+        place.close()
         await supervised.close()
         log.info("drained" if clean else "gave up on requests that did not finish in time")
         return int(not clean)
@@ -190,16 +199,29 @@ async def _end(assembly: Assembly, keeper: Keeper, side: SideDoor | None, timeou
     return clean
 
 
+def _to_be_drained() -> tuple[asyncio.Future[float], Callable[[float], None]]:
+    """What waits until the gateway is to end, and how it is told so and how long it has."""
+    asked: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+
+    def drain(timeout: float) -> None:
+        if not asked.done():
+            asked.set_result(timeout)
+
+    return asked, drain
+
+
 def _on_signals(drain: Callable[[], None]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, drain)
 
 
-async def _start(keeper: Keeper, holder: GatewayHolder, state: State, orders: GatewayOrders) -> ssl.SSLContext | None:
+async def _start(
+    keeper: Keeper, holder: GatewayHolder, state: State, orders: GatewayOrders, place: AtHome
+) -> ssl.SSLContext | None:
     """All that comes before clients are let in; those that came wait in the door's queue."""
     context = tls_context(orders.settings)
     await keeper.begin(orders.release, holder.first(orders.release))
-    await state.acquainted()
+    await place.served(state, holder)
     return context
 
 

@@ -7,11 +7,14 @@ import zlib
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
+import structlog
+
 from kapelle.clock import monotonic
 from kapelle.core.balance import Balancer, Standing
 from kapelle.core.budget import Budget
 from kapelle.core.ticket import Setback, Verdict
 from kapelle.declare.context import current_request
+from kapelle.declare.interface import interface_of
 from kapelle.declare.methods import MethodSpec
 from kapelle.declare.quality import ScoredRequest
 from kapelle.declare.services import ServiceSpec
@@ -23,16 +26,27 @@ from kapelle.observe.metrics import LATENCY_BUCKETS, Registry
 from kapelle.wire import messages
 from kapelle.wire.payload import Payload
 
+log = structlog.get_logger()
+
 _GRANT = messages.STREAM_WINDOW // 2
 """Items of a stream that are taken before as many more are asked for."""
 
 
 class Pool:
-    """The replicas of one service. ``release`` is the one whose readiness counts: the one new requests see."""
+    """The replicas of one service. ``release`` is the one whose readiness counts: the one new requests see.
 
-    def __init__(self, spec: ServiceSpec, caller: str, registry: Registry, on_change: Callable[[], None]) -> None:
+    ``code`` is the version of the app's code here. Replicas of the same are preferred; those of other code, which are
+    there while containers are updated, are called where there are no others, and if their methods look the same.
+    """
+
+    def __init__(
+        self, spec: ServiceSpec, caller: str, registry: Registry, on_change: Callable[[], None], code: str = ""
+    ) -> None:
         self.spec = spec
         self.release = ""
+        self._code = code
+        self._interface = interface_of(spec) if code else ""
+        self._foreign: set[Link] = set()
         self._caller = caller
         self._registry = registry
         self._on_change = on_change
@@ -80,6 +94,11 @@ class Pool:
         link = self._links.get(name)
         return link is not None and link.candidate.standing is not Standing.UNREADY
 
+    def trouble(self, name: str) -> str:
+        """Why this replica cannot be reached; "" while it can, or nothing is known yet."""
+        link = self._links.get(name)
+        return link.trouble if link is not None else ""
+
     def add(self, name: str, connect: Connect) -> None:
         """A replica appeared, or is said to be back."""
         link = self._links.get(name)
@@ -94,6 +113,7 @@ class Pool:
         for balancers in self._balancers.values():
             for balancer in balancers.values():
                 balancer.remove(name)
+        self._foreign.discard(link)
         self._retired = [other for other in self._retired if not other.over] + [link]
         link.retire()
 
@@ -170,7 +190,7 @@ class Pool:
                     took = monotonic() - began
                     site.seconds.observe(took)
                     if type(context) is ScoredRequest and len(context.way) < MOST_CALLS:
-                        context.way.append((site.name, link.candidate.name, took))
+                        context.way.append((site.name, link.known_as, took))
                     return value
         finally:
             call.close()
@@ -268,11 +288,31 @@ class Pool:
         for release, balancers in self._balancers.items():
             for shard, balancer in balancers.items():
                 known = {candidate.name for candidate in balancer.candidates}
-                for name, link in self._links.items():
-                    holds = shard in link.holds.get(release, ())
-                    if name in known and not holds:
-                        balancer.remove(name)
-                    elif name not in known and holds:
-                        balancer.add(link.candidate)
+                wanted = self._holding(release, shard)
+                for name in known - wanted.keys():
+                    balancer.remove(name)
+                for name in wanted.keys() - known:
+                    balancer.add(wanted[name].candidate)
                 balancer.refresh()
         self._on_change()
+
+    def _holding(self, release: str, shard: int) -> dict[str, Link]:
+        """The replicas that calls for a shard may go to."""
+        holding = {name: link for name, link in self._links.items() if shard in link.holds.get(release, ())}
+        if not self._code:
+            return holding
+        alike = {name: link for name, link in holding.items() if self._is_alike(link)}
+        same = {name: link for name, link in alike.items() if link.code == self._code}
+        return same if any(link.candidate.standing is not Standing.UNREADY for link in same.values()) else alike
+
+    def _is_alike(self, link: Link) -> bool:
+        if link.interface == self._interface:
+            return True
+        if link not in self._foreign:
+            self._foreign.add(link)
+            log.warning(
+                "a replica runs other code, whose methods look otherwise, and gets no calls; deploy one version of the "
+                "code to all services",
+                replica=link.candidate.name, theirs=link.code, ours=self._code,
+            )  # fmt: skip
+        return False

@@ -39,7 +39,7 @@ class Collector:
 
     async def collect(self) -> list[Family]:
         """The merged metrics of all processes that answer in time."""
-        addresses = [one.control for one in self._fleet.members if one.name != self._name]
+        addresses = [one.control for one in self._fleet.members if one.control and one.name != self._name]
         if self._controller:
             addresses.append(self._controller)
         parts = await asyncio.gather(*map(self._scrape, addresses))

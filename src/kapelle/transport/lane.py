@@ -40,6 +40,10 @@ class Lane(asyncio.BufferedProtocol):
         if self._ended:
             self._report()
 
+    def deliver_to(self, on_frames: Callable[[list[Frame]], None]) -> None:
+        """Deliver what comes next elsewhere; the end is reported as before."""
+        self._on_frames = on_frames
+
     def hold(self, frames: list[Frame], on_lost: Callable[[str], None]) -> None:
         """Keep ``frames`` and all that follow for whoever calls ``start`` next."""
         self._early = frames
@@ -89,6 +93,11 @@ class Lane(asyncio.BufferedProtocol):
         waiting = sum(map(len, self._pending))
         return waiting + (self._transport.get_write_buffer_size() if self._transport is not None else 0)
 
+    @property
+    def remote(self) -> str:
+        """The host at the other end; empty where there is none, as with Unix sockets."""
+        return remote_host(self._transport)
+
     def close(self) -> None:
         """Send what is queued, then end.
 
@@ -100,12 +109,12 @@ class Lane(asyncio.BufferedProtocol):
         self._flush()
         self._reason = self._reason or "closed here"
         self._on_frames = _ignore
-        self._transport.write_eof()
+        self._end_writing(self._transport)
         self._lingering = self._loop.call_later(_LINGER, self._linger)
 
-    def abort(self) -> None:
+    def abort(self, reason: str = "closed here") -> None:
         """End at once."""
-        self._break("closed here")
+        self._break(reason)
 
     def _flush(self) -> None:
         pending, self._pending = self._pending, []
@@ -115,6 +124,9 @@ class Lane(asyncio.BufferedProtocol):
             self._transport.write(pending[0])
         else:
             self._transport.writelines(pending)
+
+    def _end_writing(self, transport: asyncio.Transport) -> None:
+        transport.write_eof()
 
     def _linger(self) -> None:
         if self.backlog:
@@ -136,6 +148,12 @@ class Lane(asyncio.BufferedProtocol):
         if on_lost is not None:
             self._on_frames = _ignore
             on_lost(self._reason)
+
+
+def remote_host(transport: asyncio.BaseTransport | None) -> str:
+    """The address of the other end, without its port; empty where there is none."""
+    peer = None if transport is None else transport.get_extra_info("peername")
+    return str(peer[0]) if isinstance(peer, tuple) and peer else ""
 
 
 def _ignore(frames: list[Frame]) -> None:

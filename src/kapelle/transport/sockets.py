@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import socket
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from kapelle.errors import ConfigError
+from kapelle.transport.complaints import Complaints
 from kapelle.transport.connection import Accept, Connection
+from kapelle.transport.credentials import Credentials
 from kapelle.transport.lane import Lane
-from kapelle.transport.stream import LanePairing, dial
+from kapelle.transport.reception import Reception, call
+from kapelle.transport.stream import LanePairing, dial, dial_proven
 
 _BACKLOG = 1024
 MAX_UNIX_PATH = 100
@@ -71,22 +75,30 @@ def bind(address: Address) -> socket.socket:
     return bound
 
 
-async def serve(bound: socket.socket, accept: Accept) -> asyncio.Server:
-    """Accept connections on a listening socket."""
+async def serve(bound: socket.socket, accept: Accept, credentials: Credentials | None = None) -> asyncio.Server:
+    """Accept connections on a listening socket. Over TCP with ``credentials``, of those alone who have them too."""
     loop = asyncio.get_running_loop()
-    pairing = LanePairing(accept)
+    complaints = Complaints(loop.time)
+    pairing = LanePairing(accept, complaints.about)
     if bound.family == socket.AF_UNIX:
+        # Who may open the path is one of ours: the file system has asked already.
         return await loop.create_unix_server(pairing.new_lane, sock=bound)
-    return await loop.create_server(pairing.new_lane, sock=bound)
+    if not credentials:
+        return await loop.create_server(pairing.new_lane, sock=bound)
+    return await loop.create_server(Reception(credentials, pairing, complaints).arrival, sock=bound)
 
 
-async def connect(address: Address) -> Connection:
-    """Dial a process.
+async def connect(address: Address, credentials: Credentials | None = None) -> Connection:
+    """Dial a process. Over TCP with ``credentials``, both sides show them before anything is said.
+
+    Without any, a side that demands some says so when it ends the connection.
 
     Raises:
-        OSError: nobody listens there.
+        OSError: nobody listens there, or one side does not trust the other.
     """
     loop = asyncio.get_running_loop()
+    if credentials and address.kind == "tcp":
+        return await dial_proven(partial(call, address.host, address.port, credentials))
 
     async def open_lane() -> Lane:
         if address.kind == "unix":

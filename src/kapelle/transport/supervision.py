@@ -16,6 +16,7 @@ import structlog
 
 from kapelle.errors import WireError, in_a_line
 from kapelle.observe.metrics import Family
+from kapelle.observe.process import resident_bytes
 from kapelle.transport import sockets
 from kapelle.transport.connection import Connection
 from kapelle.wire import messages
@@ -51,7 +52,8 @@ def unpack_families(samples: msgspec.Raw) -> list[Family]:
 class Supervised:
     """Answers supervisors. ``health`` gives (state, detail, in flight, queued).
 
-    ``on_duty`` hears whatever else a process may be told, and gives its answer, if there is one at once.
+    ``on_duty`` hears whatever else a process may be told, and gives its answer, if there is one at once. ``about`` says
+    who this is, where those who ask cannot know.
     """
 
     def __init__(
@@ -62,12 +64,14 @@ class Supervised:
         on_drain: Callable[[float], None],
         on_members: Callable[[messages.Members], None] | None = None,
         on_duty: Callable[[messages.Duty], messages.FromProcess | None] | None = None,
+        about: messages.About | None = None,
     ) -> None:
         self._health = health
         self._collect = collect
         self._on_drain = on_drain
         self._on_members = on_members
         self._on_duty = on_duty
+        self._about = about
         self._attending: set[Connection] = set()
         self._failure = ""
         self._accepted = 0
@@ -75,6 +79,11 @@ class Supervised:
         self._controller: Connection | None = None
         self._connections: dict[Connection, int] = {}
         self._changed = asyncio.Event()
+
+    @property
+    def attended(self) -> bool:
+        """Whether somebody attends to what this process holds."""
+        return bool(self._attending)
 
     def accept(self, connection: Connection) -> None:
         """A supervisor has connected."""
@@ -126,7 +135,8 @@ class Supervised:
 
     def _tell(self, connection: Connection, number: int) -> None:
         health = ("failed", self._failure, 0, 0) if self._failure else self._health()
-        connection.send(messages.encode(messages.Health(number, *health, os.getpid())))
+        memory = 0 if self._about is None else resident_bytes(os.getpid()) or 0
+        connection.send(messages.encode(messages.Health(number, *health, os.getpid(), memory)))
 
     def _on_frames(self, connection: Connection, frames: list[Frame]) -> None:
         try:
@@ -157,6 +167,8 @@ class Supervised:
     def _do_duty(self, connection: Connection, message: messages.Duty) -> None:
         if isinstance(message, messages.Attend):
             self._attending.add(connection)
+            if self._about is not None:
+                connection.send(messages.encode(self._about))
         answer = self._on_duty(message) if self._on_duty is not None else None
         if answer is not None:
             connection.send(messages.encode(answer))

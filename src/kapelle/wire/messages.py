@@ -81,13 +81,16 @@ ToReplica = Hello | Call | Cancel | Ping | Credit
 class Welcome(Message, tag=1, frozen=True):
     """The answer to ``Hello``: who serves, and the shards of each release that are ready.
 
-    The only shard of a service without any is 0.
+    The only shard of a service without any is 0. Where processes of several versions of the app's code may meet,
+    ``code`` is the replica's, and ``interface`` what its methods look like.
     """
 
     protocol: int
     service: str
     replica: str
     holds: dict[str, list[int]]
+    code: str = ""
+    interface: str = ""
 
 
 class Done(Message, tag=2, frozen=True):
@@ -260,7 +263,8 @@ ToProcess = Probe | Scrape | Drain | Members | Duty
 class Health(Message, tag=1, frozen=True):
     """The answer to ``Probe``, also sent unasked at every change of ``state``.
 
-    ``state`` is one of starting, waiting (for other processes), ready, stuck, draining, failed; ``detail`` says why.
+    ``state`` is one of starting, waiting (for other processes), ready, stuck, leaving (when others have
+    what it holds), draining, failed; ``detail`` says why.
     """
 
     number: int
@@ -269,6 +273,8 @@ class Health(Message, tag=1, frozen=True):
     in_flight: int
     queued: int
     pid: int
+    memory: int = 0
+    """Resident bytes, where whoever asks is on another machine."""
 
 
 class Scraped(Message, tag=2, frozen=True):
@@ -315,62 +321,21 @@ class Pulse(Message, tag=7, frozen=True):
     releases: dict[str, msgspec.Raw]
 
 
-FromProcess = Health | Scraped | Acquainted | Report | GoldenAnswer | Pulse
+class About(Message, tag=8, frozen=True):
+    """The first answer to ``Attend`` of a process that an engine has started: who it is.
 
-
-# --- command line to controller ---------------------------------------------------------------------------------------
-# The controller answers ``Probe`` and ``Scrape`` like every process, and some questions more.
-
-
-class StatusQuery(Message, tag=5, frozen=True):
-    """What runs?"""
-
-
-class Publish(Message, tag=11, frozen=True):
-    """Make ``release`` the current one; with a ``share`` above 0 after it was tried on so many of the requests.
-
-    They are answered by it, or ``mirrored``: answered by the current one and asked of both.
+    ``node`` is the machine it is on, ``code`` the version of the app's code, ``started`` the wall-clock time of its start.
     """
 
-    release: str
-    share: float = 0.0
-    mirrored: bool = False
+    name: str
+    role: str
+    service: str
+    node: str
+    code: str
+    started: float
 
 
-class Rollback(Message, tag=12, frozen=True):
-    """Go back to the release before the current one."""
-
-
-class CancelPublish(Message, tag=13, frozen=True):
-    """Give up the publish that runs."""
-
-
-Wish = Publish | Rollback | CancelPublish
-
-ToController = Probe | Scrape | StatusQuery | Wish
-
-
-class StatusAnswer(Message, tag=3, frozen=True):
-    """``status`` is JSON, as of ``kapelle.control.status``."""
-
-    status: bytes
-
-
-class Told(Message, tag=8, frozen=True):
-    """How far a wish is, for people to read."""
-
-    text: str
-
-
-class Over(Message, tag=9, frozen=True):
-    """How a wish ended: ``outcome`` is one of ``kapelle.core.rollout_messages.Outcome``, or "denied"."""
-
-    release: str
-    outcome: str
-    reason: str
-
-
-FromController = Health | Scraped | StatusAnswer | Told | Over
+FromProcess = Health | Scraped | Acquainted | Report | GoldenAnswer | Pulse | About
 
 
 encode = msgspec.msgpack.Encoder().encode

@@ -9,6 +9,7 @@ import asyncio
 import signal
 import socket
 import sys
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -27,7 +28,8 @@ from kapelle.observe.process import register_process_metrics, settle
 from kapelle.transport import sockets
 from kapelle.transport.sharing import Arenas
 from kapelle.transport.supervision import Supervised, report_failure
-from kapelle.wire import messages
+from kapelle.worker.abroad import Abroad, AtHome
+from kapelle.worker.duties import Duties
 from kapelle.worker.holder import WorkerHolder
 from kapelle.worker.server import Worker
 
@@ -40,12 +42,13 @@ _LONGEST_TURN = 30.0
 
 async def serve(spec: ServiceSpec, orders: WorkerOrders) -> int:
     """Run until drained; the exit code."""
-    held = orders.holding
+    held, settings = orders.holding, orders.settings
     registry = Registry(service=orders.service, replica=orders.replica)
     register_process_metrics(registry)
-    worker = Worker(spec, orders.replica, registry)
+    place = Abroad(orders, orders.network) if orders.network is not None else AtHome()
+    worker = Worker(spec, orders.replica, registry, place.code)
     cache = Path(orders.cache)
-    turns = Turns(cache, orders.replica, min(_LONGEST_TURN, orders.settings.prepare_timeout / 10))
+    turns = Turns(cache, orders.replica, min(_LONGEST_TURN, settings.prepare_timeout / 10))
     holder = WorkerHolder(worker, Sources(Path(orders.artifacts), orders.store, cache), turns)
     keeper = Keeper(holder)
     asked: asyncio.Future[float] = asyncio.get_running_loop().create_future()
@@ -54,28 +57,32 @@ async def serve(spec: ServiceSpec, orders: WorkerOrders) -> int:
         if not asked.done():
             asked.set_result(timeout)
 
-    def duty(told: messages.Duty) -> messages.FromProcess | None:
-        if isinstance(told, messages.Attend):
-            return keeper.report
-        if isinstance(told, messages.Order):
-            keeper.obey(told)
-        return None
-
     supervised = Supervised(
-        health=lambda: (worker.state, worker.detail, worker.in_flight, worker.runner.queued_rows),
+        health=lambda: (
+            place.state_of(worker),
+            worker.detail,
+            worker.in_flight,
+            worker.runner.queued_rows,
+        ),
         collect=registry.collect,
         on_drain=drain,
-        on_duty=duty,
+        on_duty=Duties(worker, keeper, begins_empty=not held.release).told,
+        about=place.about,
     )
     worker.on_state = supervised.announce
     keeper.tell = supervised.tell_attending
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, drain, orders.settings.drain_timeout)
-    control = await sockets.serve(socket.socket(fileno=orders.control), supervised.accept)
+        asyncio.get_running_loop().add_signal_handler(
+            number, place.asked_to_end, worker, supervised, partial(drain, settings.drain_timeout)
+        )
+    control = await sockets.serve(socket.socket(fileno=orders.control), supervised.accept, place.credentials)
     bound = socket.socket(fileno=orders.data)
-    arenas = Arenas(orders.settings.shared_memory if bound.family == socket.AF_UNIX else 0, registry)
-    data = await sockets.serve(bound, lambda connection: worker.accept(arenas.accepted(connection)))
-    building = asyncio.create_task(keeper.begin(held.release, holder.first(held.release, held.shards)))
+    arenas = Arenas(settings.shared_memory if bound.family == socket.AF_UNIX else 0, registry)
+    data = await sockets.serve(bound, lambda connection: worker.accept(arenas.accepted(connection)), place.credentials)
+    await place.open(worker, registry)
+    # Which shards it is to hold, a replica on a network hears from the controller.
+    first = keeper.begin(held.release, holder.first(held.release, held.shards)) if held.release else worker.opened()
+    building = asyncio.create_task(first)
     await asyncio.wait((building, asked), return_when=asyncio.FIRST_COMPLETED)
     if not building.done():
         # It never took a call; a constructor cannot be stopped, and need not be waited for.
@@ -96,6 +103,7 @@ async def serve(spec: ServiceSpec, orders: WorkerOrders) -> int:
         listener.close()
     await worker.close()
     arenas.close()
+    place.close()
     await supervised.close()
     log.info("drained" if clean else "gave up on calls that did not finish in time")
     return 0 if clean else 1

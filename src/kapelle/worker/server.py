@@ -11,6 +11,7 @@ from kapelle.artifacts.instances import Instance
 from kapelle.clock import monotonic
 from kapelle.core.batch import Batcher
 from kapelle.declare.context import RequestContext
+from kapelle.declare.interface import interface_of
 from kapelle.declare.services import ServiceSpec
 from kapelle.errors import ContractError, WireError
 from kapelle.observe.metrics import LATENCY_BUCKETS, SIZE_BUCKETS, Registry
@@ -39,7 +40,8 @@ class Worker:
     wants the process to end, with what it raised.
     """
 
-    def __init__(self, spec: ServiceSpec, replica: str, registry: Registry) -> None:
+    def __init__(self, spec: ServiceSpec, replica: str, registry: Registry, code: str = "") -> None:
+        """``code`` is the version of the app's code, where callers may have another."""
         self.spec = spec
         self.replica = replica
         self.state = "starting"
@@ -51,6 +53,8 @@ class Worker:
         self.calls = registry.counter("kapelle_calls_total", "Calls that reached the replica.")
         self.refusals = registry.counter("kapelle_calls_refused_total", "Calls refused: full, draining or stuck.")
         self._registry = registry
+        self._code = code, interface_of(spec) if code else ""
+        self._opened = asyncio.Event()
         self._executions = {name: Execution(method) for name, method in spec.methods.items()}
         self._instances: dict[str, dict[int, Instance]] = {}
         self._callers: set[_Caller] = set()
@@ -78,8 +82,29 @@ class Worker:
         self._tell(messages.Holds(self.holds))
         if self.state == "starting":
             self._set_state("ready", "")
+            self._opened.set()
         for caller in self._callers:
             caller.welcome()
+
+    async def deserted(self, seconds: float) -> None:
+        """Return when no gateway knows this replica any more, or after ``seconds``."""
+        await self._within(seconds, lambda: not any(caller.welcomed for caller in self._callers))
+
+    def open(self) -> None:
+        """There is nothing to hold for now: the replica is there for when somebody else ends."""
+        if self.state == "starting":
+            self._set_state("ready", "")
+            self._opened.set()
+            for caller in self._callers:
+                caller.welcome()
+
+    async def opened(self) -> None:
+        """Return when there is something to take calls for."""
+        await self._opened.wait()
+
+    def welcome(self) -> messages.Welcome:
+        """What callers are told of this replica."""
+        return messages.Welcome(messages.PROTOCOL, self.spec.name, self.replica, self.holds, *self._code)
 
     def retire(self, release: str, shards: Collection[int]) -> Awaitable[None]:
         """Take no more calls for these shards; what is returned finishes those that were taken, and shuts down."""
@@ -247,7 +272,7 @@ class _Caller:
         worker = self.worker
         if self._greeted and not self.welcomed and worker.state == "ready":
             self.welcomed = True
-            self.send(messages.Welcome(messages.PROTOCOL, worker.spec.name, worker.replica, worker.holds))
+            self.send(worker.welcome())
 
     # --- what it says -------------------------------------------------------------------------------------------------
 

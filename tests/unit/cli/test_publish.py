@@ -20,17 +20,17 @@ from kapelle.control.rundir import RunDir
 from kapelle.control.status import SystemStatus
 from kapelle.errors import ConfigError
 from kapelle.observe.metrics import Registry
-from kapelle.wire import messages
+from kapelle.wire import wishes
 
 
 class Oracle:
     """Grants every wish with the same words."""
 
-    def __init__(self, over: messages.Over) -> None:
+    def __init__(self, over: wishes.Over) -> None:
         self.over = over
-        self.wishes: list[messages.Wish] = []
+        self.wishes: list[wishes.Wish] = []
 
-    async def grant(self, wish: messages.Wish, say: Callable[[str], None]) -> messages.Over:
+    async def grant(self, wish: wishes.Wish, say: Callable[[str], None]) -> wishes.Over:
         self.wishes.append(wish)
         say("r7: waiting for Encoder-0")
         return self.over
@@ -80,23 +80,23 @@ def desk(run: RunDir, conductor: Any) -> Iterator[None]:
 def test_the_exit_status_says_how_it_ended(
     run: RunDir, capsys: pytest.CaptureFixture[str], outcome: str, published: int, rolled_back: int, cancelled: int
 ) -> None:
-    oracle = Oracle(messages.Over("r7", outcome, "the reason"))
+    oracle = Oracle(wishes.Over("r7", outcome, "the reason"))
     with desk(run, oracle):
         assert run_publish("r7", None, None) == published
         assert run_rollback(None, None) == rolled_back
         assert run_cancel(None, None) == cancelled
-    assert oracle.wishes == [messages.Publish("r7"), messages.Rollback(), messages.CancelPublish()]
+    assert oracle.wishes == [wishes.Publish("r7"), wishes.Rollback(), wishes.CancelPublish()]
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].endswith(" s  r7: waiting for Encoder-0")
     assert lines[1] == f"r7 {outcome}: the reason"
 
 
 def test_a_part_of_the_requests_first(run: RunDir) -> None:
-    oracle = Oracle(messages.Over("r7", "committed", ""))
+    oracle = Oracle(wishes.Over("r7", "committed", ""))
     with desk(run, oracle):
         run_publish("r7", None, None, canary="5%")
         run_publish("r7", None, None, shadow="0.25")
-    assert oracle.wishes == [messages.Publish("r7", 0.05, False), messages.Publish("r7", 0.25, True)]
+    assert oracle.wishes == [wishes.Publish("r7", 0.05, False), wishes.Publish("r7", 0.25, True)]
 
 
 @pytest.mark.parametrize("share", ["0", "-5%", "105%", "nan", "half", "5 %%"])

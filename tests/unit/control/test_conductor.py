@@ -23,7 +23,7 @@ from kapelle.control.conductor import Conductor
 from kapelle.control.versions import Version, Versions
 from kapelle.core.rollout_messages import Pointer, Shards, Side, Terms
 from kapelle.declare.apps import app_spec
-from kapelle.wire import messages
+from kapelle.wire import messages, wishes
 
 
 @kapelle.service(replicas=2, artifact="model")
@@ -76,6 +76,30 @@ class Puppet:
     side: Side | None = None
     busy: dict[str, int] = field(default_factory=dict)
     heard: list[messages.Message] = field(default_factory=list)
+
+    @property
+    def slot(self) -> str:
+        return self.recipe.slot
+
+    @property
+    def role(self) -> str:
+        return self.recipe.role
+
+    @property
+    def service(self) -> str:
+        return self.recipe.service
+
+    @property
+    def code(self) -> str:
+        return self.recipe.code
+
+    @property
+    def node(self) -> str:
+        return "here"
+
+    @property
+    def has_place(self) -> bool:
+        return self.recipe.module != ""
 
     def __post_init__(self) -> None:
         self.keeper = Keeper(self)
@@ -203,24 +227,24 @@ async def test_two_wishes_at_once_are_not_granted(house: House) -> None:
     await house.until(lambda: conductor.current == "r1")
     first = asyncio.create_task(conductor.publish("r2", house.said.append))
     await asyncio.sleep(0)
-    denied = await conductor.grant(messages.Publish("r3"), house.said.append)
+    denied = await conductor.grant(wishes.Publish("r3"), house.said.append)
     assert (denied.outcome, denied.reason) == (
         "denied", "another release is being verified; wait until that is over",
     )  # fmt: skip
     assert (await first).outcome == "committed"
-    cancelled = await conductor.grant(messages.CancelPublish(), house.said.append)
+    cancelled = await conductor.grant(wishes.CancelPublish(), house.said.append)
     assert (cancelled.outcome, cancelled.reason) == ("denied", "cancel: nothing is being published")
 
 
 async def test_there_and_back(house: House) -> None:
     conductor = house.begin()
     await house.until(lambda: conductor.current == "r1")
-    nowhere = await conductor.grant(messages.Rollback(), house.said.append)
+    nowhere = await conductor.grant(wishes.Rollback(), house.said.append)
     assert (nowhere.outcome, nowhere.reason) == (
         "denied", "rollback: no release before r1 is known; publish one by its name",
     )  # fmt: skip
-    assert (await conductor.grant(messages.Publish("r2"), house.said.append)).outcome == "committed"
-    back = await conductor.grant(messages.Rollback(), house.said.append)
+    assert (await conductor.grant(wishes.Publish("r2"), house.said.append)).outcome == "committed"
+    back = await conductor.grant(wishes.Rollback(), house.said.append)
     assert (back.release, back.outcome, house.log.read().release) == ("r1", "committed", "r1")
 
 

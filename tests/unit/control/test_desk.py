@@ -15,10 +15,10 @@ from kapelle.observe.metrics import Registry
 from kapelle.transport import sockets
 from kapelle.transport.connection import Connection
 from kapelle.transport.supervision import unpack_families
-from kapelle.wire import messages
+from kapelle.wire import messages, wishes
 from kapelle.wire.frames import Frame
 
-_decode = messages.Decoder[messages.FromController](messages.FromController)
+_decode = messages.Decoder[wishes.FromController](wishes.FromController)
 
 
 class Asker:
@@ -27,10 +27,10 @@ class Asker:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.lost = asyncio.Event()
-        self._answers: asyncio.Queue[messages.FromController] = asyncio.Queue()
+        self._answers: asyncio.Queue[wishes.FromController] = asyncio.Queue()
         connection.start(self._on_frames, lambda _: self.lost.set())
 
-    async def ask(self, *questions: messages.ToController) -> list[messages.FromController]:
+    async def ask(self, *questions: wishes.ToController) -> list[wishes.FromController]:
         for question in questions:
             self.connection.send(messages.encode(question))
         return [await self._answers.get() for _ in questions]
@@ -76,14 +76,14 @@ async def office(tmp_path: Path) -> AsyncIterator[Office]:
 
 async def test_the_status_is_as_of_the_question(office: Office) -> None:
     asker = await office.come()
-    answers = await asker.ask(messages.StatusQuery(), messages.StatusQuery())
-    told = [status.decode(answer.status).url for answer in answers if isinstance(answer, messages.StatusAnswer)]
+    answers = await asker.ask(wishes.StatusQuery(), wishes.StatusQuery())
+    told = [status.decode(answer.status).url for answer in answers if isinstance(answer, wishes.StatusAnswer)]
     assert told == ["http://here/1", "http://here/2"]
 
 
 async def test_metrics_are_as_of_the_question_and_carry_its_number(office: Office) -> None:
     asker = await office.come()
-    _, answer = await asker.ask(messages.StatusQuery(), messages.Scrape(5))
+    _, answer = await asker.ask(wishes.StatusQuery(), messages.Scrape(5))
     assert isinstance(answer, messages.Scraped)
     assert answer.number == 5
     (family,) = unpack_families(answer.samples)
@@ -102,7 +102,7 @@ async def test_whoever_asks_nonsense_is_cut_off_and_he_alone(office: Office, non
     fool.connection.send(nonsense)
     await fool.lost.wait()
     assert not asker.lost.is_set()
-    assert len(await asker.ask(messages.StatusQuery())) == 1
+    assert len(await asker.ask(wishes.StatusQuery())) == 1
 
 
 async def test_a_closed_desk_takes_no_more_questions(office: Office) -> None:

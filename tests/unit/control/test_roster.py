@@ -11,25 +11,21 @@ from kapelle.control.roster import Roster
 from kapelle.wire import messages
 
 
-@dataclass(frozen=True)
-class Place:
-    slot: str
-    role: str = "replica"
-    service: str = "Model"
-    code: str = ""
-
-
 @dataclass(eq=False)
 class Process:
     """What the roster looks at of a process."""
 
     name: str
-    recipe: Place
+    slot: str
+    role: str
+    code: str
+    service: str = "Model"
+    node: str = "here"
     started: float = 1.0
 
 
 def process(name: str, slot: str = "", role: str = "replica", code: str = "") -> Any:
-    return Process(name, Place(slot or name, role, code=code))
+    return Process(name, slot or name, role, code)
 
 
 def report(**holds: list[int]) -> messages.Report:

@@ -68,14 +68,14 @@ def manifest(**artifacts: list[list[int]]) -> Manifest:
 def test_it_has_the_bytes_of_each_shard_of_each_service_with_processes() -> None:
     spec = app_spec(Search)
     assert spec is not None
-    found = shape("r7", manifest(model=[], index=[[1, 2], [], [4]], more=[]), spec)
-    assert found == Shape("r7", {"Encoder": (), "Cluster": (3, 0, 4)}, {"Cluster": 2})
+    found = shape("r7", manifest(model=[], index=[[1, 2], [], [4]], more=[]), spec, "5f1c")
+    assert found == Shape("r7", {"Encoder": (), "Cluster": (3, 0, 4)}, {"Cluster": 2}, code="5f1c")
 
 
 def test_what_the_app_needs_and_is_not_there_is_named() -> None:
     spec = app_spec(Search)
     assert spec is not None
     with pytest.raises(ArtifactError, match="r7 has no artifact model, which Search needs; it has index"):
-        shape("r7", manifest(index=[[1]]), spec)
+        shape("r7", manifest(index=[[1]]), spec, "")
     with pytest.raises(ArtifactError, match="r7 has no shards of artifact 'index', which Cluster is sharded by"):
-        shape("r7", manifest(model=[], index=[]), spec)
+        shape("r7", manifest(model=[], index=[]), spec, "")

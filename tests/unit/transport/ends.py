@@ -6,15 +6,21 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any, cast
 
+from kapelle.config.settings import Settings
 from kapelle.observe.metrics import Registry
 from kapelle.transport import sockets
 from kapelle.transport.connection import Connection
+from kapelle.transport.credentials import Credentials, PeerTls, credentials_of
 from kapelle.transport.memory import MemoryNetwork
 from kapelle.transport.sharing import Arenas
 from kapelle.wire.frames import Frame
+from tests.certificates import Member, make_authority
 
-KINDS = ("memory", "unix", "tcp", "shared")
+KINDS = ("memory", "unix", "tcp", "shared", "tcp+secret", "tcp+tls+secret")
+
+SECRET = b"what only the processes of one system know"
 
 
 ROOM = 8 << 20
@@ -63,9 +69,12 @@ class End:
 
 
 class Network:
-    """One listener, and any number of connections to it."""
+    """One listener, and any number of connections to it. ``is_costly`` where to connect takes many milliseconds."""
 
-    def __init__(self, dial: Callable[[], Awaitable[Connection]], accepted: asyncio.Queue[Connection]) -> None:
+    def __init__(
+        self, dial: Callable[[], Awaitable[Connection]], accepted: asyncio.Queue[Connection], *, is_costly: bool = False
+    ) -> None:
+        self.is_costly = is_costly
         self._dial = dial
         self._accepted = accepted
         self._open: list[End] = []
@@ -86,6 +95,20 @@ class Network:
             end.connection.abort()
 
 
+def make_credentials(kind: str, folder: Path) -> Credentials | None:
+    """What both sides show over a transport of this kind."""
+    if "secret" not in kind:
+        return None
+    return Credentials(SECRET, tls_of(make_authority(folder).sign("both")) if "tls" in kind else None)
+
+
+def tls_of(member: Member) -> PeerTls:
+    """Mutual TLS with the certificate of a process."""
+    tls = credentials_of(Settings(**cast(Any, member.settings))).tls
+    assert tls is not None
+    return tls
+
+
 @asynccontextmanager
 async def open_network(kind: str, folder: Path) -> AsyncIterator[Network]:
     accepted: asyncio.Queue[Connection] = asyncio.Queue()
@@ -94,21 +117,23 @@ async def open_network(kind: str, folder: Path) -> AsyncIterator[Network]:
         network.listen("there", accepted.put_nowait)
         yield Network(lambda: network.connect("there"), accepted)
         return
-    address = sockets.Address("tcp", "127.0.0.1") if kind == "tcp" else sockets.Address("unix", str(folder / "s"))
+    over_tcp = kind.startswith("tcp")
+    credentials = make_credentials(kind, folder)
+    address = sockets.Address("tcp", "127.0.0.1") if over_tcp else sockets.Address("unix", str(folder / "s"))
     bound = sockets.bind(address)
-    if kind == "tcp":
+    if over_tcp:
         address = sockets.Address("tcp", "127.0.0.1", bound.getsockname()[1])
     here, there = (Arenas(ROOM if kind == "shared" else 0, Registry()) for _ in range(2))
 
     def accept(connection: Connection) -> None:
         accepted.put_nowait(there.accepted(connection) if kind == "shared" else connection)
 
-    server = await sockets.serve(bound, accept)
+    server = await sockets.serve(bound, accept, credentials)
 
     async def dial() -> Connection:
-        return here.dialled(await sockets.connect(address))
+        return here.dialled(await sockets.connect(address, credentials))
 
-    open_to_it = Network(dial, accepted)
+    open_to_it = Network(dial, accepted, is_costly="tls" in kind)
     try:
         yield open_to_it
     finally:

@@ -12,6 +12,7 @@ from inline_snapshot import snapshot
 
 from kapelle.errors import WireError
 from kapelle.wire import messages as m
+from kapelle.wire import wishes as w
 
 NOTHING = msgspec.Raw(b"\xc0")
 
@@ -56,21 +57,22 @@ FROM_PROCESS: list[m.Message] = [
     ),
     m.GoldenAnswer(12, "r8", "golden query 1: expected 2"),
     m.Pulse({"r7": NOTHING}),
+    m.About("encoder-1", "replica", "Encoder", "node1", "5f1c2a", 1.5),
 ]
 TO_CONTROLLER: list[m.Message] = [
     m.Probe(1),
     m.Scrape(2),
-    m.StatusQuery(),
-    m.Publish("r8", 0.5, True),
-    m.Rollback(),
-    m.CancelPublish(),
+    w.StatusQuery(),
+    w.Publish("r8", 0.5, True),
+    w.Rollback(),
+    w.CancelPublish(),
 ]
 FROM_CONTROLLER: list[m.Message] = [
     m.Health(1, "ready", "", 3, 2, 4711),
     m.Scraped(2, NOTHING),
-    m.StatusAnswer(b"{}"),
-    m.Told("r8: verifying"),
-    m.Over("r8", "committed", "trusted"),
+    w.StatusAnswer(b"{}"),
+    w.Told("r8: verifying"),
+    w.Over("r8", "committed", "trusted"),
 ]
 
 DIRECTIONS: dict[str, tuple[Any, list[m.Message]]] = {
@@ -78,8 +80,8 @@ DIRECTIONS: dict[str, tuple[Any, list[m.Message]]] = {
     "from replica": (m.FromReplica, FROM_REPLICA),
     "to process": (m.ToProcess, TO_PROCESS),
     "from process": (m.FromProcess, FROM_PROCESS),
-    "to controller": (m.ToController, TO_CONTROLLER),
-    "from controller": (m.FromController, FROM_CONTROLLER),
+    "to controller": (w.ToController, TO_CONTROLLER),
+    "from controller": (w.FromController, FROM_CONTROLLER),
 }
 ALL = pytest.mark.parametrize(("union", "samples"), DIRECTIONS.values(), ids=DIRECTIONS.keys())
 
@@ -125,7 +127,7 @@ def test_to_replica() -> None:
 def test_from_replica() -> None:
     assert golden(FROM_REPLICA) == snapshot(
         {
-            "Welcome": b"\x95\x01\x01\xa7Cluster\xa9Cluster-1\x81\xa2r7\x92\x00\x02",
+            "Welcome": b"\x97\x01\x01\xa7Cluster\xa9Cluster-1\x81\xa2r7\x92\x00\x02\xa0\xa0",
             "Done": b"\x93\x02\x07\xc0",
             "Failed": b"\x95\x03\x07\xadinvalid-input\xb5expected numbers only\xa8$.vector",
             "Refused": b"\x93\x04\x07\xa4full",
@@ -160,13 +162,14 @@ def test_to_process() -> None:
 def test_from_process() -> None:
     assert golden(FROM_PROCESS) == snapshot(
         {
-            "Health": b"\x97\x01\x01\xa5ready\xa0\x03\x02\xcd\x12g",
+            "Health": b"\x98\x01\x01\xa5ready\xa0\x03\x02\xcd\x12g\x00",
             "Scraped": b"\x93\x02\x02\xc0",
             "Acquainted": b"\x92\x04\x04",
             "Report": b"\x9a\x05\t\x0c\x81\xa2r8\x05\x81\xa2r7\x92\x00\x02\x91\xa2r8\x81\xa2r6\xaano weights"
             b"\x92\x0b\xa2r7\x81\xa2r7\x03\x93\xa2r8\xcb?\xe0\x00\x00\x00\x00\x00\x00\xc2",
             "GoldenAnswer": b"\x94\x06\x0c\xa2r8\xbagolden query 1: expected 2",
             "Pulse": b"\x92\x07\x81\xa2r7\xc0",
+            "About": b"\x97\x08\xa9encoder-1\xa7replica\xa7Encoder\xa5node1\xa65f1c2a\xcb?\xf8\x00\x00\x00\x00\x00\x00",
         }
     )
 

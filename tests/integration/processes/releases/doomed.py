@@ -14,7 +14,7 @@ from collections.abc import Callable
 from kapelle.cli.main import main
 from kapelle.control.conductor import Conductor
 from kapelle.core.rollout_messages import Effect
-from kapelle.wire import messages
+from kapelle.wire import wishes
 
 
 def doom(steps: int) -> None:
@@ -30,7 +30,7 @@ def doom(steps: int) -> None:
             left[0] -= 1
         carry_out(self, effect)
 
-    async def granted(self: Conductor, wish: messages.Wish, say: Callable[[str], None]) -> messages.Over:
+    async def granted(self: Conductor, wish: wishes.Wish, say: Callable[[str], None]) -> wishes.Over:
         left.append(steps)
         over = await grant(self, wish, say)
         left.clear()

@@ -14,7 +14,7 @@ import numpy as np
 from kapelle.artifacts.releases import Releases
 from kapelle.artifacts.stores import open_objects
 from kapelle.testing import ProcessSystem
-from kapelle.wire import messages
+from kapelle.wire import wishes
 from tests.integration.processes.load import Load
 
 LIBRARY = f"{Path(__file__).with_name('library.py')}:Library"
@@ -74,7 +74,7 @@ class Witness:
         return x == number and len(set(editions)) == 1
 
 
-async def publish(system: ProcessSystem, release: str) -> messages.Over:
+async def publish(system: ProcessSystem, release: str) -> wishes.Over:
     """Make a release the current one; how that ended."""
     return await system.conductor.publish(release, lambda _: None)
 

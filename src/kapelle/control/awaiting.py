@@ -1,0 +1,46 @@
+"""What a process of an engine begins with: the release that the store's pointer names, waited for until there is one."""
+
+from __future__ import annotations
+
+import time
+from pathlib import PurePath
+
+import structlog
+
+from kapelle.artifacts.objects import Objects
+from kapelle.artifacts.pointer import PointerLog
+from kapelle.artifacts.releases import Releases
+from kapelle.clock import wall
+from kapelle.core.rollout_messages import Pointer
+from kapelle.errors import StoreError
+
+log = structlog.get_logger()
+
+_EVERY = 1.0
+"""Seconds between two looks; a store tells nobody when it has changed."""
+
+
+def current_release(objects: Objects, target: str, *, begin: bool = False) -> str:
+    """The release that is current; blocks until the store can be read and has one.
+
+    ``begin`` makes the newest release the current one where none ever was: the controller does that.
+    """
+    pointer_log, releases = PointerLog(objects), Releases(objects)
+    told = ""
+    while True:
+        try:
+            release = pointer_log.read().release
+            if release is not None:
+                return release
+            if begin and releases.names:
+                newest = releases.names[-1]
+                first = Pointer(1, newest, None, None, "kapelle start controller")
+                pointer_log.write(first, f"begun with {newest}", wall())
+                continue
+            reason = f"no release is current in {objects}; `kapelle release build {PurePath(target)}` makes one"
+        except StoreError as error:
+            reason = error.detail
+        if reason != told:
+            log.warning("waiting for a release", reason=reason)
+            told = reason
+        time.sleep(_EVERY)

@@ -1,0 +1,86 @@
+"""What is different for a replica that an engine has started: it says who it is, and shows its health to the engine."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+
+from kapelle.artifacts.releases import code_version
+from kapelle.clock import wall
+from kapelle.config.orders import Network, WorkerOrders
+from kapelle.declare.code import code_of
+from kapelle.declare.loading import Target
+from kapelle.observe.metrics import Registry
+from kapelle.transport.credentials import Credentials, credentials_of
+from kapelle.transport.health_port import serve_health
+from kapelle.transport.supervision import Supervised
+from kapelle.wire.messages import About
+from kapelle.worker.server import Worker
+
+_PATIENCE = 10.0
+"""Seconds for others to take over what a replica holds that is to end."""
+
+
+class AtHome:
+    """A replica whose controller is on the same machine, has started it, and knows all about it."""
+
+    credentials: Credentials | None = None
+    about: About | None = None
+    code = ""
+
+    leaving = False
+    """Whether it serves on until others have what it holds."""
+
+    async def open(self, worker: Worker, registry: Registry) -> None:
+        """Nobody else is to know how it is."""
+
+    def state_of(self, worker: Worker) -> str:
+        """What supervisors are told."""
+        return "leaving" if self.leaving else worker.state
+
+    def asked_to_end(self, worker: Worker, supervised: Supervised, drain: Callable[[], None]) -> None:
+        """A signal came: ``drain`` now, or when that hurts nobody."""
+        drain()
+
+    def close(self) -> None:
+        """Nothing was opened."""
+
+
+class Abroad(AtHome):
+    """A replica on a network of containers."""
+
+    def __init__(self, orders: WorkerOrders, network: Network) -> None:
+        self.code = code_version(code_of(Target(orders.target)))
+        self.about = About(orders.replica, "replica", orders.service, network.node, self.code, wall())
+        self.credentials = credentials_of(orders.settings)
+        self._network = network
+        self._waiting: asyncio.Task[None] | None = None
+        self._health: asyncio.Server | None = None
+
+    async def open(self, worker: Worker, registry: Registry) -> None:
+        def stuck() -> str:
+            return worker.detail if worker.state == "stuck" else ""
+
+        def unready() -> str:
+            state = self.state_of(worker)
+            return "" if state == "ready" else f"{state} {worker.detail}".strip()
+
+        listening = socket.socket(fileno=self._network.health)
+        self._health = await serve_health(listening, stuck, unready, registry.collect)
+
+    def asked_to_end(self, worker: Worker, supervised: Supervised, drain: Callable[[], None]) -> None:
+        # Shards that only this replica has must come to another one first; the controller says when they have.
+        if not (worker.spec.sharded and worker.state == "ready" and supervised.attended):
+            drain()
+        elif not self.leaving:
+            self.leaving = True
+            supervised.announce()
+            self._waiting = asyncio.create_task(worker.deserted(_PATIENCE))
+            self._waiting.add_done_callback(lambda _: drain())
+
+    def close(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
+        if self._health is not None:
+            self._health.close()
