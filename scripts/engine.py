@@ -19,8 +19,8 @@ from scripts.environment import PYTHON, STAMPS, VENV
 from scripts.steps import Step, digest
 
 UNPACKED = VENV / "engine"
-OLDEST = 23
-"""The first major version whose builder is BuildKit, which the generated Dockerfiles need."""
+OLDEST = 25
+"""The first major version that knows all that the generated files say."""
 
 SUITE = "trixie"
 PACKAGES = ("docker.io", "docker-cli", "docker-compose", "docker-buildx", "containerd")

@@ -26,6 +26,7 @@ from tests.containers.packages import files_of, installed
 PYTHON = "python:3.11-slim"
 ENGINE = "docker:26-dind"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+EPOCH = "1970-01-01T00:00:00Z"
 
 FOLDERS = {"dev": 0o755, "proc": 0o755, "root": 0o700, "run": 0o755, "sys": 0o755, "tmp": 0o1777, "var/tmp": 0o1777}
 MERGED = ("bin", "lib", "lib64", "sbin")
@@ -132,8 +133,9 @@ def configuration(recipe: Recipe, layer: str) -> object:
     return {
         "architecture": machine.get(os.uname().machine, os.uname().machine),
         "os": "linux",
-        "created": "1970-01-01T00:00:00Z",
+        "created": EPOCH,
         "config": {"Env": [f"PATH={PATH}", "LANG=C.UTF-8"], "Cmd": [*recipe.command]},
+        "history": [{"created": EPOCH, "created_by": f"packages of this machine: {' '.join(recipe.packages)}"}],
         "rootfs": {"type": "layers", "diff_ids": [f"sha256:{layer}"]},
     }
 

@@ -91,7 +91,7 @@ def start_engine(programs: Path = UNPACKED) -> PrivateEngine:
     Raises:
         EngineFailed: it ended, or was not ready in time.
     """
-    _remove_what_killed_tests_left()
+    remove_leftovers()
     name = f"kapelle-{os.getpid()}-{os.urandom(3).hex()}"
     # The path of a socket is short; the images and containers want the disk that the repository has.
     folder = Path(tempfile.mkdtemp(prefix="kapelle-engine-"))
@@ -154,8 +154,8 @@ def _child(parent: int) -> int:
     return int(Path(f"/proc/{parent}/task/{parent}/children").read_text() or 0)
 
 
-def _remove_what_killed_tests_left() -> None:
-    """The folders of engines whose tests ended without a chance to clear up; the engines died with them."""
+def remove_leftovers() -> None:
+    """Remove the data of engines whose tests were killed; the engines died with them."""
     for data in DATA.glob("engine-kapelle-*"):
         _, _, pid, _ = data.name.split("-")
         if not Path("/proc", pid).exists():

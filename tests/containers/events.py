@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import select
 import subprocess
 import time
@@ -57,7 +58,7 @@ class Events:
         assert self._process.stdout is not None
         while b"\n" not in self._lines:
             heard, _, _ = select.select([self._process.stdout], [], [], max(0.0, deadline - time.monotonic()))
-            more = self._process.stdout.read1(65536) if heard else b""  # type: ignore[attr-defined]
+            more = os.read(self._process.stdout.fileno(), 65536) if heard else b""
             if not more:
                 return b""
             self._lines += more

@@ -18,7 +18,7 @@ import pytest
 from scripts.steps import ROOT
 from tests.containers.base_image import PYTHON, load, python_recipe, write_layer
 from tests.containers.docker import Docker, DockerFailed
-from tests.containers.engine import CGROUPS, PrivateEngine, start_engine
+from tests.containers.engine import CGROUPS, PrivateEngine, remove_leftovers, start_engine
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -26,8 +26,8 @@ pytestmark = pytest.mark.timeout(240)
 DOCKERFILE = f"""
 FROM {PYTHON} AS build
 RUN python -m venv /opt/venv
-RUN --mount=type=cache,target=/root/.cache/pip --mount=type=secret,id=ca \\
-    /opt/venv/bin/pip install --disable-pip-version-check h11
+RUN --mount=type=cache,target=/var/cache/pip --mount=type=secret,id=ca \\
+    /opt/venv/bin/pip install --cache-dir /var/cache/pip --disable-pip-version-check h11
 
 FROM {PYTHON}
 RUN groupadd --gid 10001 kapelle && useradd --uid 10001 --gid 10001 --no-create-home kapelle
@@ -166,7 +166,7 @@ import sys
 from tests.containers.engine import start_engine
 
 engine = start_engine()
-print(engine.init, engine.folder, flush=True)
+print(engine.init, engine.folder, engine.data, flush=True)
 sys.stdin.read()
 """
 
@@ -176,11 +176,14 @@ def test_an_engine_dies_with_its_tests(private_engine: PrivateEngine | None) -> 
         pytest.skip("the engine of this machine is used: it lives on")
     tests = subprocess.Popen([sys.executable, "-c", KILLED], cwd=ROOT, stdin=PIPE, stdout=PIPE, text=True)
     assert tests.stdout is not None
-    init, folder = tests.stdout.readline().split()
+    init, folder, data = tests.stdout.readline().split()
     engine = os.pidfd_open(int(init))
     tests.kill()
     tests.communicate()
     ended, _, _ = select.select([engine], [], [], 30)
     os.close(engine)
-    shutil.rmtree(folder)
     assert ended
+    assert Path(data).exists()
+    remove_leftovers()  # as the next tests do
+    assert not Path(data).exists()
+    shutil.rmtree(folder)

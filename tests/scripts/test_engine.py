@@ -25,7 +25,7 @@ def test_an_engine_that_answers_can_be_used(tmp_path: Path) -> None:
 
 def test_one_that_is_too_old_cannot(tmp_path: Path) -> None:
     trouble = clients(tmp_path, """[ "$1" = version ] && echo '"20.10.24"'; exit 0""").trouble()
-    assert trouble == "the engine has version 20.10.24; expected 23 or newer"
+    assert trouble == "the engine has version 20.10.24; expected 25 or newer"
 
 
 @pytest.mark.parametrize("missing", ["compose", "buildx"])
@@ -44,7 +44,7 @@ def test_without_the_program_there_is_none(tmp_path: Path) -> None:
     assert Clients({"PATH": str(tmp_path)}).trouble().startswith("the program docker cannot be run: ")
 
 
-@pytest.mark.parametrize(("version", "is_old"), [("23.0.1", False), ("28.2.2", False), ("22.9", True), ("dev", True)])
+@pytest.mark.parametrize(("version", "is_old"), [("25.0.1", False), ("28.2.2", False), ("24.9", True), ("dev", True)])
 def test_versions(version: str, is_old: bool) -> None:
     assert bool(too_old(version)) is is_old
 
