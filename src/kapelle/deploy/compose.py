@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from kapelle.deploy.yaml import Alias, Anchor, Note, document
 
 FILE = "compose.yaml"
 _TEMPORARY = "/tmp"  # noqa: S108 - the container's own
-COMPLETED, HEALTHY, STARTED = "service_completed_successfully", "service_healthy", "service_started"
+HEALTHY, STARTED = "service_healthy", "service_started"
+_MADE = "/tmp/made"  # noqa: S108 - of a container, where nobody else is
 
 
 def compose_files(system: Topology, folder: Path, *, observe: bool) -> dict[str, str]:
@@ -63,7 +65,7 @@ def _head(system: Topology) -> str:
         "\n"
         "  kapelle deploy compose TARGET --up      start it, or update it with no failed request\n"
         "  docker compose up -d --scale NAME=3     other numbers of containers\n"
-        "  docker compose --profile tests up --abort-on-container-exit --exit-code-from tests\n"
+        "  docker compose up --abort-on-container-exit --exit-code-from tests\n"
         "  docker compose exec controller kapelle status\n"
         "  kapelle down compose TARGET             take it away; --volumes with all that it has stored\n"
         "\n"
@@ -84,8 +86,8 @@ def _service(system: Topology, part: Part, folder: Path) -> Any:
         "<<": Alias("container"),
         "image": f"${{{image_variable(part)}}}",
         "build": _build(system, part, folder),
-        **({"profiles": ["tests"]} if part.role is Role.TESTS else {}),
         **part_options(system, part, _settings(system), _own_settings(system, part)),
+        **(_stays(part) if part.role is Role.RELEASE else {}),
         **({"secrets": [PEERS]} if takes_secret(part) else {}),
         **({"ports": _ports(system)} if part.role is Role.DOOR else {}),
         "networks": ["front" if part.role in (Role.DOOR, Role.TESTS) else "peers"],
@@ -95,6 +97,18 @@ def _service(system: Topology, part: Part, folder: Path) -> Any:
         "deploy": _deploy(part),
     }
     return Note(_ABOUT[part.role].format(name=part.name), service)
+
+
+def _stays(part: Part) -> dict[str, Any]:
+    """A job that rests when it is done: Compose takes any container that ends for the end of all when it waits for tests."""
+    job = f"{shlex.join(part.command)} && touch {_MADE} && exec sleep infinity"
+    check = {"test": ["CMD", "test", "-f", _MADE], "start_period": "24h", "start_interval": "1s"}
+    return {
+        "command": Note(
+            "Rests when it is done: whoever waits for the tests would take its end for theirs.", ["sh", "-c", job]
+        ),
+        "healthcheck": check,
+    }
 
 
 def _container(system: Topology) -> dict[str, Any]:
@@ -149,10 +163,10 @@ def _mount(system: Topology, name: str, target: str) -> Any:
 def _waits_for(system: Topology, part: Part) -> dict[str, dict[str, str]]:
     match part.role:
         case Role.CONTROLLER | Role.REPLICA:
-            found = {"release": COMPLETED}
+            found = {"release": HEALTHY}
         case Role.GATEWAY:
             replicas = {one.name: HEALTHY for one in system.of(Role.REPLICA)}
-            found = {"release": COMPLETED, "controller": STARTED, **replicas}
+            found = {"release": HEALTHY, "controller": STARTED, **replicas}
         case Role.TESTS:
             found = {"door": HEALTHY, "gateway": HEALTHY}
         case _:

@@ -123,8 +123,8 @@ class Engine(Program):
         self._did("start", [made.id])
         if self.on_start is not None:
             self.on_start(made)
-        if made.service == "release":
-            made.state, made.exit_code = "exited", 1 if "release" in self.broken else 0
+        if made.service == "release" and "release" in self.broken:
+            made.state, made.exit_code = "exited", 1
         elif f"{made.service} {made.setup}" in self.broken:
             made.state, made.health, made.restarts = "restarting", "starting", 3
         else:

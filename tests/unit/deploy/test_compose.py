@@ -60,11 +60,11 @@ def test_things_start_in_their_order(tmp_path: Path) -> None:
     }
     assert waits == snapshot(
         {
-            "controller": {"release": "service_completed_successfully"},
-            "encoder": {"release": "service_completed_successfully"},
-            "cluster": {"release": "service_completed_successfully"},
+            "controller": {"release": "service_healthy"},
+            "encoder": {"release": "service_healthy"},
+            "cluster": {"release": "service_healthy"},
             "gateway": {
-                "release": "service_completed_successfully",
+                "release": "service_healthy",
                 "controller": "service_started",
                 "encoder": "service_healthy",
                 "cluster": "service_healthy",
@@ -109,7 +109,7 @@ def test_compose_reads_it(app: str, tmp_path: Path) -> None:
     write_files(tmp_path, app, compose_files(system, tmp_path, observe=True))
     make_secrets(tmp_path, secret_names(system, observe=True))
     done = subprocess.run(
-        ["docker", "compose", "--profile", "tests", "config", "--quiet"],
+        ["docker", "compose", "config", "--quiet"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
