@@ -15,8 +15,9 @@ from kapelle.observe.metrics import Registry
 from kapelle.observe.process import register_process_metrics
 from kapelle.transport import sockets
 from kapelle.transport.door import open_door
+from kapelle.transport.forwarding import Forwarding
 from kapelle.transport.health_port import serve_health
-from kapelle.transport.shared_door import DoorKeeper
+from kapelle.transport.shared_door import GRPC, DoorKeeper
 from kapelle.transport.sockets import Address
 
 log = structlog.get_logger()
@@ -44,15 +45,22 @@ async def _keep(settings: Settings, folder: Path) -> int:
         health_socket = sockets.bind(Address("tcp", settings.host, settings.health_port))
         door = open_door(settings.host, settings.port)
         keeper = DoorKeeper(folder, door)
+        # Gateways cannot be lent the port of gRPC; it is theirs to take, where their app has what it needs for it.
+        side = None if settings.grpc_port < 0 else open_door(settings.host, settings.grpc_port or settings.port + 1)
     except OSError as error:
         raise StartError(
             f"cannot keep {settings.host}:{settings.port} for those in {folder}: {error.strerror}"
         ) from None
     registry.gauge("kapelle_door_gateways", "Gateways that let clients in at the door.", lambda: keeper.borrowers)
     health = await serve_health(health_socket, lambda: "", lambda: "", registry.collect)
+    forwarding = Forwarding(side, folder, GRPC) if side is not None else None
+    if forwarding is not None:
+        await forwarding.open()
     log.info("keeps the door", address=f"{settings.host}:{settings.port}", folder=str(folder))
     await stop.wait()
     keeper.close()
+    if forwarding is not None:
+        await forwarding.close()
     door.close()
     health.close()
     return 0

@@ -171,7 +171,11 @@ async def serve(spec: AppSpec, orders: GatewayOrders) -> int:
             log.exception(_FAILED)
             await supervised.fail(error)
             return 1
-        side = SideDoor(assembly.gateway, assembly.offers, settings, grpc) if grpc and assembly.offers else None
+        side = (
+            SideDoor(assembly.gateway, assembly.offers, settings, grpc, Path(orders.door))
+            if grpc and assembly.offers
+            else None
+        )
         doorway = Doorway(door, Path(orders.door), assembly.gateway, settings, context, side, resting=holder.is_to_rest)
         holder.on_rest, doorway.on_shut = doorway.rest, holder.rested
         await doorway.open()

@@ -22,7 +22,9 @@ _NAME = "entrance"
 _EVERY = 0.2
 """Seconds between two looks for a door that is not there."""
 _MANY = 256
-_DEAD = (".door", ".heir")
+GRPC = ".grpc"
+"""What the sockets of gateways that take gRPC end with."""
+_DEAD = (".door", ".heir", GRPC)
 
 
 class DoorKeeper:
