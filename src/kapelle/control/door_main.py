@@ -10,14 +10,12 @@ import structlog
 import uvloop
 
 from kapelle.config.settings import Settings
+from kapelle.control.engine import listen, open_port
 from kapelle.errors import ConfigError, StartError
 from kapelle.observe.metrics import Registry
 from kapelle.observe.process import register_process_metrics
-from kapelle.transport import sockets
-from kapelle.transport.door import open_door
 from kapelle.transport.health_port import serve_health
 from kapelle.transport.shared_door import DoorKeeper
-from kapelle.transport.sockets import Address
 
 log = structlog.get_logger()
 
@@ -40,16 +38,17 @@ async def _keep(settings: Settings, folder: Path) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    listening = listen(settings, "health_port")
+    door = open_port(settings)
     try:
-        health_socket = sockets.bind(Address("tcp", settings.host, settings.health_port))
-        door = open_door(settings.host, settings.port)
         keeper = DoorKeeper(folder, door)
     except OSError as error:
         raise StartError(
-            f"cannot keep {settings.host}:{settings.port} for those in {folder}: {error.strerror}"
+            f"door: gateways cannot find the door in {folder}: {error.strerror or error}; name a folder of this machine "
+            "that they share with KAPELLE_DOOR"
         ) from None
     registry.gauge("kapelle_door_gateways", "Gateways that let clients in at the door.", lambda: keeper.borrowers)
-    health = await serve_health(health_socket, lambda: "", lambda: "", registry.collect)
+    health = await serve_health(listening, lambda: "", lambda: "", registry.collect)
     log.info("keeps the door", address=f"{settings.host}:{settings.port}", folder=str(folder))
     await stop.wait()
     keeper.close()
