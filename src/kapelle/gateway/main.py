@@ -221,7 +221,7 @@ async def _start(
     """All that comes before clients are let in; those that came wait in the door's queue."""
     context = tls_context(orders.settings)
     await keeper.begin(orders.release, holder.first(orders.release))
-    await place.served(state, holder)
+    await place.served(state, holder, keeper)
     return context
 
 
