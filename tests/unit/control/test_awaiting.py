@@ -12,7 +12,6 @@ from structlog.testing import capture_logs
 from kapelle.artifacts.folder_objects import FolderObjects
 from kapelle.artifacts.pointer import PointerLog
 from kapelle.artifacts.releases import Releases
-from kapelle.control import awaiting
 from kapelle.control.awaiting import current_release
 from kapelle.core.rollout_messages import Pointer
 
@@ -42,7 +41,7 @@ class Store:
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     store = Store(tmp_path)
-    monkeypatch.setattr(awaiting.time, "sleep", store.pause)
+    monkeypatch.setattr("time.sleep", store.pause)
     return store
 
 

@@ -59,7 +59,7 @@ async def test_who_comes_and_goes_is_told_each_time(monkeypatch: pytest.MonkeyPa
 
 
 async def test_a_name_that_cannot_be_looked_up_keeps_what_it_had(monkeypatch: pytest.MonkeyPatch) -> None:
-    fails = {"encoder": AGAIN, "part": TWO}
+    fails: Answers = {"encoder": AGAIN, "part": TWO}
     with capture_logs() as logs:
         found = await Names(monkeypatch, {"encoder": ONE, "part": ONE}, fails, fails).ask()
     assert found[1:] == [{"Encoder": ONE, "Part": TWO}] * 2, "the other name is none the worse for it"
@@ -69,7 +69,8 @@ async def test_a_name_that_cannot_be_looked_up_keeps_what_it_had(monkeypatch: py
 
 
 async def test_people_are_told_again_when_it_fails_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    well, fails = {"encoder": ONE, "part": ONE}, {"encoder": AGAIN, "part": ONE}
+    well: Answers = {"encoder": ONE, "part": ONE}
+    fails: Answers = {"encoder": AGAIN, "part": ONE}
     with capture_logs() as logs:
         await Names(monkeypatch, fails, well, fails, {"encoder": NOBODY, "part": ONE}, fails).ask()
     assert len(logs) == 3

@@ -131,7 +131,7 @@ async def test_a_door_that_is_there_late_is_waited_for(house: House, monkeypatch
         looked.set()
         assert there.wait(30)
 
-    monkeypatch.setattr(shared_door.time, "sleep", pause)
+    monkeypatch.setattr("time.sleep", pause)
     with capture_logs() as logs:
         taking = asyncio.create_task(house.take())
         await asyncio.to_thread(looked.wait, 30)
