@@ -19,7 +19,7 @@ def requirements_step(name: str, package: Step) -> Step:
     commands = []
     for file in files:
         # Some packages declare far more than what the application uses of them; those stand in a file of their own.
-        alone = ["--no-deps"] if file.name == "requirements-nodeps.txt" else []
+        alone = ["--no-deps"] if file.name.endswith("-nodeps.txt") else []
         commands.append([*PIP, *alone, "--requirement", str(file.relative_to(ROOT))])
     return Step(
         title=f"Installing what apps/{name} needs",

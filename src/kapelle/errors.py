@@ -54,6 +54,12 @@ class StartError(KapelleError):
     code = "start"
 
 
+class DeployError(KapelleError):
+    """An image cannot be built, or an engine cannot run what was made for it."""
+
+    code = "deploy"
+
+
 class WireError(KapelleError):
     """The other side sent bytes that are not a message of ours."""
 

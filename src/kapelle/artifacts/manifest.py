@@ -84,7 +84,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         """The version of its code: the same for the same files; "" where it brings none."""
         if self.entry is msgspec.UNSET:
             return ""
-        return code_version(self.entry, self.artifacts[CODE])
+        content = [self.entry, self.artifacts[CODE]]
+        return hashlib.sha256(msgspec.json.encode(content, order="deterministic")).hexdigest()[:12]
 
     def files(self) -> Iterator[tuple[str, File]]:
         """Every file with its path in the whole: ``index/centroids.npy``, ``index/shards/003/vectors.faiss``."""
@@ -99,11 +100,6 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     def size(self) -> int:
         """Bytes of all files."""
         return sum(file.size for _, file in self.files())
-
-
-def code_version(entry: str, files: Artifact) -> str:
-    """The version of code that is entered at ``entry``: 12 hexadecimal digits."""
-    return hashlib.sha256(msgspec.json.encode([entry, files], order="deterministic")).hexdigest()[:12]
 
 
 class _Version(msgspec.Struct):

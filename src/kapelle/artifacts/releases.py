@@ -56,6 +56,13 @@ class NoRelease(StoreError):
     """The store can be reached, and has no release of this name."""
 
 
+def code_version(code: Code) -> str:
+    """The version of the code that a release of these files has, whatever else is in it."""
+    files = [_describe(path, below, lambda _: None) for below, path in code.files.items()]
+    made = Origin(VERSION, 0.0, "")
+    return Manifest(app="", artifacts={CODE: artifact_of(files)}, made=made, entry=code.entry).code
+
+
 class Releases:
     """The releases in ``objects``."""
 

@@ -1,4 +1,4 @@
-"""``kapelle``: serve, status, call, config, bench, release."""
+"""``kapelle``: serve, status, call, config, bench, build, release, deploy, down."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from cyclopts import App, CycloptsError, Parameter
 
 from kapelle import __version__
+from kapelle.cli.deploy import deploy_app, down_app
 from kapelle.cli.start import start_app
 from kapelle.errors import KapelleError
 
@@ -41,6 +42,8 @@ release_app = App(
 )
 app.command(release_app)
 app.command(start_app)
+app.command(deploy_app)
+app.command(down_app)
 
 
 @app.command(
@@ -208,13 +211,50 @@ def bench(
     return run_bench(target, endpoint, request, effort, artifacts)
 
 
-@release_app.command(sort_key=1)
+@app.command(sort_key=7)
 def build(
+    target: Target,
+    /,
+    *options: Annotated[str, Parameter(show=False)],
+    variant: Annotated[Literal["cpu", "cuda"], Parameter(help="What the services with gpus compute on.")] = "cpu",
+    platform: Annotated[str, Parameter(help="What to build for, such as linux/arm64 (the engine's own).")] = "",
+    name: Annotated[
+        str, Parameter(help="What the images are called, such as registry.example.org/search (the app's name).")
+    ] = "",
+    only_write: Annotated[
+        bool,
+        Parameter(negative="", show_default=False, help="Write the Dockerfile and what goes in, and build nothing."),
+    ] = False,
+    compare: Annotated[
+        bool, Parameter(negative="", show_default=False, help="Build the usual one-stage image, too, to compare with.")
+    ] = False,
+) -> int:
+    """Build the images of an app with Docker, and show what each part of them costs.
+
+    The Dockerfile and the files that go in are written to .kapelle/images/APP: dependencies before Kapelle, Kapelle
+    before the code, so that a change of code makes one small layer anew. The same files are the same image, with the
+    same tag.
+
+    What lets pip reach packages here (PIP_CERT, pip.conf) is lent to the build, and stays out of the images. What follows
+    `--` goes to `docker build`, as in `kapelle build TARGET -- --network=host`.
+    """
+    from kapelle.cli.build import run_build_images
+    from kapelle.deploy.building import Options
+
+    wanted = Options(platform, options)
+    return run_build_images(target, variant, name, wanted, only_write=only_write, compare=compare)
+
+
+@release_app.command(name="build", sort_key=1)
+def build_release(
     target: Target,
     /,
     *options: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
     artifacts: Annotated[str | None, Parameter(help="Folder of artifacts (artifacts/ beside the app's file).")] = None,
     store: Store = None,
+    once: Annotated[
+        bool, Parameter(negative="", show_default=False, help="Do nothing when the store has a release already.")
+    ] = False,
 ) -> int:
     """Store the app's artifacts and its Python files as a release, and verify it.
 
@@ -227,7 +267,7 @@ def build(
     """
     from kapelle.cli.release import run_build
 
-    return run_build(target, artifacts, store, options)
+    return run_build(target, artifacts, store, options, once=once)
 
 
 @release_app.command(name="list", sort_key=2)

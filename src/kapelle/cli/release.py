@@ -31,9 +31,17 @@ _FEWEST = 1
 _UNITS = ("B", "KiB", "MiB", "GiB")
 
 
-def run_build(target: str, artifacts: str | None, store: str | None, options: Sequence[str] = ()) -> int:
-    """Store what the app needs, as it is there or, with ``options``, as the app's builder makes it; the exit status."""
+def run_build(
+    target: str, artifacts: str | None, store: str | None, options: Sequence[str] = (), *, once: bool = False
+) -> int:
+    """Store what the app needs, as it is there or, with ``options``, as the app's builder makes it; the exit status.
+
+    With ``once`` nothing is done when the store has a release.
+    """
     project = Project(target, {"artifacts": artifacts, "store": store})
+    if once and (there := project.releases.names):
+        Console(highlight=False).print(f"nothing to do: the store has {there[-1]} already")
+        return 0
     names = _artifacts(project.load())
     builder = Builder(project.target.folder)
     if options:
@@ -49,12 +57,18 @@ def run_build(target: str, artifacts: str | None, store: str | None, options: Se
         return _store(project, project.artifacts, names)
     command = shlex.join([str(builder), *options])
     Console(highlight=False, markup=False, soft_wrap=True).print(f"building with {command}")
-    with builder.built(STATE / "build" / project.target.name, options) as folder:
+    with builder.built(_workplace(project), options) as folder:
         missing = ", ".join(sorted(name for name in names if not (folder / name).is_dir()))
         if missing:
             wrote = ", ".join(sorted(path.name for path in folder.iterdir()))
             raise ArtifactError(f"{builder} wrote {wrote}; {target} also needs the artifact {missing}")
         return _store(project, folder, names, command)
+
+
+def _workplace(project: Project) -> Path:
+    """Where a builder works: beside the cache, where that has a place of its own, as on a file system that is read-only."""
+    cache = project.settings.cache
+    return (Path(cache) if cache else STATE) / "build" / project.target.name
 
 
 def run_list(target: str, store: str | None, *, as_json: bool) -> int:

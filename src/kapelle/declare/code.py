@@ -12,6 +12,7 @@ from kapelle.errors import DeclarationError
 _MOST_FILES = 2000
 _MOST_BYTES = 16 << 20
 _BUILDER = "build.py"
+_TESTS = "tests"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +26,15 @@ class Code:
 def code_of(target: Target) -> Code:
     """The modules of an app: those in the folder of its file, and whatever it imports from the folder that is in.
 
-    Only Python files: data of an app belongs into artifacts. The app must have been loaded.
+    Only Python files: data of an app belongs into artifacts. Its builder and its own tests, in the folder ``tests`` beside
+    its file, are no part of it. The app must have been loaded.
 
     Raises:
         DeclarationError: they are too many or too large to be the code of one app.
     """
     root, folder = target.root.resolve(), target.folder.resolve()
-    found = {path for path in _below(folder) if path.name != _BUILDER}
+    tests = folder / _TESTS
+    found = {path for path in _below(folder) if path.name != _BUILDER and not path.is_relative_to(tests)}
     found |= _imported(root)
     found |= {path for one in [*found] for path in _packages(one, root)}
     files = {path.relative_to(root).as_posix(): path for path in sorted(found) if path.is_relative_to(root)}

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, get_type_hints, overload
 
+from kapelle.declare.containers import check_container
 from kapelle.declare.golden import golden_of
 from kapelle.declare.lifecycle import HookSpec, hooks_of
 from kapelle.declare.methods import BaseMethod, MethodSpec
@@ -29,6 +30,9 @@ class ServiceSpec:
     ``replicas`` is the number of copies of each shard. ``max_queue`` bounds the rows that wait in one replica.
     ``memory_limit`` (bytes) is what one replica process may grow to before it is replaced. When ``in_turn``, a replica has
     no room for two releases: half of them change to a new one first, the others when it is trusted.
+
+    ``requirements`` (a file's name), ``cpus`` (cores), ``gpus`` (devices) and ``placement`` (labels of machines) say what
+    its containers get, where an engine runs them.
     """
 
     name: str
@@ -43,6 +47,10 @@ class ServiceSpec:
     memory_limit: int | None = None
     in_turn: bool = False
     injected: tuple[str, ...] = field(default=())
+    requirements: str | None = None
+    cpus: float | None = None
+    gpus: int = 0
+    placement: Mapping[str, str] = field(default_factory=dict)
 
 
 @overload
@@ -58,6 +66,10 @@ def service(
     max_queue: int = 1024,
     memory_limit: str | int | None = None,
     in_turn: bool = False,
+    requirements: str | None = None,
+    cpus: float | None = None,
+    gpus: int = 0,
+    placement: Mapping[str, str] | None = None,
 ) -> Callable[[C], C]: ...
 def service(
     cls: type | None = None,
@@ -71,6 +83,10 @@ def service(
     max_queue: int = 1024,
     memory_limit: str | int | None = None,
     in_turn: bool = False,
+    requirements: str | None = None,
+    cpus: float | None = None,
+    gpus: int = 0,
+    placement: Mapping[str, str] | None = None,
 ) -> Any:
     """Declare a service. The class stays an ordinary class.
 
@@ -84,10 +100,17 @@ def service(
         memory_limit: what one replica may grow to, as in "2GB", before it is replaced by a fresh one.
         in_turn: a replica has no memory for two releases at a time: an update changes half of the replicas first, each of
             which drops the old release before it loads the new one, and the other half once the new one is trusted.
+        requirements: file beside the app's with what this service needs installed, instead of what the app needs; its
+            containers then have an image of their own.
+        cpus: cores that a container of it gets, such as 0.5.
+        gpus: devices that a container of it gets.
+        placement: labels of the machines that its containers may run on, such as ``{"disk": "ssd"}``.
 
     Raises:
         DeclarationError: the options or the class's methods do not fit together.
     """
+    labels = dict(placement or {})
+    check_container(requirements, cpus, gpus, labels, inline=inline)
     if replicas < 1 or copies < 1:
         raise DeclarationError(f"replicas={replicas}, copies={copies}: expected at least 1")
     if artifact is not None and sharded_by is not None:
@@ -122,6 +145,10 @@ def service(
             memory_limit=None if memory_limit is None else parse_bytes(memory_limit),
             in_turn=in_turn,
             injected=_injected(cls, "shard" if sharded_by else "artifact" if artifact else None),
+            requirements=requirements,
+            cpus=cpus,
+            gpus=gpus,
+            placement=labels,
         )
         setattr(cls, _ATTRIBUTE, spec)
         return cls

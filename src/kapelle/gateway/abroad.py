@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Protocol
 
 from kapelle.artifacts.beside import beside
-from kapelle.artifacts.code_version import version_of
 from kapelle.artifacts.keeper import Keeper
 from kapelle.artifacts.pointer import PointerLog
+from kapelle.artifacts.releases import code_version
 from kapelle.artifacts.stores import open_objects
 from kapelle.clock import wall
 from kapelle.config.engine import host_of
@@ -75,7 +75,7 @@ class Abroad(AtHome):
     """A gateway on a network of containers: no controller tells it who the others are."""
 
     def __init__(self, orders: GatewayOrders, network: Network) -> None:
-        self.code = version_of(code_of(Target(orders.target)))
+        self.code = code_version(code_of(Target(orders.target)))
         self.about = About(orders.name, "gateway", "", network.node, self.code, wall())
         self.credentials = credentials_of(orders.settings)
         self._orders = orders

@@ -6,7 +6,7 @@ import asyncio
 import socket
 from collections.abc import Callable
 
-from kapelle.artifacts.code_version import version_of
+from kapelle.artifacts.releases import code_version
 from kapelle.clock import wall
 from kapelle.config.orders import Network, WorkerOrders
 from kapelle.declare.code import code_of
@@ -51,7 +51,7 @@ class Abroad(AtHome):
     """A replica on a network of containers."""
 
     def __init__(self, orders: WorkerOrders, network: Network) -> None:
-        self.code = version_of(code_of(Target(orders.target)))
+        self.code = code_version(code_of(Target(orders.target)))
         self.about = About(orders.replica, "replica", orders.service, network.node, self.code, wall())
         self.credentials = credentials_of(orders.settings)
         self._network = network

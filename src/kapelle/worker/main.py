@@ -60,7 +60,7 @@ async def serve(spec: ServiceSpec, orders: WorkerOrders) -> int:
 
     supervised = Supervised(
         health=lambda: (
-            "leaving" if place.leaving else worker.state,
+            place.state_of(worker),
             worker.detail,
             worker.in_flight,
             worker.runner.queued_rows,

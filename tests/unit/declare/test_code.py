@@ -45,7 +45,8 @@ def test_a_package_is_found_with_all_it_imports_from_its_root(tmp_path: Path) ->
     write(tmp_path, stores__search__app=APP.format(imports="import far_helper\nfrom stores import near_helper"))
     write(tmp_path, far_helper="x = 1", stores__near_helper="y = 2", stores__unused="z = 3", stores__search__lazy="")
     write(tmp_path, stores__search__build="raise SystemExit", stores__search__parts__one="", other__app="")
-    for package in ("stores", "stores/search", "stores/search/parts"):
+    write(tmp_path, stores__search__tests__test_it="assert False")
+    for package in ("stores", "stores/search", "stores/search/parts", "stores/search/tests"):
         (tmp_path / package / "__init__.py").write_text("")
     (tmp_path / "stores" / "search" / "data.bin").write_bytes(bytes(100))
     target = Target(str(tmp_path / "stores" / "search" / "app.py:Search"))

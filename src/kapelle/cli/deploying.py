@@ -1,0 +1,160 @@
+"""What ``kapelle deploy`` does: writes the files of an engine, and starts or updates what they describe."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+
+from kapelle.cli.project import Project
+from kapelle.deploy import compose, compose_up, preflight, secrets, swarm, swarm_up
+from kapelle.deploy.containers import Project as Containers
+from kapelle.deploy.docker import Docker
+from kapelle.deploy.files import File, write_files
+from kapelle.deploy.images import Images, Variant, plan_images
+from kapelle.deploy.kubernetes import files as kubernetes_files
+from kapelle.deploy.kubernetes import up as kubernetes_up
+from kapelle.deploy.names import kebab_case
+from kapelle.deploy.programs import docker, kubectl
+from kapelle.deploy.supply import supply
+from kapelle.deploy.topology import Topology, topology
+from kapelle.errors import DeployError
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a command line asks for; ``options`` are settings."""
+
+    target: str
+    out: str
+    scale: Sequence[str]
+    observe: bool
+    variant: Variant
+    registry: str = ""
+    options: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path:
+        """Where the files go."""
+        return Path(self.out)
+
+
+def run_compose(request: Request, *, up: bool) -> int:
+    """``kapelle deploy compose``; the exit status."""
+    console = _console()
+    project, system, images = _planned(request)
+    folder, names = request.folder, compose.secret_names(system, observe=request.observe)
+    files = compose.compose_files(system, folder, observe=request.observe)
+    _tell(console, write_files(folder, f"{system.name} on compose", files), secrets.make_secrets(folder, names))
+    if not up:
+        console.print(f"start it  kapelle deploy compose {request.target} --up")
+        return 0
+    engine = docker()
+    preflight.check_engine(engine)
+    preflight.check_compose(engine)
+    secrets.check_secrets(folder, names)
+    containers = Containers(engine, system.name, folder)
+    if not containers.containers("door"):
+        preflight.check_port(system.port)
+    preflight.check_docker_room(engine, _needed(project))
+    supply(Docker(), images, console.print)
+    compose_up.Deployment(containers, system, console.print).up(observe=request.observe)
+    console.print(f"{system.name} is ready at http://127.0.0.1:{system.port}")
+    if request.observe:
+        console.print("  dashboard  http://127.0.0.1:3000")
+    console.print(f"  stop       kapelle down compose {request.target}")
+    return 0
+
+
+def run_swarm(request: Request, *, up: bool) -> int:
+    """``kapelle deploy swarm``; the exit status."""
+    console = _console()
+    _, system, images = _planned(request, gateways=swarm.GATEWAYS)
+    swarm.check_store(system)
+    folder, names = request.folder, compose.secret_names(system, observe=request.observe)
+    made = secrets.make_secrets(folder, names)
+    secrets.check_secrets(folder, names)
+    digests = {name: secrets.digest_of(folder, name) for name in names}
+    files = swarm.stack_files(system, digests, observe=request.observe)
+    _tell(console, write_files(folder, f"{system.name} on swarm", files), made)
+    if not up:
+        console.print(f"start it  kapelle deploy swarm {request.target} --up")
+        return 0
+    engine = docker()
+    preflight.check_engine(engine)
+    preflight.check_swarm(engine)
+    stack = swarm_up.Stack(engine, system.name, folder)
+    swarm_up.check_machines(engine, system)
+    if not stack.services():
+        preflight.check_port(system.port)
+    preflight.check_docker_room(engine, 0)
+    supply(Docker(), images, console.print, push=bool(request.registry))
+    swarm_up.up(stack, system, console.print, from_registry=bool(request.registry))
+    console.print(f"{system.name} is ready at port {system.port} of each machine with a gateway")
+    console.print(f"  stop  kapelle down swarm {request.target}")
+    return 0
+
+
+def run_kubernetes(request: Request, *, up: bool) -> int:
+    """``kapelle deploy kubernetes``; the exit status."""
+    console = _console()
+    _, system, images = _planned(request, gateways=kubernetes_files.GATEWAYS)
+    folder = request.folder
+    files = kubernetes_files.kubernetes_files(system, observe=request.observe)
+    written = write_files(folder, f"{system.name} on kubernetes", files)
+    base, observing = folder / kubernetes_files.BASE, folder / kubernetes_files.COMPONENTS / "observe"
+    names = compose.secret_names(system, observe=False)
+    made = secrets.make_secrets(base, names) + secrets.make_secrets(observing, [secrets.GRAFANA])
+    _tell(console, written, made)
+    if not up:
+        console.print(f"start it  kapelle deploy kubernetes {request.target} --up")
+        return 0
+    program = kubectl()
+    preflight.check_cluster(program)
+    secrets.check_secrets(base, names)
+    supply(Docker(), images, console.print, push=bool(request.registry))
+    kubernetes_up.up(kubernetes_up.Cluster(program, system.name), system, folder, console.print)
+    console.print(f"{system.name} is ready")
+    console.print(f"  try   kubectl -n {system.name} port-forward service/{system.name} {system.port}")
+    console.print(f"  stop  kapelle down kubernetes {request.target}")
+    return 0
+
+
+def _planned(request: Request, *, gateways: int = 1) -> tuple[Project, Topology, Images]:
+    project = Project(request.target, request.options)
+    app = project.load()
+    settings = project.settings
+    name = f"{request.registry.rstrip('/')}/{kebab_case(app.name)}" if request.registry else ""
+    images = plan_images(
+        project.target, app, variant=request.variant, name=name, s3=settings.store.startswith("s3://")
+    )
+    return project, topology(app, images, settings, scale=_scale(request.scale), gateways=gateways), images
+
+
+def _scale(words: Sequence[str]) -> dict[str, int]:
+    found = {}
+    for word in words:
+        name, _, count = word.partition("=")
+        if not name or not count.isdecimal():
+            raise DeployError(f"--scale {word}: expected a name and a number, as in Encoder=4")
+        found[name] = int(count)
+    return found
+
+
+def _needed(project: Project) -> int:
+    """Bytes of a release, once in the store and once in the cache."""
+    return 2 * sum(path.stat().st_size for path in project.artifacts.rglob("*") if path.is_file())
+
+
+def _tell(console: Console, files: Sequence[File], made: Sequence[Path]) -> None:
+    for one in files:
+        console.print(f"{os.path.relpath(one.path)}: {one.fate}")
+    for path in made:
+        console.print(f"{os.path.relpath(path)}: made, a secret; git does not see it")
+
+
+def _console() -> Console:
+    return Console(highlight=False, markup=False, soft_wrap=True)

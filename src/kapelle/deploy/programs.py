@@ -1,0 +1,90 @@
+"""Other people's command lines: docker, kubectl. What they say when they fail is what the user gets to see."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from kapelle.errors import DeployError
+
+Say = Callable[[str], None]
+"""Where progress goes, a line at a time."""
+
+_SHOWN = 12
+"""Lines of a failure that are repeated."""
+
+
+class Program:
+    """A program by its name; ``hint`` is the next step where it is missing."""
+
+    def __init__(self, name: str, hint: str, environment: Mapping[str, str] | None = None) -> None:
+        self.name = name
+        self._hint = hint
+        self._environment = None if environment is None else dict(environment)
+
+    def run(self, *arguments: str, folder: Path | None = None, timeout: float = 3600.0) -> str:
+        """What it prints; blocks for at most ``timeout`` seconds.
+
+        Raises:
+            DeployError: it is missing, takes too long, or fails; the message has the last lines that it wrote.
+        """
+        done = self._done(arguments, folder, timeout)
+        if done.returncode:
+            shown = " ".join([self.name, *arguments[:3]])
+            raise DeployError(f"`{shown}` failed: {last_lines(done.stderr or done.stdout)}")
+        return done.stdout
+
+    def succeeds(self, *arguments: str, timeout: float = 60.0) -> bool:
+        """Whether it exits with 0.
+
+        Raises:
+            DeployError: it is missing or takes too long.
+        """
+        return self._done(arguments, None, timeout).returncode == 0
+
+    def records(self, *arguments: str, folder: Path | None = None) -> list[dict[str, Any]]:
+        """The JSON objects that it prints: one in each line, or an array of all.
+
+        Raises:
+            DeployError: as for ``run``.
+        """
+        text = self.run(*arguments, folder=folder).strip()
+        if text.startswith("["):
+            found: list[dict[str, Any]] = json.loads(text)
+            return found
+        return [json.loads(line) for line in text.splitlines() if line.strip()]
+
+    def _done(
+        self, arguments: tuple[str, ...], folder: Path | None, timeout: float
+    ) -> subprocess.CompletedProcess[str]:
+        where = shutil.which(self.name, path=None if self._environment is None else self._environment.get("PATH"))
+        if where is None:
+            raise DeployError(f"there is no {self.name} on this machine; {self._hint}")
+        try:
+            return subprocess.run(  # noqa: S603 - that is what is asked for, and no shell reads the arguments
+                [where, *arguments], cwd=folder, env=self._environment, capture_output=True, text=True, check=False,
+                timeout=timeout, stdin=subprocess.DEVNULL,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            shown = " ".join([self.name, *arguments[:3]])
+            raise DeployError(f"`{shown}` took longer than {timeout:g} s; look at what the engine does") from None
+
+
+def last_lines(text: str) -> str:
+    """The end of what a program wrote, for a message."""
+    lines = [line.rstrip() for line in text.strip().splitlines() if line.strip()]
+    return lines[0] if len(lines) == 1 else "\n  ".join(["", *lines[-_SHOWN:]]).rstrip() or "it said nothing"
+
+
+def docker() -> Program:
+    """Docker's command line."""
+    return Program("docker", "install Docker Engine 25 or later: https://docs.docker.com/engine/install")
+
+
+def kubectl() -> Program:
+    """That of Kubernetes."""
+    return Program("kubectl", "install it: https://kubernetes.io/docs/tasks/tools")

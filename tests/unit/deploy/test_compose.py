@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from inline_snapshot import snapshot
+
+from kapelle.deploy.compose import compose_files, secret_names
+from kapelle.deploy.files import Fate, write_files
+from kapelle.deploy.secrets import make_secrets
+from tests.unit.deploy.golden_files import FOLDER, generated
+from tests.unit.deploy.parsers import needs_compose
+from tests.unit.deploy.systems import APPS, demanding, system_of
+
+
+def read(files: dict[str, str]) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(files["compose.yaml"])
+    return found
+
+
+@pytest.mark.parametrize("app", APPS)
+def test_files_of_all_engines_are_as_they_are_to_be(app: str) -> None:
+    """``python -m tests.unit.deploy.golden_files`` writes them anew."""
+    made = generated(app)
+    kept = {path.relative_to(FOLDER).as_posix() for path in (FOLDER / app).rglob("*") if path.is_file()}
+    assert kept == made.keys()
+    assert {name for name, text in made.items() if (FOLDER / name).read_text() != text} == set()
+
+
+@pytest.mark.parametrize("app", APPS)
+def test_generating_twice_writes_nothing(app: str, tmp_path: Path) -> None:
+    write_files(tmp_path, app, generated(app))
+    assert {one.fate for one in write_files(tmp_path, app, generated(app))} == {Fate.UNCHANGED}
+
+
+def test_containers_are_bounded_and_gain_no_rights(tmp_path: Path) -> None:
+    services = read(compose_files(system_of("question_search"), tmp_path, observe=True))["services"]
+    for service in services.values():
+        assert service["read_only"]
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        assert service["logging"]["options"] == {"max-size": "10m", "max-file": "3"}
+        assert "container_name" not in service
+
+
+def test_only_the_door_is_published(tmp_path: Path) -> None:
+    services = read(compose_files(system_of("question_search", port=9000), tmp_path, observe=False))["services"]
+    assert {name: one["ports"] for name, one in services.items() if "ports" in one} == {"door": ["9000:8080"]}
+
+
+def test_things_start_in_their_order(tmp_path: Path) -> None:
+    services = read(compose_files(system_of("question_search"), tmp_path, observe=False))["services"]
+    waits = {name: {of: one["condition"] for of, one in service["depends_on"].items()} for name, service in services.items() if "depends_on" in service}
+    assert waits == snapshot({'controller': {'release': 'service_completed_successfully'}, 'encoder': {'release': 'service_completed_successfully'}, 'cluster': {'release': 'service_completed_successfully'}, 'gateway': {'release': 'service_completed_successfully', 'controller': 'service_started', 'encoder': 'service_healthy', 'cluster': 'service_healthy'}, 'tests': {'door': 'service_healthy', 'gateway': 'service_healthy'}})
+
+
+def test_a_container_gets_what_its_service_asks_for(tmp_path: Path) -> None:
+    service = read(compose_files(demanding(), tmp_path, observe=False))["services"]["big-model"]
+    assert service["deploy"] == snapshot({'replicas': 3, 'resources': {'limits': {'cpus': '1.5', 'memory': '1280M', 'pids': 4096}, 'reservations': {'devices': [{'driver': 'nvidia', 'count': 1, 'capabilities': ['gpu']}]}}})
+
+
+def test_a_store_elsewhere(tmp_path: Path) -> None:
+    far = read(compose_files(system_of("question_search", store="s3://a/b"), tmp_path, observe=False))
+    assert "store" not in far["volumes"]
+    assert far["services"]["encoder"]["env_file"] == ["secrets/s3.env"]
+    assert far["services"]["encoder"]["environment"]["KAPELLE_STORE"] == "s3://a/b"
+    near = read(compose_files(system_of("question_search", store=str(tmp_path)), tmp_path, observe=False))
+    assert near["services"]["encoder"]["volumes"][0]["source"] == str(tmp_path)
+
+
+def test_a_new_build_changes_only_the_names_of_images(tmp_path: Path) -> None:
+    files = compose_files(system_of("question_search"), tmp_path, observe=False)
+    assert "0123456789ab" not in files["compose.yaml"]
+    assert files[".env"].count("0123456789ab") == 6
+
+
+@needs_compose()
+@pytest.mark.parametrize("app", APPS)
+def test_compose_reads_it(app: str, tmp_path: Path) -> None:
+    system = system_of(app, tmp_path / "context")
+    write_files(tmp_path, app, compose_files(system, tmp_path, observe=True))
+    make_secrets(tmp_path, secret_names(system, observe=True))
+    done = subprocess.run(["docker", "compose", "--profile", "tests", "config", "--quiet"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

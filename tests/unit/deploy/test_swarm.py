@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from inline_snapshot import snapshot
+
+from kapelle.deploy.files import write_files
+from kapelle.deploy.secrets import make_secrets
+from kapelle.deploy.swarm import check_store, stack_files
+from kapelle.errors import DeployError
+from tests.unit.deploy.golden_files import DIGESTS
+from tests.unit.deploy.parsers import needs_stack
+from tests.unit.deploy.systems import APPS, demanding, system_of
+
+STORE = "s3://models/kapelle"
+
+
+def services(files: dict[str, str]) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(files["stack.yaml"])["services"]
+    return found
+
+
+def test_a_store_of_one_machine_is_refused() -> None:
+    with pytest.raises(DeployError, match="name a store that all of them reach: --store s3://bucket/prefix"):
+        check_store(system_of("question_search"))
+    check_store(system_of("question_search", store=STORE))
+
+
+def test_the_new_comes_before_the_old_where_there_is_room() -> None:
+    made = services(stack_files(system_of("question_search", store=STORE), DIGESTS, observe=False))
+    orders = {name: one["deploy"]["update_config"]["order"] for name, one in made.items() if "update_config" in one["deploy"]}
+    assert orders == snapshot({'door': 'stop-first', 'controller': 'stop-first', 'encoder': 'start-first', 'cluster': 'stop-first', 'gateway': 'start-first'})
+    assert all(one["deploy"]["update_config"]["failure_action"] == "rollback" for one in made.values() if "update_config" in one["deploy"])
+
+
+def test_copies_of_a_shard_are_on_different_machines() -> None:
+    made = services(stack_files(system_of("question_search", store=STORE), DIGESTS, observe=False))
+    assert made["cluster"]["deploy"]["placement"] == {"max_replicas_per_node": 1}
+    assert "placement" not in made["encoder"]["deploy"]
+    single = services(stack_files(system_of("question_search", store=STORE, ), DIGESTS, observe=False) | stack_files(
+        system_of("question_search", store=STORE, scale={"Cluster": 1}), DIGESTS, observe=False))
+    assert single["cluster"]["deploy"]["update_config"]["order"] == "start-first"
+
+
+def test_every_machine_has_a_door() -> None:
+    door = services(stack_files(system_of("question_search", store=STORE, port=80), DIGESTS, observe=False))["door"]
+    assert door["deploy"]["mode"] == "global"
+    assert door["ports"] == [{"target": 8080, "published": 80, "mode": "host"}]
+
+
+def test_no_virtual_addresses() -> None:
+    made = services(stack_files(system_of("question_search", store=STORE), DIGESTS, observe=True))
+    assert {name for name, one in made.items() if one["deploy"].get("endpoint_mode") != "dnsrr"} == {"release"}
+    assert made["encoder"]["environment"]["KAPELLE_PEERS"] == "tasks.{service}"
+    assert made["encoder"]["environment"]["KAPELLE_NODE"] == "{{.Node.Hostname}}"
+
+
+def test_a_container_gets_what_its_service_asks_for() -> None:
+    made = services(stack_files(demanding(store=STORE), DIGESTS, observe=False))["big-model"]
+    assert made["deploy"]["placement"] == {"constraints": ["node.labels.disk==ssd"]}
+    assert made["deploy"]["resources"] == snapshot({'limits': {'cpus': '1.5', 'memory': '1280M', 'pids': 4096}, 'reservations': {'cpus': '1.5', 'memory': '1280M', 'generic_resources': [{'discrete_resource_spec': {'kind': 'NVIDIA-GPU', 'value': 1}}]}})
+
+
+def test_a_mounted_store_is_at_the_same_place_everywhere() -> None:
+    made = services(stack_files(system_of("question_search", store="/srv/store"), DIGESTS, observe=False))
+    assert made["encoder"]["volumes"][0] == {"type": "bind", "source": "/srv/store", "target": "/var/lib/kapelle/store"}
+
+
+def test_what_changes_with_a_build_is_in_a_file_of_its_own() -> None:
+    files = stack_files(system_of("question_search", store=STORE), DIGESTS, observe=True)
+    assert "0123456789ab" not in files["stack.yaml"]
+    versions = yaml.safe_load(files["versions.yaml"])
+    assert versions["services"]["encoder"]["image"] == "question-search:0123456789ab"
+    assert versions["secrets"]["kapelle"]["name"] == "question-search-kapelle-00000000"
+    again = stack_files(system_of("question_search", store=STORE), DIGESTS | {"kapelle": "22222222"}, observe=True)
+    assert [name for name, text in files.items() if again[name] != text] == ["versions.yaml"]
+
+
+@needs_stack()
+@pytest.mark.parametrize("app", APPS)
+def test_docker_reads_it(app: str, tmp_path: Path) -> None:
+    write_files(tmp_path, app, stack_files(system_of(app, store=STORE), DIGESTS, observe=True))
+    make_secrets(tmp_path, ["kapelle", "grafana", "s3.env"])
+    command = ["docker", "stack", "config", "-c", "stack.yaml", "-c", "versions.yaml"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert yaml.safe_load(done.stdout)["services"]["encoder" if app == "question_search" else "classifier"]["image"]
