@@ -22,6 +22,8 @@ async def test_it_comes_up_with_the_newest_release(landscape: Landscape) -> None
     async with landscape.load as load:
         await load.more(50)
     load.check()
+    first = json.loads((landscape.folder / "store" / "current" / "0000000001.json").read_text())
+    assert (first["release"], first["author"]) == ("r2", "kapelle start controller")
     found = await status(landscape)
     assert sorted((one["role"], one["service"]) for one in found["processes"]) == [
         ("gateway", ""), ("gateway", ""), ("replica", "Part"), ("replica", "Part"), ("replica", "WordModel"),

@@ -184,4 +184,4 @@ class Engine:
 async def until(happened: Callable[[], object]) -> None:
     """Return when something has happened that nobody is told of."""
     while not happened():  # noqa: ASYNC110 - as it says
-        await asyncio.sleep(0.001)
+        await asyncio.sleep(0.001)  # others are to run meanwhile, without this one taking a core

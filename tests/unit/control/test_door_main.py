@@ -23,7 +23,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 
 
 def settings(folder: Path, **given: object) -> Settings:
-    return Settings(**{"port": 0, "health_port": 0, "door": str(folder), **given})  # type: ignore[arg-type]
+    return Settings(**{"port": 0, "health_port": 0, "door": str(folder), **given})  # type: ignore[arg-type]  # values of any setting
 
 
 def keep(settings: Settings, while_it_runs: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> int:
@@ -36,7 +36,7 @@ def keep(settings: Settings, while_it_runs: Callable[[], None], monkeypatch: pyt
     thread = threading.Thread(target=work)
 
     async def served(*given: object) -> asyncio.Server:
-        server = await serve_health(*given)  # type: ignore[arg-type]
+        server = await serve_health(*given)  # type: ignore[arg-type]  # as they came
         thread.start()
         return server
 

@@ -50,7 +50,7 @@ def test_it_follows_the_store_until_it_is_told_to_end(engine: Engine, monkeypatc
     thread = threading.Thread(target=ask)
 
     async def served(*given: object) -> asyncio.Server:
-        server = await serve_health(*given)  # type: ignore[arg-type]
+        server = await serve_health(*given)  # type: ignore[arg-type]  # as they came
         thread.start()
         return server
 

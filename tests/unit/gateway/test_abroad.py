@@ -103,7 +103,7 @@ async def gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Gateway:
 
 async def until_built(gateway: Gateway, release: str) -> None:
     while release not in gateway.built:  # noqa: ASYNC110 - nobody is told of it
-        await asyncio.sleep(0.001)
+        await asyncio.sleep(0.001)  # others are to run meanwhile, without this one taking a core
 
 
 async def test_it_waits_for_a_replica_of_every_service(gateway: Gateway) -> None:
