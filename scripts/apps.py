@@ -45,11 +45,11 @@ def build_step(name: str, requirements: Step) -> Step:
 
 
 def _sources(folder: Path, output: Path) -> list[Path]:
-    """All that the output may depend on: code and data, but no caches and no half-written output (hidden folders)."""
+    """All that the output may depend on: code and data, but no tests, caches or half-written output (hidden folders)."""
     found = []
     for path in folder.rglob("*"):
         parts = path.relative_to(folder).parts
         made = output in path.parents or "__pycache__" in parts or any(part.startswith(".") for part in parts)
-        if path.is_file() and not made:
+        if path.is_file() and not made and parts[0] != "tests":
             found.append(path)
     return found

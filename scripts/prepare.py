@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from scripts.apps import app_names, build_step, requirements_step
+from scripts.engine import engine_steps
 from scripts.environment import package_step, tools_step, venv_step
 from scripts.packages import browser_step
 from scripts.steps import Step, run_steps
@@ -25,7 +26,7 @@ def development() -> list[Step]:
 
 def testing() -> list[Step]:
     """What the tests need: they ask the real applications, so those are built."""
-    steps = [*development(), browser_step(), *(step for name in app_names() for step in serving(name))]
+    steps = [*development(), browser_step(), *engine_steps(), *(step for name in app_names() for step in serving(name))]
     return list({step.stamp: step for step in steps}.values())
 
 

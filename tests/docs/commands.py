@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from cyclopts import Parameter
 
-from kapelle.cli import main
+from kapelle.cli import deploy, main
 from tests.docs.tables import one_line, table
 
 VERBS = {
@@ -17,12 +17,19 @@ VERBS = {
     "call": main.call,
     "config": main.config,
     "bench": main.bench,
-    "release build": main.build,
+    "build": main.build,
+    "release build": main.build_release,
     "release list": main.list_,
     "release show": main.show,
     "release diff": main.diff,
     "release verify": main.verify,
     "release gc": main.gc,
+    "deploy compose": deploy.deploy_compose,
+    "deploy swarm": deploy.deploy_swarm,
+    "deploy kubernetes": deploy.deploy_kubernetes,
+    "down compose": deploy.down_compose,
+    "down swarm": deploy.down_swarm,
+    "down kubernetes": deploy.down_kubernetes,
 }
 
 

@@ -35,10 +35,10 @@ def test_applications_are_folders(folder: Path) -> None:
 def test_requirements_are_installed_those_without_dependencies_too(folder: Path, package: Step) -> None:
     assert requirements_step("sample", package).is_done
     (folder / "requirements.txt").write_text("a\n")
-    (folder / "requirements-nodeps.txt").write_text("b\n")
+    (folder / "requirements-build-nodeps.txt").write_text("b\n")
     commands = [command[command.index("install") + 1 :] for command in requirements_step("sample", package).commands]
     assert commands == [
-        ["--no-deps", "--requirement", "apps/sample/requirements-nodeps.txt"],
+        ["--no-deps", "--requirement", "apps/sample/requirements-build-nodeps.txt"],
         ["--requirement", "apps/sample/requirements.txt"],
     ]
 
@@ -64,6 +64,12 @@ def test_sources_and_data_count_and_what_is_made_of_them_does_not(folder: Path, 
         return build_step("sample", package).digest
 
     first = digest_with("build.py")
-    for made in ("artifacts/model.bin", ".artifacts.1.new/model.bin", "__pycache__/build.pyc", ".kapelle/run/record"):
+    for made in (
+        "artifacts/model.bin",
+        ".artifacts.1.new/model.bin",
+        "__pycache__/build.pyc",
+        ".kapelle/run/record",
+        "tests/test_x.py",
+    ):
         assert digest_with(made) == first
     assert digest_with("corpus/questions.txt") != first

@@ -15,7 +15,9 @@ Target = Annotated[
     str,
     Parameter(help="The app: a folder with an app.py, a file, or a module; add :Class where it declares several."),
 ]
-Variant = Annotated[Literal["cpu", "cuda"], Parameter(help="The images' libraries: for processors, or for NVIDIA's GPUs.")]
+Variant = Annotated[
+    Literal["cpu", "cuda"], Parameter(help="The images' libraries: for processors, or for NVIDIA's GPUs.")
+]
 Up = Annotated[
     bool,
     Parameter(
@@ -27,11 +29,13 @@ Observe = Annotated[
     bool, Parameter(negative="", show_default=False, help="Prometheus and Grafana, with a dashboard, beside it.")
 ]
 Scale = Annotated[
-    list[str] | None, Parameter(negative="", help="Another number of containers, as in Encoder=4 or gateway=3; may be repeated.")
+    list[str] | None,
+    Parameter(negative="", help="Another number of containers, as in Encoder=4 or gateway=3; may be repeated."),
 ]
 Port = Annotated[int | None, Parameter(help="Port of the machine to serve at (8080).")]
 Volumes = Annotated[
-    bool, Parameter(negative="", show_default=False, help="Remove its volumes and secrets, too: all that it has stored.")
+    bool,
+    Parameter(negative="", show_default=False, help="Remove its volumes and secrets, too: all that it has stored."),
 ]
 Registry = Annotated[
     str, Parameter(help="What the images' names begin with, such as registry.example.org/team; --up pushes them there.")

@@ -128,9 +128,7 @@ def _planned(request: Request, *, gateways: int = 1) -> tuple[Project, Topology,
     app = project.load()
     settings = project.settings
     name = f"{request.registry.rstrip('/')}/{kebab_case(app.name)}" if request.registry else ""
-    images = plan_images(
-        project.target, app, variant=request.variant, name=name, s3=settings.store.startswith("s3://")
-    )
+    images = plan_images(project.target, app, variant=request.variant, name=name, s3=settings.store.startswith("s3://"))
     return project, topology(app, images, settings, scale=_scale(request.scale), gateways=gateways), images
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from kapelle.deploy.topology import DOOR, HTTP, RUN, STORE, Part, Role, Topology
 from kapelle.deploy.yaml import Alias, Anchor, Note, document
 
 FILE = "compose.yaml"
-COMPLETED, HEALTHY, STARTED = "service_completed_successfully", "service_healthy", "service_started"
+_TEMPORARY = "/tmp"  # noqa: S108 - the container's own
+HEALTHY, STARTED = "service_healthy", "service_started"
+_MADE = "/tmp/made"  # noqa: S108 - of a container, where nobody else is
 
 
 def compose_files(system: Topology, folder: Path, *, observe: bool) -> dict[str, str]:
@@ -28,7 +31,8 @@ def compose_files(system: Topology, folder: Path, *, observe: bool) -> dict[str,
         "name": system.name,
         "x-container": Note("What every container has.", Anchor("container", _container(system))),
         "x-settings": Note(
-            "How the parts find each other; `kapelle config` explains each of them.", Anchor("settings", _settings(system))
+            "How the parts find each other; `kapelle config` explains each of them.",
+            Anchor("settings", _settings(system)),
         ),
         "x-healthcheck": Anchor("healthcheck", healthcheck(system)),
         "services": services,
@@ -37,7 +41,9 @@ def compose_files(system: Topology, folder: Path, *, observe: bool) -> dict[str,
             "peers": Note("Where the parts talk to each other; nothing here is published.", {}),
         },
         "volumes": _volumes(system, observe=observe),
-        "secrets": {name: {"file": f"./{FOLDER}/{name}"} for name in secret_names(system, observe=observe) if name != S3},
+        "secrets": {
+            name: {"file": f"./{FOLDER}/{name}"} for name in secret_names(system, observe=observe) if name != S3
+        },
     }
     return {FILE: document(_head(system), content), ".env": _variables(system), **files}
 
@@ -55,11 +61,11 @@ def image_variable(part: Part) -> str:
 
 def _head(system: Topology) -> str:
     return (
-        f"{system.name} on one machine, made by `kapelle deploy compose`. Edit it as you like: an edited file is left alone.\n"
+        f"{system.name} on one machine, made by `kapelle deploy compose`. Edit it: an edited file is left alone.\n"
         "\n"
         "  kapelle deploy compose TARGET --up      start it, or update it with no failed request\n"
         "  docker compose up -d --scale NAME=3     other numbers of containers\n"
-        "  docker compose --profile tests up --abort-on-container-exit --exit-code-from tests\n"
+        "  docker compose up --abort-on-container-exit --exit-code-from tests\n"
         "  docker compose exec controller kapelle status\n"
         "  kapelle down compose TARGET             take it away; --volumes with all that it has stored\n"
         "\n"
@@ -80,8 +86,8 @@ def _service(system: Topology, part: Part, folder: Path) -> Any:
         "<<": Alias("container"),
         "image": f"${{{image_variable(part)}}}",
         "build": _build(system, part, folder),
-        **({"profiles": ["tests"]} if part.role is Role.TESTS else {}),
         **part_options(system, part, _settings(system), _own_settings(system, part)),
+        **(_stays(part) if part.role is Role.RELEASE else {}),
         **({"secrets": [PEERS]} if takes_secret(part) else {}),
         **({"ports": _ports(system)} if part.role is Role.DOOR else {}),
         "networks": ["front" if part.role in (Role.DOOR, Role.TESTS) else "peers"],
@@ -93,11 +99,23 @@ def _service(system: Topology, part: Part, folder: Path) -> Any:
     return Note(_ABOUT[part.role].format(name=part.name), service)
 
 
+def _stays(part: Part) -> dict[str, Any]:
+    """A job that rests when it is done: Compose takes any container that ends for the end of all when it waits for tests."""
+    job = f"{shlex.join(part.command)} && touch {_MADE} && exec sleep infinity"
+    check = {"test": ["CMD", "test", "-f", _MADE], "start_period": "24h", "start_interval": "1s"}
+    return {
+        "command": Note(
+            "Rests when it is done: whoever waits for the tests would take its end for theirs.", ["sh", "-c", job]
+        ),
+        "healthcheck": check,
+    }
+
+
 def _container(system: Topology) -> dict[str, Any]:
     return {
         **container(system),
         "security_opt": ["no-new-privileges:true"],
-        "tmpfs": Note("Written to and forgotten.", ["/tmp:size=256m", f"{RUN}:size=16m"]),
+        "tmpfs": Note("Written to and forgotten.", [f"{_TEMPORARY}:size=256m", f"{RUN}:size=16m"]),
         "pull_policy": Note("What is not there is built, never looked for elsewhere.", "never"),
     }
 
@@ -145,10 +163,10 @@ def _mount(system: Topology, name: str, target: str) -> Any:
 def _waits_for(system: Topology, part: Part) -> dict[str, dict[str, str]]:
     match part.role:
         case Role.CONTROLLER | Role.REPLICA:
-            found = {"release": COMPLETED}
+            found = {"release": HEALTHY}
         case Role.GATEWAY:
             replicas = {one.name: HEALTHY for one in system.of(Role.REPLICA)}
-            found = {"release": COMPLETED, "controller": STARTED, **replicas}
+            found = {"release": HEALTHY, "controller": STARTED, **replicas}
         case Role.TESTS:
             found = {"door": HEALTHY, "gateway": HEALTHY}
         case _:
@@ -177,13 +195,13 @@ def _observing() -> dict[str, Any]:
     services = observing.services()
     services["grafana"]["secrets"] = [GRAFANA]
     for name, service in services.items():
-        service["volumes"] += [
-            f"./{file}:{target}:ro" for file, target in observing.MOUNTS[name].items()
-        ]
+        service["volumes"] += [f"./{file}:{target}:ro" for file, target in observing.MOUNTS[name].items()]
         service["networks"] = ["front", "peers"] if name == "prometheus" else ["front"]
         service |= {"security_opt": ["no-new-privileges:true"], "restart": "unless-stopped"}
     services["prometheus"]["ports"] = ["127.0.0.1:9090:9090"]
-    services["grafana"]["ports"] = [Note("For this machine only. User admin; the password is in secrets/grafana.", "127.0.0.1:3000:3000")]
+    services["grafana"]["ports"] = [
+        Note("For this machine only. User admin; the password is in secrets/grafana.", "127.0.0.1:3000:3000")
+    ]
     services["grafana"]["depends_on"] = ["prometheus"]
     return {
         "prometheus": Note("Reads the metrics of each container, every 5 seconds.", services["prometheus"]),

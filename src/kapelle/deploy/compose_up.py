@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
-from kapelle.deploy.compose import FILE
 from kapelle.deploy.containers import Change, Container, Project, change
 from kapelle.deploy.programs import Say
 from kapelle.deploy.topology import Role, Topology
@@ -19,7 +18,9 @@ _PAUSE = 0.5
 class Deployment:
     """One run of ``kapelle deploy compose --up``."""
 
-    def __init__(self, project: Project, system: Topology, say: Say, pause: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self, project: Project, system: Topology, say: Say, pause: Callable[[float], None] = time.sleep
+    ) -> None:
         self._project = project
         self._system = system
         self._say = say
@@ -56,11 +57,11 @@ class Deployment:
         self._project.compose("up", "--detach", "--no-deps", "--no-build", part.name)
         while True:
             [job] = self._project.containers(part.name)
-            if job.state == "exited":
+            if job.ready:
                 break
+            if job.failed:
+                raise self._project.why(job)
             self._pause(_PAUSE)
-        if job.exit_code:
-            raise self._project.why(job)
 
     def _once(self, name: str) -> None:
         """What there is one of, replaced only when it is another one now."""
@@ -130,7 +131,7 @@ class Deployment:
             if all(one.ready for one in found):
                 return
             self._pause(_PAUSE)
-        late = next(one for one in found if not one.ready)
+        late = next(one for one in self._project.containers() if one.id in ids and not one.ready)
         raise self._project.why(late)
 
     def _remove_others(self, *, observe: bool) -> None:
@@ -148,9 +149,9 @@ def down(project: Project, *, volumes: bool) -> list[str]:
     Raises:
         DeployError: the engine refuses.
     """
-    before = [f"container {one.name}" for one in project.containers()] + [f"network {one}" for one in project.networks()]
+    before = [f"container {one.name}" for one in project.containers()] + [
+        f"network {one}" for one in project.networks()
+    ]
     kept = project.volumes()
-    # Without its file, Compose finds all by the project's name.
-    scope = ["--profile", "*"] if (project.folder / FILE).is_file() else []
-    project.compose(*scope, "down", "--remove-orphans", *(["--volumes"] if volumes else []))
+    project.compose("down", "--remove-orphans", *(["--volumes"] if volumes else []))
     return [*before, *([f"volume {one}" for one in kept] if volumes else [])]

@@ -86,14 +86,17 @@ class Project:
 
     def containers(self, *services: str) -> list[Container]:
         """Those of some services, or of all; those that have ended are among them."""
-        ids = self._docker.run("ps", "--all", "--quiet", "--no-trunc", "--filter", f"label={_PROJECT}={self.name}").split()
+        ids = self._docker.run(
+            "ps", "--all", "--quiet", "--no-trunc", "--filter", f"label={_PROJECT}={self.name}"
+        ).split()
         found = [_container(one) for one in self._docker.records("inspect", *ids)] if ids else []
         return [one for one in found if not services or one.service in services]
 
     def setups(self) -> dict[str, str]:
         """What each service is now, as a digest."""
         lines = self.compose("config", "--hash", "*").splitlines()
-        return {service: digest for service, digest in (line.split() for line in lines)}
+        pairs = (line.split() for line in lines)
+        return {pair[0]: pair[1] for pair in pairs}
 
     def create(self, totals: Mapping[str, int]) -> None:
         """Bring services to these numbers of containers; those that are there stay as they are, the new do not run yet."""
@@ -119,7 +122,7 @@ class Project:
 
     def why(self, container: Container) -> DeployError:
         """What to say of a container that failed."""
-        log = self._docker.run("logs", "--tail", _LOG_LINES, container.id)
+        log = self._docker.log("logs", "--tail", _LOG_LINES, container.id)
         ended = f"ended with {container.exit_code}" if container.state != "running" else "is not ready"
         return DeployError(f"{container.name} {ended}; its log ends with: {last_lines(log)}")
 
@@ -129,9 +132,7 @@ class Project:
 
     def networks(self) -> list[str]:
         """The names of its networks."""
-        shown = self._docker.run(
-            "network", "ls", "--format", "{{.Name}}", "--filter", f"label={_PROJECT}={self.name}"
-        )
+        shown = self._docker.run("network", "ls", "--format", "{{.Name}}", "--filter", f"label={_PROJECT}={self.name}")
         return shown.split()
 
 

@@ -26,6 +26,10 @@ def _quantile(share: float, metric: str, by: str) -> str:
     return f"histogram_quantile({share}, sum by (le, {by}) (rate({metric}_bucket{_RATE})))"
 
 
+def _mean(metric: str, by: str) -> str:
+    return f"sum by ({by}) (rate({metric}_sum{_RATE})) / sum by ({by}) (rate({metric}_count{_RATE}))"
+
+
 ROWS: dict[str, tuple[Panel, ...]] = {
     "What clients see": (
         Panel("Requests a second", "reqps", [(f"sum by (endpoint) (rate(kapelle_requests_total{_RATE}))", "{{endpoint}}")]),
@@ -46,11 +50,7 @@ ROWS: dict[str, tuple[Panel, ...]] = {
         ]),
         Panel("Rows that wait", "short", [("sum by (service) (kapelle_replica_queued_rows)", "{{service}}")]),
         Panel("Rows in a batch", "short", [
-            (
-                f"sum by (service, method) (rate(kapelle_batch_rows_sum{_RATE}))"
-                f" / sum by (service, method) (rate(kapelle_batch_rows_count{_RATE}))",
-                "{{service}}.{{method}}",
-            ),
+            (_mean("kapelle_batch_rows", "service, method"), "{{service}}.{{method}}"),
         ]),
         Panel("Time in user code", "percentunit", [
             (f"sum by (service, replica) (rate(kapelle_run_seconds_sum{_RATE}))", "{{service}} {{replica}}"),
@@ -88,7 +88,9 @@ def dashboard_json() -> str:
     top = 0
     for title, row in ROWS.items():
         place = {"x": 0, "y": top, "w": _ROW, "h": 1}
-        panels.append({"id": len(panels) + 1, "type": "row", "title": title, "collapsed": False, "gridPos": place, "panels": []})
+        panels.append(
+            {"id": len(panels) + 1, "type": "row", "title": title, "collapsed": False, "gridPos": place, "panels": []}
+        )
         for number, panel in enumerate(row):
             across, down = number * _WIDTH % _ROW, number * _WIDTH // _ROW
             place = {"x": across, "y": top + 1 + down * _HEIGHT, "w": _WIDTH, "h": _HEIGHT}

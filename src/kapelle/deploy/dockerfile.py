@@ -80,7 +80,7 @@ def builder() -> Stage:
 # Where packages are installed: an empty environment, and the base's pip to fill it.
 FROM ${{BASE}} AS builder
 ARG SOURCE_DATE_EPOCH={MOMENT}
-ENV SOURCE_DATE_EPOCH=${{SOURCE_DATE_EPOCH}} PIP_ROOT_USER_ACTION=ignore
+ENV SOURCE_DATE_EPOCH=${{SOURCE_DATE_EPOCH}} PIP_CACHE_DIR=/var/cache/pip PIP_ROOT_USER_ACTION=ignore
 RUN python3 -m venv --without-pip /opt/venv
 WORKDIR /build
 COPY {INSTALLER} ./"""
@@ -132,13 +132,15 @@ RUN python3 -m compileall -q --invalidation-mode unchecked-hash -s {into} -p /ap
 def base() -> Stage:
     """The ground of all images: the user, the folders, the environment."""
     text = f"""\
-# The ground of all images: a user without rights, and the folders that are its own; volumes take their owner from these.
+# The ground of all images: a user without rights, and the folders that are its own; volumes take their
+# owner from these, and memory that is mounted its mode.
 FROM ${{BASE}} AS base
 ARG SOURCE_DATE_EPOCH={MOMENT}
 RUN echo "kapelle:x:{USER}:{USER}::/app:/usr/sbin/nologin" >>/etc/passwd \\
     && echo "kapelle:x:{USER}:" >>/etc/group \\
     && install -d -o {USER} -g {USER} /var/lib/kapelle /var/lib/kapelle/store /var/lib/kapelle/cache \\
-        /run/kapelle /run/kapelle-door \\
+        /run/kapelle-door \\
+    && install -d -m 1777 /run/kapelle \\
     && install -d /app /opt/venv \\
     && touch --date="@${{SOURCE_DATE_EPOCH}}" / /etc /etc/passwd /etc/group /app /opt /opt/venv \\
         /run /run/kapelle /run/kapelle-door /var/lib /var/lib/kapelle /var/lib/kapelle/store /var/lib/kapelle/cache
@@ -149,7 +151,7 @@ ENV PATH=/opt/venv/bin:$PATH \\
     KAPELLE_HOST=0.0.0.0 \\
     KAPELLE_STORE=/var/lib/kapelle/store \\
     KAPELLE_CACHE=/var/lib/kapelle/cache \\
-    KAPELLE_RUN_DIR=/run/kapelle \\
+    KAPELLE_RUN_DIR=/run/kapelle/app \\
     KAPELLE_LOG_FORMAT=json
 WORKDIR /app
 USER {USER}:{USER}
@@ -203,7 +205,7 @@ CMD {json.dumps([*command])}"""
 def _install(folder: str, files: Sequence[str]) -> str:
     names = " ".join(sorted((file.rpartition("/")[2] for file in files), key=lambda one: (one.endswith(ALONE), one)))
     return f"""\
-RUN --mount=type=cache,id=kapelle-pip,target=/root/.cache/pip,sharing=locked \\
+RUN --mount=type=cache,id=kapelle-pip,target=/var/cache/pip,sharing=locked \\
     --mount=type=secret,id=ca --mount=type=secret,id=pip \\
     sh {INSTALLER} {folder} {names}"""
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from kapelle.declare.services import ServiceSpec
 from kapelle.deploy.context import Content
-from kapelle.deploy.requirements import AppRequirements, Requirements, with_cuda
+from kapelle.deploy.requirements import AppRequirements, Requirements, with_cuda, without_kapelle
 from kapelle.deploy.wheel import needs, wheel
 
 _KAPELLE = "requirements/kapelle.txt"
@@ -51,9 +51,7 @@ class Packages:
         name, content = wheel()
         self.wheel = f"wheels/{name}"
         self.files[self.wheel] = content
-        app = self._requirements.read(self._requirements.app.files)
-        extras = {"grpc"} if any(_GRPC.search(text) for text in app.values()) else set[str]()
-        self._add_list(_KAPELLE, [*needs(extras | ({"s3"} if s3 else set())), _INIT])
+        self._add_list(_KAPELLE, [*needs(self._extras(served) | ({"s3"} if s3 else set())), _INIT])
         self._add(self._requirements.app, cuda=False)
         self._by_service = {one: self._add(self._requirements.of(one), cuda=one in self._on_gpu).name for one in served}
         self.build = self._extra("build")
@@ -71,6 +69,15 @@ class Packages:
     def of(self, service: str) -> PackageSet:
         """The set of a service."""
         return self._sets[self._by_service[service]]
+
+    def _extras(self, services: Iterable[str]) -> set[str]:
+        """The extras of Kapelle that the app asks for, or uses: who lists grpcio wants to be asked over gRPC."""
+        files = {name for one in services for name in self._requirements.of(one).files} | {
+            *self._requirements.app.files
+        }
+        texts = self._requirements.read(files).values()
+        asked = set[str]().union(*(without_kapelle(text)[1] for text in texts))
+        return asked | {"grpc"} if any(_GRPC.search(text) for text in texts) else asked
 
     def _extra(self, purpose: str, own: tuple[str, ...] = ()) -> PackageSet:
         named = self._requirements.only_for(purpose)
@@ -90,7 +97,8 @@ class Packages:
         """Put these files and all that they include into the context."""
         texts = self._requirements.read(named)
         for name, text in texts.items():
-            self.files[f"{folder}/{name}"] = (with_cuda(text) if cuda else text).encode()
+            plain, _ = without_kapelle(text)
+            self.files[f"{folder}/{name}"] = (with_cuda(plain) if cuda else plain).encode()
         return tuple(f"{folder}/{name}" for name in named), tuple(f"{folder}/{name}" for name in texts)
 
     def _add_list(self, name: str, lines: list[str]) -> None:

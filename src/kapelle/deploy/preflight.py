@@ -127,4 +127,6 @@ def _check_version(what: str, found: str, oldest: tuple[int, int], where: str) -
     numbers = _NUMBERS.search(found)
     if numbers is None or (int(numbers[1]), int(numbers[2])) < oldest:
         expected = ".".join(map(str, oldest))
-        raise DeployError(f"{what} is {found or 'of no known version'}, expected {expected} or later; update it: {where}")
+        raise DeployError(
+            f"{what} is {found or 'of no known version'}, expected {expected} or later; update it: {where}"
+        )

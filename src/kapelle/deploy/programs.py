@@ -16,6 +16,8 @@ Say = Callable[[str], None]
 
 _SHOWN = 12
 """Lines of a failure that are repeated."""
+_READING = 30.0
+"""Seconds for a log."""
 
 
 class Program:
@@ -37,6 +39,14 @@ class Program:
             shown = " ".join([self.name, *arguments[:3]])
             raise DeployError(f"`{shown}` failed: {last_lines(done.stderr or done.stdout)}")
         return done.stdout
+
+    def log(self, *arguments: str) -> str:
+        """What it prints for a log, whose lines are on both streams; empty where it fails."""
+        try:
+            done = self._done(arguments, None, _READING)
+        except DeployError:
+            return ""
+        return "" if done.returncode else done.stdout + done.stderr
 
     def succeeds(self, *arguments: str, timeout: float = 60.0) -> bool:
         """Whether it exits with 0.

@@ -16,6 +16,7 @@ ALONE = "-nodeps.txt"
 _OWN = ("build", "cuda", "tests")
 """Files named requirements-<this>*.txt are for one purpose only."""
 _INCLUDE = re.compile(r"^\s*(?:-r|--requirement|-c|--constraint)[\s=]+(\S+)", re.MULTILINE)
+_KAPELLE = re.compile(r"^[ \t]*kapelle[ \t]*(?:\[([\w, -]*)\])?[ \t]*(?:[<>=!~;@#].*)?$", re.MULTILINE)
 _RUNTIME = re.compile(r"^(\s*)onnxruntime(?=\s*(?:[<>=!~;#]|$))", re.MULTILINE)
 
 
@@ -83,6 +84,12 @@ class AppRequirements:
             found[name] = path.read_text(encoding="utf-8")
             waiting += _INCLUDE.findall(found[name])
         return dict(sorted(found.items()))
+
+
+def without_kapelle(text: str) -> tuple[str, set[str]]:
+    """The same requirements without Kapelle itself, which images get from here; and the extras that were asked of it."""
+    extras = {one.strip() for found in _KAPELLE.finditer(text) for one in (found[1] or "").split(",")} - {""}
+    return _KAPELLE.sub("# Kapelle is installed from a wheel, after these.", text), extras
 
 
 def with_cuda(text: str) -> str:

@@ -49,11 +49,13 @@ def stack_files(system: Topology, digests: Mapping[str, str], *, observe: bool) 
     content = {
         "x-container": Note("What every container has.", Anchor("container", container(system))),
         "x-settings": Note(
-            "How the parts find each other; `kapelle config` explains each of them.", Anchor("settings", _settings(system))
+            "How the parts find each other; `kapelle config` explains each of them.",
+            Anchor("settings", _settings(system)),
         ),
         "x-healthcheck": Anchor("healthcheck", healthcheck(system)),
         "x-update": Note(
-            "One at a time, the new before the old; what fails goes back by itself.", Anchor("update", _update("start-first"))
+            "One at a time, the new before the old; what fails goes back by itself.",
+            Anchor("update", _update("start-first")),
         ),
         "services": services,
         "networks": {"peers": Note("Where the parts talk to each other, across machines.", {"driver": "overlay"})},
@@ -75,7 +77,7 @@ _VERSIONS_HEAD = (
 
 def _head(system: Topology) -> str:
     return (
-        f"{system.name} on a swarm, made by `kapelle deploy swarm`. Edit it as you like: an edited file is left alone.\n"
+        f"{system.name} on a swarm, made by `kapelle deploy swarm`. Edit it: an edited file is left alone.\n"
         "\n"
         "  kapelle deploy swarm TARGET --up     start it, or update it with no failed request\n"
         f"  docker stack deploy -c {STACK} -c {VERSIONS} {system.name}\n"
@@ -126,7 +128,8 @@ def _own_settings(system: Topology, part: Part) -> dict[str, Any]:
 def _temporary() -> list[dict[str, Any]]:
     """Folders in memory, in the only form that a stack file has for them."""
     return [
-        {"type": "tmpfs", "target": place, "tmpfs": {"size": size << 20}} for place, size in (("/tmp", 256), (RUN, 16))  # noqa: S108 - the container's own
+        {"type": "tmpfs", "target": place, "tmpfs": {"size": size << 20}}
+        for place, size in (("/tmp", 256), (RUN, 16))  # noqa: S108 - the container's own
     ]
 
 
@@ -140,7 +143,10 @@ def _ports(system: Topology) -> list[dict[str, Any]]:
 
 def _mount(system: Topology, name: str, target: str) -> Any:
     if target == STORE:
-        return Note("Mounted at this path on all machines.", {"type": "bind", "source": str(Path(system.store).absolute()), "target": target})
+        return Note(
+            "Mounted at this path on all machines.",
+            {"type": "bind", "source": str(Path(system.store).absolute()), "target": target},
+        )
     return f"{name}:{target}"
 
 

@@ -15,6 +15,8 @@ from kapelle.errors import DeployError
 
 _STACK = "com.docker.stack.namespace"
 _PAUSE = 1.0
+_REMOVAL = 300.0
+"""Seconds for containers to drain, and networks to go after them."""
 _FAILURES = 3
 """Tasks of a service that may fail before the first one serves."""
 _LOG_LINES = "20"
@@ -87,16 +89,27 @@ class Stack:
 
     def log(self, service: Service) -> str:
         """The end of a service's log; empty where no machine gives it."""
-        try:
-            return self._docker.run("service", "logs", "--raw", "--tail", _LOG_LINES, service.name, timeout=30)
-        except DeployError:
-            return ""
+        return self._docker.log("service", "logs", "--raw", "--tail", _LOG_LINES, service.name)
 
-    def remove(self) -> list[str]:
-        """Remove all of it; returns what there was, when it is gone."""
+    def remove(self, pause: Callable[[float], None] = time.sleep) -> list[str]:
+        """Remove all of it; returns what there was, when this machine has nothing of it any more."""
         shown = [f"service {one.name}" for one in self.services()]
-        self._docker.run("stack", "rm", "--detach=false", self.name)
-        return shown
+        self._docker.run("stack", "rm", self.name)
+        # Docker's own wait does not end where a job was among the services.
+        for _ in range(round(_REMOVAL / _PAUSE)):
+            if not self._left():
+                return shown
+            pause(_PAUSE)
+        raise DeployError(
+            f"{self.name} is not gone after {_REMOVAL:g} s: {self._left()} is still there; look with docker ps"
+        )
+
+    def _left(self) -> str:
+        """A container or network of it on this machine; empty where there is none."""
+        mine = ["--filter", f"label={_STACK}={self.name}"]
+        found = self._docker.run("ps", "--all", "--format", "{{.Names}}", *mine).split()
+        found += self._docker.run("network", "ls", "--format", "{{.Name}}", *mine).split()
+        return found[0] if found else ""
 
     def volumes(self) -> list[str]:
         """The names of its volumes on this machine."""
@@ -199,6 +212,6 @@ def check_machines(docker: Program, system: Topology) -> None:
     for part in system.of(Role.REPLICA):
         if part.copies and part.count > max(ready, 1):
             raise DeployError(
-                f"{part.name} has {part.count} copies, each for a machine of its own, and the swarm has {ready} that are ready; "
-                f"add machines, or take fewer copies with --scale {part.name}={max(ready, 1)}"
+                f"{part.name} has {part.count} copies, each for a machine of its own, and the swarm has {ready} that are "
+                f"ready; add machines, or take fewer copies with --scale {part.name}={max(ready, 1)}"
             )

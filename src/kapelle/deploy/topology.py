@@ -40,9 +40,10 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Containers of one kind; without ``command`` they run their image's own. ``name`` is that under which DNS finds them; ``memory`` is bytes, ``cpus`` cores.
+    """Containers of one kind; without ``command`` they run their image's own.
 
-    ``copies`` says that they are copies of shards, which belong to different machines.
+    ``name`` is that under which DNS finds them; ``memory`` is bytes, ``cpus`` cores; ``copies`` says that they are copies
+    of shards, which belong to different machines.
     """
 
     name: str
@@ -138,7 +139,8 @@ def environment(system: Topology, part: Part, *, peers: str, node: str) -> dict[
     if part.role is Role.DOOR:
         return values | {"KAPELLE_HOST": "0.0.0.0", "KAPELLE_PORT": HTTP}  # noqa: S104 - all of a container
     values |= {"KAPELLE_STORE": system.store if system.in_s3 else STORE}
-    values |= {"KAPELLE_CACHE": CACHE, "KAPELLE_RUN_DIR": RUN}
+    # A folder of its own below what the engine mounts there, which may belong to somebody else.
+    values |= {"KAPELLE_CACHE": CACHE, "KAPELLE_RUN_DIR": f"{RUN}/app"}
     if part.role is Role.RELEASE:
         return values
     values |= {"KAPELLE_SECRET_FILE": SECRET, "KAPELLE_PEERS": peers, "KAPELLE_NODE": node}

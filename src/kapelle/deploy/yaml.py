@@ -14,7 +14,9 @@ from typing import Any
 
 _PLAIN = re.compile(r"<<|[0-9]+[smhKMG]|[A-Za-z/.$_-][A-Za-z0-9 /._@$*+=()~-]*(?::[A-Za-z0-9/._@$*+=()~-]+)*")
 # What some reader of YAML takes for something else than text.
-_OTHERS = re.compile(r"(?i)(y|n|yes|no|on|off|true|false|null|~|-|\.|[-+.]?[0-9.][0-9_.e+-]*|[-+]?\.(inf|nan)|.*\s|-+ .*|-{3}.*)")
+_OTHERS = re.compile(
+    r"(?i)(y|n|yes|no|on|off|true|false|null|~|-|\.|[-+.]?[0-9.][0-9_.e+-]*|[-+]?\.(inf|nan)|.*\s|-+ .*|-{3}.*)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,23 +102,25 @@ def _comment(comment: str, depth: int) -> Iterator[str]:
 
 def _in_flow(value: Any) -> str:
     text = _scalar(value)
-    return json.dumps(value) if isinstance(value, str) and not text.startswith('"') and set(value) & set(",[]{}") else text
+    return (
+        json.dumps(value) if isinstance(value, str) and not text.startswith('"') and set(value) & set(",[]{}") else text
+    )
 
 
 def _scalar(value: Any) -> str:
     match value:
-        case None | bool() | int() | float():
-            return json.dumps(value)
         case Alias(name):
-            return f"*{name}"
-        case Mode():
-            return f"0{value.bits:o}"
+            text = f"*{name}"
+        case Mode(bits):
+            text = f"0{bits:o}"
         case Mapping():
-            return "{}"
+            text = "{}"
         case list() | tuple():
-            return "[]"
+            text = "[]"
         case str() if _PLAIN.fullmatch(value) and not _OTHERS.fullmatch(value):
-            return value
-        case str():
-            return json.dumps(value, ensure_ascii=False)
-    raise TypeError(f"{value!r} has no form in YAML here")
+            text = value
+        case None | bool() | int() | float() | str():
+            text = json.dumps(value, ensure_ascii=False)
+        case _:
+            raise TypeError(f"{value!r} has no form in YAML here")
+    return text

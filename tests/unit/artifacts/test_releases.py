@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from kapelle.artifacts.folder_objects import FolderObjects
-from kapelle.artifacts.releases import Release, Releases, differences
+from kapelle.artifacts.releases import Release, Releases, code_version, differences
+from kapelle.declare.code import Code
 from kapelle.errors import ArtifactError, StoreError
 
 
@@ -212,3 +213,10 @@ def test_what_other_releases_need_stays(shop: Shop) -> None:
     shop.verify(new)
     shop.write(model__weights="yet another")
     assert shop.build()[0].name == "r3", "a name is not given twice while a later one is there"
+
+
+def test_the_version_of_code_is_known_before_there_is_a_release(shop: Shop, tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text("x = 1")
+    code = Code("app.py", {"app.py": tmp_path / "app.py"})
+    release, _ = shop.releases.build("app", shop.artifacts, ["model"], shop.advance, code=code)
+    assert code_version(code) == release.manifest.code

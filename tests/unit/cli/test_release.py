@@ -56,6 +56,15 @@ def build(weights: str) -> None:
     assert run_build("sample.py", None, None) == 0
 
 
+def test_once_means_that_a_store_with_a_release_is_left_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_build("sample.py", None, None, once=True) == 0
+    assert "r1: " in capsys.readouterr().out
+    Path("artifacts/model/weights").write_text("two")
+    assert run_build("sample.py", None, None, once=True) == 0
+    assert capsys.readouterr().out == "nothing to do: the store has r1 already\n"
+    assert Project("sample.py", {}).releases.names == ["r1"]
+
+
 def test_a_build_says_what_comes_next(capsys: pytest.CaptureFixture[str]) -> None:
     build("one")
     assert capsys.readouterr().out.splitlines() == [

@@ -48,6 +48,21 @@ class Cluster:
         return list(range(count))
 
 
+def test_what_its_containers_get() -> None:
+    @service(requirements="requirements-encoder.txt", cpus=1.5, gpus=1, placement={"disk": "ssd"})
+    class Contained:
+        @method
+        def ping(self) -> str:
+            return "pong"
+
+    spec = spec_of(Contained)
+    assert (spec.requirements, spec.cpus, spec.gpus) == ("requirements-encoder.txt", 1.5, 1)
+    assert spec.placement == {"disk": "ssd"}
+    assert (spec_of(Plain).requirements, spec_of(Plain).cpus, spec_of(Plain).gpus) == (None, None, 0)
+    with pytest.raises(DeclarationError, match="cpus=0: expected a number of cores"):
+        service(cpus=0)
+
+
 async def test_the_class_stays_an_ordinary_class() -> None:
     encoder = Encoder(Path("somewhere"))
     assert encoder.artifact == Path("somewhere")

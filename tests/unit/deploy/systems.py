@@ -53,7 +53,9 @@ def images_of(app: AppSpec, place: str, context: Path) -> Images:
     )  # fmt: skip
 
 
-def system_of(app: str, context: Path = Path("context"), scale: Mapping[str, int] | None = None, **settings: Any) -> Topology:
+def system_of(
+    app: str, context: Path = Path("context"), scale: Mapping[str, int] | None = None, **settings: Any
+) -> Topology:
     """The containers of one of the repository's apps."""
     spec = Target(str(ROOT / "apps" / app)).load()
     images = images_of(spec, f"apps/{app}", context)

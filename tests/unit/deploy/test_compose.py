@@ -53,13 +53,38 @@ def test_only_the_door_is_published(tmp_path: Path) -> None:
 
 def test_things_start_in_their_order(tmp_path: Path) -> None:
     services = read(compose_files(system_of("question_search"), tmp_path, observe=False))["services"]
-    waits = {name: {of: one["condition"] for of, one in service["depends_on"].items()} for name, service in services.items() if "depends_on" in service}
-    assert waits == snapshot({'controller': {'release': 'service_completed_successfully'}, 'encoder': {'release': 'service_completed_successfully'}, 'cluster': {'release': 'service_completed_successfully'}, 'gateway': {'release': 'service_completed_successfully', 'controller': 'service_started', 'encoder': 'service_healthy', 'cluster': 'service_healthy'}, 'tests': {'door': 'service_healthy', 'gateway': 'service_healthy'}})
+    waits = {
+        name: {of: one["condition"] for of, one in service["depends_on"].items()}
+        for name, service in services.items()
+        if "depends_on" in service
+    }
+    assert waits == snapshot(
+        {
+            "controller": {"release": "service_healthy"},
+            "encoder": {"release": "service_healthy"},
+            "cluster": {"release": "service_healthy"},
+            "gateway": {
+                "release": "service_healthy",
+                "controller": "service_started",
+                "encoder": "service_healthy",
+                "cluster": "service_healthy",
+            },
+            "tests": {"door": "service_healthy", "gateway": "service_healthy"},
+        }
+    )
 
 
 def test_a_container_gets_what_its_service_asks_for(tmp_path: Path) -> None:
     service = read(compose_files(demanding(), tmp_path, observe=False))["services"]["big-model"]
-    assert service["deploy"] == snapshot({'replicas': 3, 'resources': {'limits': {'cpus': '1.5', 'memory': '1280M', 'pids': 4096}, 'reservations': {'devices': [{'driver': 'nvidia', 'count': 1, 'capabilities': ['gpu']}]}}})
+    assert service["deploy"] == snapshot(
+        {
+            "replicas": 3,
+            "resources": {
+                "limits": {"cpus": "1.5", "memory": "1280M", "pids": 4096},
+                "reservations": {"devices": [{"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}]},
+            },
+        }
+    )
 
 
 def test_a_store_elsewhere(tmp_path: Path) -> None:
@@ -83,5 +108,11 @@ def test_compose_reads_it(app: str, tmp_path: Path) -> None:
     system = system_of(app, tmp_path / "context")
     write_files(tmp_path, app, compose_files(system, tmp_path, observe=True))
     make_secrets(tmp_path, secret_names(system, observe=True))
-    done = subprocess.run(["docker", "compose", "--profile", "tests", "config", "--quiet"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["docker", "compose", "config", "--quiet"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert (done.returncode, done.stderr) == (0, "")

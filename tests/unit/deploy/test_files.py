@@ -29,7 +29,11 @@ def test_generating_twice_writes_nothing(tmp_path_factory: pytest.TempPathFactor
     folder = tmp_path_factory.mktemp("files")
     write_files(folder, OWNER, texts)
     assert set(fates(folder, texts).values()) <= {Fate.UNCHANGED}
-    assert {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*") if path.is_file() and path.name != ".generated"} == texts
+    assert {
+        path.relative_to(folder).as_posix(): path.read_text()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != ".generated"
+    } == texts
 
 
 def test_a_changed_text_replaces_what_nobody_has_edited(tmp_path: Path) -> None:

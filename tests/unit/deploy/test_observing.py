@@ -13,7 +13,9 @@ from tests.unit.deploy.parsers import needs_promtool
 def test_prometheus_asks_each_container() -> None:
     read = yaml.safe_load(files(["door", "encoder"])["prometheus/prometheus.yml"])
     [job] = read["scrape_configs"]
-    assert job["dns_sd_configs"] == [{"names": ["door", "encoder"], "type": "A", "port": 7102, "refresh_interval": "5s"}]
+    assert job["dns_sd_configs"] == [
+        {"names": ["door", "encoder"], "type": "A", "port": 7102, "refresh_interval": "5s"}
+    ]
 
 
 def test_grafana_has_its_source_and_dashboards() -> None:

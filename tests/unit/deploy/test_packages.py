@@ -38,6 +38,13 @@ def test_extras_follow_from_what_the_app_uses(tmp_path: Path) -> None:
     assert "obstore" in lines
 
 
+def test_kapelle_among_the_requirements_asks_for_extras(tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_text("kapelle[s3]>=0.1\n")
+    found = packages(tmp_path)
+    assert "obstore" in text(found, "requirements/kapelle.txt")
+    assert "kapelle[" not in text(found, "requirements/requirements.txt")
+
+
 def test_a_service_with_its_own_file_has_its_own_set(tmp_path: Path) -> None:
     (tmp_path / "requirements.txt").write_text("numpy\n")
     (tmp_path / "requirements-encoder.txt").write_text("torch\n")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kapelle.declare.services import ServiceSpec
-from kapelle.deploy.requirements import AppRequirements, with_cuda
+from kapelle.deploy.requirements import AppRequirements, with_cuda, without_kapelle
 from kapelle.errors import DeployError
 
 
@@ -67,3 +67,10 @@ def test_files_that_are_included_come_along(tmp_path: Path) -> None:
 )
 def test_cuda_swaps_the_runtime(line: str, swapped: str) -> None:
     assert with_cuda(line) == swapped
+
+
+def test_kapelle_itself_is_taken_from_here() -> None:
+    text, extras = without_kapelle("numpy\nkapelle[grpc, client]>=0.1  # ours\nkapelle-plugin\n")
+    assert text == "numpy\n# Kapelle is installed from a wheel, after these.\nkapelle-plugin\n"
+    assert extras == {"grpc", "client"}
+    assert without_kapelle("kapelle") == ("# Kapelle is installed from a wheel, after these.", set())

@@ -32,17 +32,40 @@ def test_a_store_of_one_machine_is_refused() -> None:
 
 def test_the_new_comes_before_the_old_where_there_is_room() -> None:
     made = services(stack_files(system_of("question_search", store=STORE), DIGESTS, observe=False))
-    orders = {name: one["deploy"]["update_config"]["order"] for name, one in made.items() if "update_config" in one["deploy"]}
-    assert orders == snapshot({'door': 'stop-first', 'controller': 'stop-first', 'encoder': 'start-first', 'cluster': 'stop-first', 'gateway': 'start-first'})
-    assert all(one["deploy"]["update_config"]["failure_action"] == "rollback" for one in made.values() if "update_config" in one["deploy"])
+    orders = {
+        name: one["deploy"]["update_config"]["order"] for name, one in made.items() if "update_config" in one["deploy"]
+    }
+    assert orders == snapshot(
+        {
+            "door": "stop-first",
+            "controller": "stop-first",
+            "encoder": "start-first",
+            "cluster": "stop-first",
+            "gateway": "start-first",
+        }
+    )
+    assert all(
+        one["deploy"]["update_config"]["failure_action"] == "rollback"
+        for one in made.values()
+        if "update_config" in one["deploy"]
+    )
 
 
 def test_copies_of_a_shard_are_on_different_machines() -> None:
     made = services(stack_files(system_of("question_search", store=STORE), DIGESTS, observe=False))
     assert made["cluster"]["deploy"]["placement"] == {"max_replicas_per_node": 1}
     assert "placement" not in made["encoder"]["deploy"]
-    single = services(stack_files(system_of("question_search", store=STORE, ), DIGESTS, observe=False) | stack_files(
-        system_of("question_search", store=STORE, scale={"Cluster": 1}), DIGESTS, observe=False))
+    single = services(
+        stack_files(
+            system_of(
+                "question_search",
+                store=STORE,
+            ),
+            DIGESTS,
+            observe=False,
+        )
+        | stack_files(system_of("question_search", store=STORE, scale={"Cluster": 1}), DIGESTS, observe=False)
+    )
     assert single["cluster"]["deploy"]["update_config"]["order"] == "start-first"
 
 
@@ -62,7 +85,16 @@ def test_no_virtual_addresses() -> None:
 def test_a_container_gets_what_its_service_asks_for() -> None:
     made = services(stack_files(demanding(store=STORE), DIGESTS, observe=False))["big-model"]
     assert made["deploy"]["placement"] == {"constraints": ["node.labels.disk==ssd"]}
-    assert made["deploy"]["resources"] == snapshot({'limits': {'cpus': '1.5', 'memory': '1280M', 'pids': 4096}, 'reservations': {'cpus': '1.5', 'memory': '1280M', 'generic_resources': [{'discrete_resource_spec': {'kind': 'NVIDIA-GPU', 'value': 1}}]}})
+    assert made["deploy"]["resources"] == snapshot(
+        {
+            "limits": {"cpus": "1.5", "memory": "1280M", "pids": 4096},
+            "reservations": {
+                "cpus": "1.5",
+                "memory": "1280M",
+                "generic_resources": [{"discrete_resource_spec": {"kind": "NVIDIA-GPU", "value": 1}}],
+            },
+        }
+    )
 
 
 def test_a_mounted_store_is_at_the_same_place_everywhere() -> None:

@@ -73,17 +73,27 @@ def test_containers_get_what_the_declaration_says() -> None:
 def test_inline_services_have_no_containers() -> None:
     spec = app_spec(Alone)
     assert spec is not None
-    assert not topology(spec, images_of(spec, "app.py", system_of("question_search").images.context), Settings()).of(Role.REPLICA)
+    assert not topology(spec, images_of(spec, "app.py", system_of("question_search").images.context), Settings()).of(
+        Role.REPLICA
+    )
 
 
 def test_numbers_can_be_others() -> None:
     system = system_of("question_search", scale={"Encoder": 5, "gateway": 3})
-    assert {part.name: part.count for part in system.of(Role.REPLICA, Role.GATEWAY)} == {"encoder": 5, "cluster": 2, "gateway": 3}
+    assert {part.name: part.count for part in system.of(Role.REPLICA, Role.GATEWAY)} == {
+        "encoder": 5,
+        "cluster": 2,
+        "gateway": 3,
+    }
 
 
 @pytest.mark.parametrize(
     ("scale", "told"),
-    [({"Decoder": 2}, "no such part; expected one of encoder, cluster, gateway"), ({"Encoder": 0}, "at least 1"), ({"door": 2}, "no such part")],
+    [
+        ({"Decoder": 2}, "no such part; expected one of encoder, cluster, gateway"),
+        ({"Encoder": 0}, "at least 1"),
+        ({"door": 2}, "no such part"),
+    ],
 )
 def test_numbers_of_nothing_are_refused(scale: dict[str, int], told: str) -> None:
     with pytest.raises(DeployError, match=told):
@@ -100,7 +110,9 @@ def test_a_name_that_is_taken_is_refused() -> None:
 def test_each_container_is_told_what_it_needs() -> None:
     system = system_of("question_search")
     door, release, controller, *_, gateway, _ = system.parts
-    assert "KAPELLE_SECRET_FILE" not in environment(system, door, peers="", node="") | environment(system, release, peers="", node="")
+    assert "KAPELLE_SECRET_FILE" not in environment(system, door, peers="", node="") | environment(
+        system, release, peers="", node=""
+    )
     told = environment(system, controller, peers="tasks.{service}", node="here")
     assert (told["KAPELLE_PEERS"], told["KAPELLE_NODE"], told["KAPELLE_DATA_PORT"]) == ("tasks.{service}", "here", 7100)
     assert environment(system, gateway, peers="", node="")["KAPELLE_HOST"] == "0.0.0.0"

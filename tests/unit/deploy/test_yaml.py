@@ -10,9 +10,16 @@ from inline_snapshot import snapshot
 
 from kapelle.deploy.yaml import Alias, Anchor, Mode, Note, document
 
-scalars = st.one_of(st.none(), st.booleans(), st.integers(), st.text(st.characters(exclude_categories=["C", "Z"]) | st.sampled_from(" \n#:-{}[]&*!'\"~")))
+scalars = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.text(st.characters(exclude_categories=["C", "Z"]) | st.sampled_from(" \n#:-{}[]&*!'\"~")),
+)
 values = st.recursive(
-    scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text("abcyn01-_.: ", min_size=1), inner, max_size=4), max_leaves=20
+    scalars,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text("abcyn01-_.: ", min_size=1), inner, max_size=4),
+    max_leaves=20,
 )
 
 
@@ -21,9 +28,44 @@ def test_reads_back_as_it_was(value: dict[str, Any]) -> None:
     assert (yaml.safe_load(document("A comment.", value)) or {}) == value
 
 
-@pytest.mark.parametrize("word", ["yes", "no", "on", "null", "~", "1.5", "1e3", "0x10", "12:30", "2026-11-21", "10m", "0400", "=", ".5", "a: b", "a #b", "- a", "*a", "&a", "!a", "@a", "%a", ">", "|", "", " a", "a "])
+@pytest.mark.parametrize(
+    "word",
+    [
+        "yes",
+        "no",
+        "on",
+        "null",
+        "~",
+        "1.5",
+        "1e3",
+        "0x10",
+        "12:30",
+        "2026-11-21",
+        "10m",
+        "0400",
+        "=",
+        ".5",
+        "a: b",
+        "a #b",
+        "- a",
+        "*a",
+        "&a",
+        "!a",
+        "@a",
+        "%a",
+        ">",
+        "|",
+        "",
+        " a",
+        "a ",
+    ],
+)
 def test_text_stays_text(word: str) -> None:
-    assert yaml.safe_load(document("", {"key": word, "keys": [word], word: 1})) == {"key": word, "keys": [word], word: 1}
+    assert yaml.safe_load(document("", {"key": word, "keys": [word], word: 1})) == {
+        "key": word,
+        "keys": [word],
+        word: 1,
+    }
 
 
 def test_comments_stand_above_what_they_explain() -> None:

@@ -61,10 +61,8 @@ def _scaler(system: Topology, part: Part, metric: dict[str, Any]) -> Manifest:
 
 
 def _component(name: str, about: str, manifests: list[Manifest], scaled: list[Part]) -> dict[str, str]:
-    remove = '- op: remove\n  path: "/spec/replicas"\n  #'
-    patches = [
-        {"target": {"kind": "Deployment", "name": part.name}, "patch": remove.removesuffix("\n  #") + "\n"} for part in scaled
-    ]
+    remove = "- op: remove\n  path: /spec/replicas\n"
+    patches = [{"target": {"kind": "Deployment", "name": part.name}, "patch": remove} for part in scaled]
     kustomization = {
         "apiVersion": _API,
         "kind": "Component",
@@ -166,11 +164,15 @@ def _observer(system: Topology, name: str, port: int, user: int, data: str) -> s
     service = shared(system, "Service", name, "v1", {
         "selector": labels, "ports": [{"name": "http", "port": port, "targetPort": "http"}],
     })  # fmt: skip
+    own = [{"podSelector": {"matchLabels": instance(system)}}]
     opened = shared(system, "NetworkPolicy", name, "networking.k8s.io/v1", {
         "podSelector": {"matchLabels": labels}, "policyTypes": ["Ingress"],
-        "ingress": [{"from": [{"podSelector": {"matchLabels": instance(system)}}], "ports": [{"protocol": "TCP", "port": port}]}],
+        "ingress": [{"from": own, "ports": [{"protocol": "TCP", "port": port}]}],
     })  # fmt: skip
-    about = {"prometheus": "Reads the metrics of each pod. What it has seen goes with its pod.", "grafana": "Draws them."}
+    about = {
+        "prometheus": "Reads the metrics of each pod. What it has seen goes with its pod.",
+        "grafana": "Draws them.",
+    }
     return stream(about[name], [deployment, service, opened])
 
 

@@ -49,7 +49,7 @@ def kubernetes_files(system: Topology, *, observe: bool) -> dict[str, str]:
 
 def _head(system: Topology) -> str:
     return (
-        f"{system.name} on Kubernetes, made by `kapelle deploy kubernetes`. Edit it as you like: an edited file is left alone.\n"
+        f"{system.name} on Kubernetes, made by `kapelle deploy kubernetes`. Edit it: an edited file is left alone.\n"
         "\n"
         "  kapelle deploy kubernetes TARGET --up     apply it, and wait until it serves\n"
         "  kubectl apply -k .\n"
@@ -104,7 +104,9 @@ def _namespace(system: Topology) -> str:
         "name": system.name,
         "labels": {
             "app.kubernetes.io/instance": system.name,
-            "pod-security.kubernetes.io/enforce": Note("No pod here may have more rights than ours need.", "restricted"),
+            "pod-security.kubernetes.io/enforce": Note(
+                "No pod here may have more rights than ours need.", "restricted"
+            ),
         },
     }
     return stream("Where all of it is.", [{"apiVersion": "v1", "kind": "Namespace", "metadata": about}])
@@ -116,7 +118,9 @@ def _account(system: Topology) -> dict[str, Any]:
 
 def _store(system: Topology) -> str:
     spec = {
-        "accessModes": Note("All pods read it, on whichever machine they are; the class has to allow it.", ["ReadWriteMany"]),
+        "accessModes": Note(
+            "All pods read it, on whichever machine they are; the class has to allow it.", ["ReadWriteMany"]
+        ),
         "resources": {"requests": {"storage": "10Gi"}},
     }
     claim = shared(system, "PersistentVolumeClaim", "store", "v1", spec)

@@ -145,7 +145,11 @@ def _probes(system: Topology, part: Part) -> dict[str, Any]:
         ),
         "readinessProbe": {**ready, "periodSeconds": _PROBE_EVERY, "failureThreshold": 1, "timeoutSeconds": 3},
         "livenessProbe": {**alive, "periodSeconds": 10, "failureThreshold": 3, "timeoutSeconds": 5},
-        **({"lifecycle": Note("It serves on while load balancers forget it.", leaving)} if part.role is Role.GATEWAY else {}),
+        **(
+            {"lifecycle": Note("It serves on while load balancers forget it.", leaving)}
+            if part.role is Role.GATEWAY
+            else {}
+        ),
     }
 
 
@@ -163,7 +167,11 @@ def _mounts(system: Topology, part: Part) -> list[dict[str, Any]]:
     return [
         *([] if system.in_s3 else [{"name": "store", "mountPath": STORE}]),
         {"name": "cache", "mountPath": CACHE},
-        *([{"name": "secret", "mountPath": str(SECRET).rpartition("/")[0], "readOnly": True}] if takes_secret(part) else []),
+        *(
+            [{"name": "secret", "mountPath": str(SECRET).rpartition("/")[0], "readOnly": True}]
+            if takes_secret(part)
+            else []
+        ),
         {"name": "memory", "mountPath": place, "subPath": "tmp"},
         {"name": "memory", "mountPath": RUN, "subPath": "run"},
     ]

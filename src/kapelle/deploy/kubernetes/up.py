@@ -91,4 +91,6 @@ def _wait(cluster: Cluster, workload: str, name: str, seconds: int) -> None:
     try:
         cluster.wait(workload, seconds)
     except DeployError as error:
-        raise DeployError(f"{workload} does not become ready: {error.detail}; its log ends with: {cluster.why(name)}") from None
+        raise DeployError(
+            f"{workload} does not become ready: {error.detail}; its log ends with: {cluster.why(name)}"
+        ) from None

@@ -10,7 +10,7 @@ from kapelle.deploy.yaml import Note, document
 
 Manifest = dict[str, Any]
 
-_EMPTY = {"emptyDir": {}}
+_EMPTY: dict[str, Any] = {"emptyDir": {}}
 
 
 def workload_files(system: Topology) -> dict[str, str]:
@@ -25,7 +25,8 @@ def workload_files(system: Topology) -> dict[str, str]:
         files[f"{part.name}.yaml"] = stream(_ABOUT[part.role].format(name=part.name), manifests)
     [release] = system.of(Role.RELEASE)
     files["release.yaml"] = stream(
-        "Makes the first release in the store; does nothing where there is one. A job cannot change, so each image has its own.",
+        "Makes the first release in the store; does nothing where there is one.\n"
+        "A job cannot change, so each image has one of its own.",
         [job(system, release)],
     )
     return files
@@ -64,7 +65,9 @@ def _deployment(system: Topology, part: Part) -> Manifest:
     if part.role is Role.CONTROLLER:
         strategy: Any = Note("There is one at a time; all else serves on without it.", {"type": "Recreate"})
     else:
-        strategy = Note("The new before the old.", {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}})
+        strategy = Note(
+            "The new before the old.", {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
+        )
     spec = {
         "replicas": part.count,
         "strategy": strategy,

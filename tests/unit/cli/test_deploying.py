@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from kapelle.cli import deploying
+from kapelle.cli.deploying import Request, run_compose, run_kubernetes, run_swarm
+from kapelle.declare.apps import AppSpec
+from kapelle.declare.loading import Target
+from kapelle.deploy.images import Images
+from kapelle.errors import DeployError
+from tests.unit.cli.served import APP
+from tests.unit.deploy.systems import images_of
+
+REQUEST = Request("app.py", "out", [], observe=False, variant="cpu")
+FAR = replace(REQUEST, options={"store": "s3://a/b"})
+RUNS: dict[str, tuple[Callable[..., int], Request]] = {
+    "compose": (run_compose, REQUEST), "swarm": (run_swarm, FAR), "kubernetes": (run_kubernetes, REQUEST),
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with an app, whose images have names that its files do not change."""
+    names: list[str] = []
+
+    def plan(target: Target, app: AppSpec, *, variant: str, name: str, s3: bool) -> Images:
+        names.append(name)
+        return images_of(app, target.text, Path(".kapelle/images/app"))
+
+    monkeypatch.setattr(deploying, "plan_images", plan)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "app.py").write_text(APP)
+    return tmp_path
+
+
+@pytest.mark.parametrize("engine", RUNS)
+def test_writes_files_and_says_how_to_start_them(engine: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run, request = RUNS[engine]
+    assert run(request, up=False) == 0
+    shown = capsys.readouterr().out
+    assert ": written" in shown
+    assert "secrets/kapelle: made, a secret; git does not see it" in shown
+    assert f"start it  kapelle deploy {engine} app.py --up" in shown
+    before = {path: path.read_bytes() for path in (folder / "out").rglob("*") if path.is_file()}
+    assert run(request, up=False) == 0
+    again = capsys.readouterr().out
+    assert "written" not in again
+    assert "made" not in again
+    assert {path: path.read_bytes() for path in (folder / "out").rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(("engine", "missing"), [("compose", "docker"), ("swarm", "docker"), ("kubernetes", "kubectl")])
+def test_starting_without_the_engines_program_is_told(
+    engine: str, missing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    run, request = RUNS[engine]
+    with pytest.raises(DeployError, match=f"there is no {missing} on this machine; install"):
+        run(request, up=True)
+
+
+def test_a_swarm_without_a_store_for_all_leaves_nothing(folder: Path) -> None:
+    with pytest.raises(DeployError, match="--store s3://bucket/prefix"):
+        run_swarm(REQUEST, up=False)
+    assert not (folder / "out").exists()
+
+
+@pytest.mark.parametrize("word", ["gateway", "gateway=", "=3", "gateway=many", "gateway=-1"])
+def test_a_scale_of_the_wrong_form_is_refused(word: str) -> None:
+    with pytest.raises(DeployError, match=r"--scale .*: expected a name and a number, as in Encoder=4"):
+        run_compose(replace(REQUEST, scale=[word]), up=False)
+
+
+def test_options_reach_the_files(folder: Path) -> None:
+    run_compose(replace(REQUEST, scale=["gateway=3"], observe=True, options={"port": 9999}), up=False)
+    text = (folder / "out/compose.yaml").read_text()
+    assert '"9999:8080"' in text
+    assert "replicas: 3" in text
+    assert (folder / "out/grafana/kapelle.json").is_file()
+    assert (folder / "out/secrets/grafana").is_file()

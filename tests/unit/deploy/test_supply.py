@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from kapelle.deploy import supply as supplying
+from kapelle.deploy.docker import Docker
+from kapelle.deploy.images import Image
+from kapelle.deploy.supply import supply
+from kapelle.errors import DeployError
+from tests.unit.deploy.systems import system_of
+
+IMAGES = system_of("question_search").images
+
+
+class Engine(Docker):
+    """An engine with some images; ``did`` is what it was told."""
+
+    def __init__(self, has: set[str]) -> None:
+        self.there = has
+        self.did: list[str] = []
+
+    def has(self, image: str) -> bool:
+        return image in self.there
+
+    def lines(self, arguments: Sequence[str]) -> Iterator[str]:
+        self.did.append(" ".join(arguments))
+        yield "done"
+
+
+@pytest.fixture
+def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    names: list[str] = []
+
+    def build(docker: Docker, context: Path, image: Image) -> None:
+        names.append(image.target)
+
+    monkeypatch.setattr(supplying, "build_image", build)
+    return names
+
+
+def test_builds_what_is_missing_once(built: list[str]) -> None:
+    said: list[str] = []
+    supply(Engine({IMAGES.door.reference}), IMAGES, said.append)
+    assert built == ["gateway", "release", "tests"]
+    assert said[0] == f"building {IMAGES.gateway.reference}"
+
+
+def test_pushes_all_where_it_is_asked_to(built: list[str]) -> None:
+    engine = Engine({image.reference for image in IMAGES.roles})
+    supply(engine, IMAGES, lambda _: None, push=True)
+    assert built == []
+    assert engine.did[0] == f"push --quiet {IMAGES.door.reference}"
+    assert len(engine.did) == 4
+
+
+def test_an_image_that_cannot_be_built_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def build(docker: Docker, context: Path, image: Image) -> None:
+        raise DeployError(f"{image.reference} cannot be built")
+
+    monkeypatch.setattr(supplying, "build_image", build)
+    with pytest.raises(DeployError, match="door:0123456789ab cannot be built"):
+        supply(Engine(set()), IMAGES, lambda _: None)
