@@ -46,7 +46,8 @@ class Pool:
         self.release = ""
         self._code = code
         self._interface = interface_of(spec) if code else ""
-        self._foreign: set[Link] = set()
+        self._foreign: dict[Link, str] = {}
+        """The code of each replica that people were told of."""
         self._caller = caller
         self._registry = registry
         self._on_change = on_change
@@ -113,7 +114,7 @@ class Pool:
         for balancers in self._balancers.values():
             for balancer in balancers.values():
                 balancer.remove(name)
-        self._foreign.discard(link)
+        self._foreign.pop(link, None)
         self._retired = [other for other in self._retired if not other.over] + [link]
         link.retire()
 
@@ -306,10 +307,11 @@ class Pool:
         return same if any(link.candidate.standing is not Standing.UNREADY for link in same.values()) else alike
 
     def _is_alike(self, link: Link) -> bool:
-        if link.interface == self._interface:
+        # The same code may look otherwise where other packages are installed, and is the same all the same.
+        if link.code == self._code or link.interface == self._interface:
             return True
-        if link not in self._foreign:
-            self._foreign.add(link)
+        if self._foreign.get(link) != link.code:
+            self._foreign[link] = link.code
             log.warning(
                 "a replica runs other code, whose methods look otherwise, and gets no calls; deploy one version of the "
                 "code to all services",
