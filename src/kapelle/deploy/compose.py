@@ -15,8 +15,8 @@ from kapelle.deploy.yaml import Alias, Anchor, Note, document
 
 FILE = "compose.yaml"
 _TEMPORARY = "/tmp"  # noqa: S108 - the container's own
+_MADE = f"{RUN}/made"
 HEALTHY, STARTED = "service_healthy", "service_started"
-_MADE = "/tmp/made"  # noqa: S108 - of a container, where nobody else is
 
 
 def compose_files(system: Topology, folder: Path, *, observe: bool) -> dict[str, str]:
