@@ -36,7 +36,7 @@ class Pool:
     """The replicas of one service. ``release`` is the one whose readiness counts: the one new requests see.
 
     ``code`` is the version of the app's code here. Replicas of the same are preferred; those of other code, which are
-    there while containers are updated, are called where there are no others, and if their methods look the same.
+    there while containers are updated, are called where those are less than half, and if their methods look the same.
     """
 
     def __init__(
@@ -304,7 +304,8 @@ class Pool:
             return holding
         alike = {name: link for name, link in holding.items() if self._is_alike(link)}
         same = {name: link for name, link in alike.items() if link.code == self._code}
-        return same if any(link.candidate.standing is not Standing.UNREADY for link in same.values()) else alike
+        # A few of them could not do the work of all.
+        return same if 2 * _usable(same) >= max(1, _usable(alike)) else alike
 
     def _is_alike(self, link: Link) -> bool:
         # The same code may look otherwise where other packages are installed, and is the same all the same.
@@ -318,3 +319,7 @@ class Pool:
                 replica=link.candidate.name, theirs=link.code, ours=self._code,
             )  # fmt: skip
         return False
+
+
+def _usable(links: dict[str, Link]) -> int:
+    return sum(link.candidate.standing is not Standing.UNREADY for link in links.values())

@@ -637,16 +637,20 @@ async def answered_by(one: Stage, count: int = 20) -> set[str]:
     return {puppet.code for puppet in one.puppets if puppet.calls}
 
 
-async def test_replicas_of_the_same_code_are_preferred_and_others_called_where_there_are_none() -> None:
+async def test_replicas_of_the_same_code_are_preferred_where_they_are_half_and_others_called_too_where_they_are_not() -> (
+    None
+):
     async with stage(Service, replicas=0, code=NEW) as one:
         await one.add(2, code=OLD, interface=interface())
         assert await answered_by(one) == {OLD}
+        await one.add(1, code=NEW, interface=interface())
+        assert await answered_by(one) == {OLD, NEW}, "one of three would have the work of all"
         (same,) = await one.add(1, code=NEW, interface=interface())
         assert await answered_by(one) == {NEW}
         same.die()
         await one.until(lambda: not one.pool.reaches(same.name))
         assert one.pool.ready(RELEASE)
-        assert await answered_by(one) == {OLD}
+        assert await answered_by(one) == {OLD, NEW}
         same.listen()
         await one.until(lambda: one.pool.reaches(same.name))
         assert await answered_by(one) == {NEW}
