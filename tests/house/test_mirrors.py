@@ -11,6 +11,7 @@ from tests.house.sources import Source, report, sources
 WITHOUT_A_UNIT_TEST: dict[str, str] = {
     "src/kapelle/artifacts/objects.py": "a protocol; tests/unit/artifacts/test_folder_objects.py tests who keeps it",
     "src/kapelle/artifacts/source.py": "a protocol; tests/unit/artifacts/test_folder.py tests who keeps it",
+    "src/kapelle/control/conducted.py": "a protocol; test_process.py and test_remote.py beside it test who keeps it",
 }
 
 

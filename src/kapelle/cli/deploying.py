@@ -58,7 +58,7 @@ def run_compose(request: Request, *, up: bool) -> int:
     secrets.check_secrets(folder, names)
     containers = Containers(engine, system.name, folder)
     if not containers.containers("door"):
-        preflight.check_port(system.port)
+        _check_ports(system)
     preflight.check_docker_room(engine, _needed(project))
     supply(Docker(), images, console.print)
     compose_up.Deployment(containers, system, console.print).up(observe=request.observe)
@@ -89,7 +89,7 @@ def run_swarm(request: Request, *, up: bool) -> int:
     stack = swarm_up.Stack(engine, system.name, folder)
     swarm_up.check_machines(engine, system)
     if not stack.services():
-        preflight.check_port(system.port)
+        _check_ports(system)
     preflight.check_docker_room(engine, 0)
     supply(Docker(), images, console.print, push=bool(request.registry))
     swarm_up.up(stack, system, console.print, from_registry=bool(request.registry))
@@ -156,3 +156,9 @@ def _tell(console: Console, files: Sequence[File], made: Sequence[Path]) -> None
 
 def _console() -> Console:
     return Console(highlight=False, markup=False, soft_wrap=True)
+
+
+def _check_ports(system: Topology) -> None:
+    preflight.check_port(system.port)
+    if system.grpc_port:
+        preflight.check_port(system.grpc_port, "KAPELLE_GRPC_PORT, -1 for none")

@@ -58,7 +58,7 @@ def become_replica(target: str, service: ServiceSpec, settings: Settings, stock:
     Raises:
         StartError: a port is taken.
     """
-    data, control, health = (_bind(settings, port) for port in ("data_port", "control_port", "health_port"))
+    data, control, health = (listen(settings, port) for port in ("data_port", "control_port", "health_port"))
     told = orders.WorkerOrders(
         target=target,
         service=service.name,
@@ -82,15 +82,18 @@ def become_gateway(target: str, settings: Settings, stock: Stock, release: str, 
     Raises:
         StartError: a port is taken, or the folder of the door cannot be used.
     """
-    control, health = (_bind(settings, port) for port in ("control_port", "health_port"))
+    control, health = (listen(settings, port) for port in ("control_port", "health_port"))
     name = process_name(GATEWAY)
     folder = Path(settings.door) if settings.door else run_dir
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        door = take_door(folder) if settings.door else open_door(settings.host, settings.port)
+        door = take_door(folder) if settings.door else open_port(settings)
     except OSError as error:
-        place = folder if settings.door else f"{settings.host}:{settings.port}"
-        raise StartError(f"cannot listen at {place}: {error.strerror}; see door and port in `kapelle config`") from None
+        setting = "door" if settings.door else "run_dir"
+        raise StartError(
+            f"{setting}: {folder} cannot be used: {error.strerror or error}; name a folder that this process may write "
+            f"to with KAPELLE_{setting.upper()}"
+        ) from None
     told = orders.GatewayOrders(
         target=target, name=name, release=release, artifacts=str(stock.artifacts), store=stock.store,
         cache=str(stock.cache), http=door.fileno(), control=control.fileno(), door=str(folder / f"{name}.door"),
@@ -99,7 +102,12 @@ def become_gateway(target: str, settings: Settings, stock: Stock, release: str, 
     _become("kapelle.gateway.main", name, orders.encode(told), (door, control, health), memory_environment())
 
 
-def _bind(settings: Settings, setting: str) -> socket.socket:
+def listen(settings: Settings, setting: str) -> socket.socket:
+    """A listening socket at the port that a setting names.
+
+    Raises:
+        StartError: it is taken.
+    """
     port = getattr(settings, setting)
     try:
         return sockets.bind(Address("tcp", settings.host, port))
@@ -107,6 +115,21 @@ def _bind(settings: Settings, setting: str) -> socket.socket:
         raise StartError(
             f"{setting}: cannot listen on {settings.host}:{port}: {error.strerror}; choose another with "
             f"KAPELLE_{setting.upper()}, the same in all containers"
+        ) from None
+
+
+def open_port(settings: Settings) -> socket.socket:
+    """A listening socket at the port of clients.
+
+    Raises:
+        StartError: it is taken.
+    """
+    try:
+        return open_door(settings.host, settings.port)
+    except OSError as error:
+        raise StartError(
+            f"port: cannot listen on {settings.host}:{settings.port}: {error.strerror}; end what listens there, or choose "
+            "another with KAPELLE_PORT"
         ) from None
 
 

@@ -11,17 +11,15 @@ import uvloop
 from kapelle.artifacts.cache import Cache
 from kapelle.artifacts.objects import Objects
 from kapelle.config.settings import Settings
+from kapelle.control.engine import listen
 from kapelle.control.overseer import Overseer
 from kapelle.control.plan import Stock
 from kapelle.control.rundir import RunDir
 from kapelle.control.single_code import ImageConductor
 from kapelle.core.rollout_messages import Terms
 from kapelle.declare.apps import AppSpec
-from kapelle.errors import StartError
-from kapelle.transport import sockets
 from kapelle.transport.credentials import credentials_of
 from kapelle.transport.health_port import serve_health
-from kapelle.transport.sockets import Address
 
 log = structlog.get_logger()
 
@@ -42,11 +40,8 @@ async def _oversee(target: str, app: AppSpec, settings: Settings, stock: Stock, 
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    address = Address("tcp", settings.host, settings.health_port)
-    try:
-        health = await serve_health(sockets.bind(address), lambda: "", lambda: "", overseer.registry.collect)
-    except OSError as error:
-        raise StartError(f"health_port: cannot listen on {address}: {error.strerror}") from None
+    listening = listen(settings, "health_port")
+    health = await serve_health(listening, lambda: "", lambda: "", overseer.registry.collect)
     await overseer.open()
     log.info("follows the store", store=str(objects))
     await stop.wait()

@@ -157,6 +157,7 @@ class Remote:
         self._connection, self._heard = connection, monotonic()
         self._lost.clear()
         self._early.clear()
+        self.health = None
         connection.start(self._on_frames, partial(self._on_lost, connection))
         self.send(messages.Attend())
         await self._lost.wait()
@@ -174,23 +175,33 @@ class Remote:
     def _hear(self, message: messages.FromProcess) -> None:
         match message:
             case messages.About():
-                self.about = message
-                self._ears.there(self)
-                early, self._early = self._early, []
-                for one in early:
-                    self._ears.told(self, one)
+                self._meet(message)
             case messages.Health():
                 self.health = message
-                if message.state in _LEAVING:
-                    # What it holds cannot be counted on any more, and it is told nothing more.
-                    self._leave(message.detail if message.state == "failed" else "")
-                elif message.state == "leaving" and self.about is not None and not self.leaving:
-                    self.leaving = True
-                    self._ears.leaving(self)
+                self._look_at(message)
             case _ if self.about is not None:
                 self._ears.told(self, message)
             case _ if len(self._early) < _MOST_EARLY:
                 self._early.append(message)
+
+    def _meet(self, about: messages.About) -> None:
+        if self.health is not None and self.health.state in _LEAVING:
+            return  # it was found too late: nothing is to be counted on that ends
+        self.about = about
+        self._ears.there(self)
+        early, self._early = self._early, []
+        for one in early:
+            self._ears.told(self, one)
+        if self.health is not None:
+            self._look_at(self.health)
+
+    def _look_at(self, health: messages.Health) -> None:
+        if health.state in _LEAVING:
+            # What it holds cannot be counted on any more, and it is told nothing more.
+            self._leave(health.detail if health.state == "failed" else "")
+        elif health.state == "leaving" and self.about is not None and not self.leaving:
+            self.leaving = True
+            self._ears.leaving(self)
 
     def _on_lost(self, connection: Connection, _: str) -> None:
         if connection is self._connection:

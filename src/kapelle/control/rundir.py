@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import socket
 import stat
 import tempfile
 from contextlib import suppress
@@ -17,6 +18,7 @@ from kapelle.errors import StartError
 from kapelle.transport.sockets import MAX_UNIX_PATH
 
 _LONGEST_NAME = 40
+_ANSWER = 1.0
 _LONGEST_SUFFIX = 9
 _LOCK = "lock"
 _PROCESSES = "processes.json"
@@ -123,16 +125,14 @@ class RunDir:
 
     @property
     def has_controller(self) -> bool:
-        """Whether somebody is its controller."""
-        with suppress(OSError):
-            lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CLOEXEC)
+        """Whether somebody answers as its controller. The lock is left alone: one that starts just now needs it."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as channel:
+            channel.settimeout(_ANSWER)
             try:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return True
-            finally:
-                os.close(lock)
-        return False
+                channel.connect(self.controller.removeprefix("unix:"))
+            except OSError:
+                return False
+            return True
 
     def controls(self) -> list[str]:
         """Where processes hear their supervisors, or did."""

@@ -35,7 +35,8 @@ class ImageConductor(Conductor):
         reason = ""
         if release != self.current:
             with suppress(KapelleError):  # what is wrong with it is said where it is verified
-                reason = await self._blocking(partial(self._mismatch, release))
+                code = await self._blocking(partial(self._code_of, release))
+                reason = self._mismatch(release, code)
         if reason:
             return wishes.Over(release, DENIED, reason)
         return await super().publish(release, say, side)
@@ -51,9 +52,11 @@ class ImageConductor(Conductor):
         known = self._roster.get(process)
         return known is None or self._rollout.may_go(known.name, known.incarnation)
 
-    def _mismatch(self, release: str) -> str:
-        """Why a release must not come to the code that runs; "" when it may."""
-        code = self._made_of.get(release).manifest.code
+    def _code_of(self, release: str) -> str:
+        return self._made_of.get(release).manifest.code
+
+    def _mismatch(self, release: str, code: str) -> str:
+        """Why a release that was built from ``code`` must not come to the code that runs; "" when it may."""
         others = sorted({one.image_code for one in self.fleet()} - {code})
         if not code or not others:
             return ""

@@ -10,13 +10,13 @@ from typing import Any
 from kapelle.deploy import observing
 from kapelle.deploy.secrets import FOLDER, GRAFANA, PEERS, S3
 from kapelle.deploy.service_options import container, door_volume, healthcheck, limits, part_options, takes_secret
-from kapelle.deploy.topology import DOOR, HTTP, RUN, STORE, Part, Role, Topology, environment, folders
+from kapelle.deploy.topology import DOOR, GRPC, HTTP, RUN, STORE, Part, Role, Topology, environment, folders
 from kapelle.deploy.yaml import Alias, Anchor, Note, document
 
 FILE = "compose.yaml"
 _TEMPORARY = "/tmp"  # noqa: S108 - the container's own
+_MADE = f"{RUN}/made"
 HEALTHY, STARTED = "service_healthy", "service_started"
-_MADE = "/tmp/made"  # noqa: S108 - of a container, where nobody else is
 
 
 def compose_files(system: Topology, folder: Path, *, observe: bool) -> dict[str, str]:
@@ -150,7 +150,7 @@ def _build(system: Topology, part: Part, folder: Path) -> dict[str, str]:
 
 def _ports(system: Topology) -> list[str]:
     ports = [f"{system.port}:{HTTP}"]
-    return [*ports, f"{system.grpc_port}:{system.grpc_port}"] if system.grpc_port else ports
+    return [*ports, f"{system.grpc_port}:{GRPC}"] if system.grpc_port else ports
 
 
 def _mount(system: Topology, name: str, target: str) -> Any:

@@ -59,6 +59,8 @@ class Images:
     release: Image
     tests: Image | None
     place: str
+    grpc: bool = False
+    """Whether gateways take gRPC, too."""
 
     @property
     def roles(self) -> dict[Image, list[str]]:
@@ -125,6 +127,7 @@ class _Plan:
             release=image("release", "-release"),
             tests=image(TESTS, "-tests") if self._files.tests else None,
             place=self._files.place,
+            grpc=self._packages.grpc,
         )
 
     def _context(self) -> dict[str, Content]:

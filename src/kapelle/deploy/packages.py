@@ -51,7 +51,10 @@ class Packages:
         name, content = wheel()
         self.wheel = f"wheels/{name}"
         self.files[self.wheel] = content
-        self._add_list(_KAPELLE, [*needs(self._extras(served) | ({"s3"} if s3 else set())), _INIT])
+        extras = self._extras(served) | ({"s3"} if s3 else set())
+        self.grpc = "grpc" in extras
+        """Whether the app is asked over gRPC, too."""
+        self._add_list(_KAPELLE, [*needs(extras), _INIT])
         self._add(self._requirements.app, cuda=False)
         self._by_service = {one: self._add(self._requirements.of(one), cuda=one in self._on_gpu).name for one in served}
         self.build = self._extra("build")

@@ -86,8 +86,23 @@ class Program:
 
 def last_lines(text: str) -> str:
     """The end of what a program wrote, for a message."""
-    lines = [line.rstrip() for line in text.strip().splitlines() if line.strip()]
+    said = (_in_words(line.rstrip()) for line in text.strip().splitlines() if line.strip())
+    lines = list(dict.fromkeys(said))  # a container that starts again and again says the same each time
     return lines[0] if len(lines) == 1 else "\n  ".join(["", *lines[-_SHOWN:]]).rstrip() or "it said nothing"
+
+
+def _in_words(line: str) -> str:
+    """A line of a log: of one in JSON what happened, and how the traceback ends."""
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return line
+    if not isinstance(record, dict) or "event" not in record:
+        return line
+    details = [str(record[name]) for name in ("reason", "error") if name in record]
+    if "exception" in record:
+        details += str(record["exception"]).strip().splitlines()[-1:]
+    return ": ".join([str(record["event"]), *details])
 
 
 def docker() -> Program:

@@ -10,7 +10,7 @@ from typing import Any
 from kapelle.deploy import observing
 from kapelle.deploy.secrets import FOLDER, GRAFANA, PEERS, S3
 from kapelle.deploy.service_options import container, door_volume, healthcheck, limits, part_options, takes_secret
-from kapelle.deploy.topology import DOOR, HTTP, RUN, STORE, USER, Part, Role, Topology, environment, folders
+from kapelle.deploy.topology import DOOR, GRPC, HTTP, RUN, STORE, USER, Part, Role, Topology, environment, folders
 from kapelle.deploy.yaml import Alias, Anchor, Mode, Note, document
 from kapelle.errors import DeployError
 
@@ -134,7 +134,7 @@ def _temporary() -> list[dict[str, Any]]:
 
 
 def _ports(system: Topology) -> list[dict[str, Any]]:
-    pairs = [(HTTP, system.port), *([(system.grpc_port, system.grpc_port)] if system.grpc_port else [])]
+    pairs = [(HTTP, system.port), *([(GRPC, system.grpc_port)] if system.grpc_port else [])]
     return [
         {"target": target, "published": published, "mode": Note("Of this machine itself, past the mesh.", "host")}
         for target, published in pairs

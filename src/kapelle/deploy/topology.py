@@ -18,7 +18,7 @@ USER = 10001
 """User and group of every container."""
 STORE, CACHE, DOOR, RUN = "/var/lib/kapelle/store", "/var/lib/kapelle/cache", "/run/kapelle-door", "/run/kapelle"
 SECRET = "/run/secrets/kapelle"  # noqa: S105 - the path of one
-HTTP, DATA, CONTROL, HEALTH = 8080, 7100, 7101, 7102
+HTTP, GRPC, DATA, CONTROL, HEALTH = 8080, 8081, 7100, 7101, 7102
 """Ports inside containers: what gateways serve, calls to replicas, the controller's word, health and metrics."""
 
 _MARGIN = 1.25
@@ -62,7 +62,8 @@ class Part:
 class Topology:
     """A system in containers. ``name`` is that of the whole; ``grace`` and ``patience`` are seconds to stop and to start.
 
-    ``store`` is a place in S3, or a folder; where it is empty, a volume. ``port`` is what clients connect to.
+    ``store`` is a place in S3, or a folder; where it is empty, a volume. ``port`` is what clients connect to, ``grpc_port``
+    that of gRPC; 0 where there is none.
     """
 
     name: str
@@ -106,7 +107,7 @@ def topology(
     Raises:
         DeployError: a name in ``scale`` is none of the system's, or two parts would have the same name.
     """
-    text = images.place
+    text, port = images.place, settings.port or HTTP
     services = [spec for spec in app.services.values() if not spec.inline]
     parts = (
         Part("door", Role.DOOR, images.door, ("kapelle", "start", "door")),
@@ -126,8 +127,8 @@ def topology(
         images=images,
         parts=_scaled(parts, scale or {}),
         store=settings.store,
-        port=settings.port or HTTP,
-        grpc_port=max(settings.grpc_port, 0),
+        port=port,
+        grpc_port=(settings.grpc_port or port + 1) if images.grpc and settings.grpc_port >= 0 else 0,
         grace=round(settings.drain_timeout + _AFTER_DRAIN),
         patience=round(settings.start_timeout),
     )

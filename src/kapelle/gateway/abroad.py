@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
 from kapelle.artifacts.beside import beside
+from kapelle.artifacts.keeper import Keeper
 from kapelle.artifacts.pointer import PointerLog
 from kapelle.artifacts.releases import code_version
 from kapelle.artifacts.stores import open_objects
 from kapelle.clock import wall
 from kapelle.config.engine import host_of
 from kapelle.config.orders import GatewayOrders, Network
+from kapelle.core.rollout_messages import Pointer
 from kapelle.declare.code import code_of
 from kapelle.declare.loading import Target
 from kapelle.errors import StoreError
@@ -58,7 +60,7 @@ class AtHome:
     ) -> None:
         """There is nobody to look for, and nobody else is to know how it is."""
 
-    async def served(self, state: State, holder: GatewayHolder) -> None:
+    async def served(self, state: State, holder: GatewayHolder, keeper: Keeper) -> None:
         """Return when clients may be let in."""
         await state.acquainted()
 
@@ -91,25 +93,32 @@ class Abroad(AtHome):
         listening = socket.socket(fileno=self._network.health)
         self._health = await serve_health(listening, lambda: "", unready, registry.collect)
 
-    async def served(self, state: State, holder: GatewayHolder) -> None:
+    async def served(self, state: State, holder: GatewayHolder, keeper: Keeper) -> None:
         # Others may let clients in at the same door: whoever comes in here is to be answered. Every service has to have
         # a replica for the current release, which may become another meanwhile.
         fleet, log = state.fleet, PointerLog(open_objects(self._orders.store))
-        while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_GLANCE):
-                    await fleet.serving(fleet.release)
-            current = None
-            with suppress(StoreError):  # then it is what it was
-                current = (await beside(log.read)).release
-            if current in (None, fleet.release):
-                if fleet.ready:
-                    return
-                continue
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_GLANCE):
-                    await holder.prepare(current, [0])
+        building: dict[str, asyncio.Task[None]] = {}
+        try:
+            while True:
+                current = await _current(log) or fleet.release
+                if current == fleet.release:
+                    if fleet.ready:
+                        return
+                    await _at_most(_GLANCE, fleet.serving(current))
+                elif current in holder.holds:
                     holder.route(current, None)
+                elif current in keeper.report.building and current not in building:
+                    await asyncio.sleep(_GLANCE)  # the controller has said so
+                else:
+                    for left in building.keys() - {current}:
+                        building.pop(left).cancel()
+                    if current not in building:
+                        build = keeper.begin(current, holder.prepare(current, [0]))
+                        building[current] = asyncio.create_task(build)
+                    await _at_most(_GLANCE, asyncio.shield(building[current]))
+        finally:
+            for task in building.values():
+                task.cancel()
 
     def follow(self, door: socket.socket, doorway: Doorway) -> None:
         folder = self._orders.settings.door
@@ -120,3 +129,17 @@ class Abroad(AtHome):
         self._tasks.cancel()
         if self._health is not None:
             self._health.close()
+
+
+async def _current(log: PointerLog) -> str | None:
+    """The current release; None when the store cannot say, or has none."""
+    with suppress(StoreError):
+        pointer: Pointer = await beside(log.read)
+        return pointer.release
+    return None
+
+
+async def _at_most(seconds: float, work: Awaitable[None]) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await work

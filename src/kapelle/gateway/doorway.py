@@ -63,11 +63,19 @@ class Doorway:
 
     async def move(self, door: socket.socket) -> None:
         """Let clients in at another door from now on; the one before is gone."""
+        if self._closing:
+            door.close()
+            return
         self._door.close()
         self._door = door
-        if self._server is not None and not self._closing:
-            self._server.close()
-            self._server = await let_in(door.dup(), self._gateway.connection, self._settings, self._tls)
+        before = self._server
+        if before is not None:
+            before.close()
+            server = await let_in(door.dup(), self._gateway.connection, self._settings, self._tls)
+            if self._server is before:
+                self._server = server
+            else:
+                server.close()  # it was shut meanwhile
 
     def rest(self, resting: bool) -> None:
         """Let no more clients in, and let those go that are there, when they have their answers; or do so again."""

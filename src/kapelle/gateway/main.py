@@ -39,7 +39,7 @@ from kapelle.observe.metrics import Registry
 from kapelle.observe.process import register_process_metrics, settle
 from kapelle.transport import sockets
 from kapelle.transport.connection import Connection
-from kapelle.transport.credentials import Credentials
+from kapelle.transport.credentials import Credentials, credentials_of
 from kapelle.transport.door import Lender
 from kapelle.transport.sharing import Arenas
 from kapelle.transport.supervision import Supervised, report_failure
@@ -171,7 +171,11 @@ async def serve(spec: AppSpec, orders: GatewayOrders) -> int:
             log.exception(_FAILED)
             await supervised.fail(error)
             return 1
-        side = SideDoor(assembly.gateway, assembly.offers, settings, grpc) if grpc and assembly.offers else None
+        side = (
+            SideDoor(assembly.gateway, assembly.offers, settings, grpc, Path(orders.door))
+            if grpc and assembly.offers
+            else None
+        )
         doorway = Doorway(door, Path(orders.door), assembly.gateway, settings, context, side, resting=holder.is_to_rest)
         holder.on_rest, doorway.on_shut = doorway.rest, holder.rested
         await doorway.open()
@@ -221,7 +225,7 @@ async def _start(
     """All that comes before clients are let in; those that came wait in the door's queue."""
     context = tls_context(orders.settings)
     await keeper.begin(orders.release, holder.first(orders.release))
-    await place.served(state, holder)
+    await place.served(state, holder, keeper)
     return context
 
 
@@ -236,7 +240,8 @@ def main() -> int:
         spec = Target(orders.target).load()
     except Exception as error:  # user code is loaded here, and may raise anything
         log.exception(_FAILED)
-        uvloop.run(report_failure(orders.control, error))
+        credentials = credentials_of(orders.settings) if orders.network is not None else None
+        uvloop.run(report_failure(orders.control, error, credentials))
         return 1
     return uvloop.run(serve(spec, orders))
 

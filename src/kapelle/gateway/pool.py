@@ -36,7 +36,7 @@ class Pool:
     """The replicas of one service. ``release`` is the one whose readiness counts: the one new requests see.
 
     ``code`` is the version of the app's code here. Replicas of the same are preferred; those of other code, which are
-    there while containers are updated, are called where there are no others, and if their methods look the same.
+    there while containers are updated, are called where those are less than half, and if their methods look the same.
     """
 
     def __init__(
@@ -46,7 +46,8 @@ class Pool:
         self.release = ""
         self._code = code
         self._interface = interface_of(spec) if code else ""
-        self._foreign: set[Link] = set()
+        self._foreign: dict[Link, str] = {}
+        """The code of each replica that people were told of."""
         self._caller = caller
         self._registry = registry
         self._on_change = on_change
@@ -113,7 +114,7 @@ class Pool:
         for balancers in self._balancers.values():
             for balancer in balancers.values():
                 balancer.remove(name)
-        self._foreign.discard(link)
+        self._foreign.pop(link, None)
         self._retired = [other for other in self._retired if not other.over] + [link]
         link.retire()
 
@@ -303,16 +304,22 @@ class Pool:
             return holding
         alike = {name: link for name, link in holding.items() if self._is_alike(link)}
         same = {name: link for name, link in alike.items() if link.code == self._code}
-        return same if any(link.candidate.standing is not Standing.UNREADY for link in same.values()) else alike
+        # A few of them could not do the work of all.
+        return same if 2 * _usable(same) >= max(1, _usable(alike)) else alike
 
     def _is_alike(self, link: Link) -> bool:
-        if link.interface == self._interface:
+        # The same code may look otherwise where other packages are installed, and is the same all the same.
+        if link.code == self._code or link.interface == self._interface:
             return True
-        if link not in self._foreign:
-            self._foreign.add(link)
+        if self._foreign.get(link) != link.code:
+            self._foreign[link] = link.code
             log.warning(
                 "a replica runs other code, whose methods look otherwise, and gets no calls; deploy one version of the "
                 "code to all services",
                 replica=link.candidate.name, theirs=link.code, ours=self._code,
             )  # fmt: skip
         return False
+
+
+def _usable(links: dict[str, Link]) -> int:
+    return sum(link.candidate.standing is not Standing.UNREADY for link in links.values())

@@ -12,6 +12,7 @@ from kapelle.config.settings import Settings
 from kapelle.gateway.front import Gateway
 from kapelle.gateway.offers import Offers
 from kapelle.oip.libraries import grpc_is_installed
+from kapelle.transport.shared_door import GRPC
 
 if TYPE_CHECKING:
     import grpc
@@ -32,13 +33,14 @@ def grpc_port(settings: Settings, port: int) -> int:
 
 
 class SideDoor:
-    """Opened and shut any number of times."""
+    """Opened and shut any number of times. ``door`` is where the gateway lends its own door."""
 
-    def __init__(self, gateway: Gateway, offers: Offers, settings: Settings, port: int) -> None:
+    def __init__(self, gateway: Gateway, offers: Offers, settings: Settings, port: int, door: Path) -> None:
         self._gateway = gateway
         self._offers = offers
         self._settings = settings
         self._port = port
+        self._door = door
         self._service: InferenceService | None = None
         self._server: grpc.aio.Server | None = None
         self._leaving: grpc.aio.Server | None = None
@@ -50,7 +52,8 @@ class SideDoor:
 
         settings = self._settings
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        address = f"{host}:{self._port}"
+        # Where the port is another process's, that passes on what comes in.
+        address = f"unix:{self._door.with_suffix(GRPC)}" if settings.door else f"{host}:{self._port}"
         tls = None
         if settings.tls_certificate:
             tls = Path(settings.tls_key).read_bytes(), Path(settings.tls_certificate).read_bytes()  # noqa: ASYNC240 - two small local files

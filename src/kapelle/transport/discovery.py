@@ -43,9 +43,9 @@ class Discovery:
     async def _look(self, service: str) -> None:
         host = self._hosts[service]
         try:
-            answers = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
-        except socket.gaierror as error:
-            if error.errno in _NOBODY:
+            self._found[service] = await _addresses(host)
+        except (socket.gaierror, UnicodeError) as error:  # the latter of what cannot be a name
+            if isinstance(error, socket.gaierror) and error.errno in _NOBODY:
                 self._found[service] = frozenset()
                 self._failing.discard(service)
             elif service not in self._failing:
@@ -53,4 +53,10 @@ class Discovery:
                 log.warning("a name cannot be looked up; those who were there stay known", name=host, reason=str(error))
         else:
             self._failing.discard(service)
-            self._found[service] = frozenset(str(address[0]) for *_, address in answers)
+
+
+async def _addresses(host: str) -> frozenset[str]:
+    answers = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    # One of two kinds: a process with addresses of both would be there twice.
+    family = min(kind for kind, *_ in answers)
+    return frozenset(str(address[0]) for kind, *_, address in answers if kind == family)

@@ -22,7 +22,12 @@ _NAME = "entrance"
 _EVERY = 0.2
 """Seconds between two looks for a door that is not there."""
 _MANY = 256
-_DEAD = (".door", ".heir")
+GRPC = ".grpc"
+"""What the sockets of gateways that take gRPC end with."""
+_DEAD = (".door", ".heir", GRPC)
+
+_Borrowed = tuple[socket.socket, socket.socket]
+"""The door, and the connection that lasts as long as its keeper does."""
 
 
 class DoorKeeper:
@@ -96,7 +101,7 @@ async def follow_door(folder: Path, door: socket.socket, move: Callable[[socket.
     inode = os.fstat(door.fileno()).st_ino
     loop = asyncio.get_running_loop()
     while True:
-        borrowed = await asyncio.to_thread(_borrow, folder)
+        borrowed = await _borrow_beside(folder)
         if borrowed is not None:
             found, channel = borrowed
             with channel:
@@ -112,8 +117,21 @@ async def follow_door(folder: Path, door: socket.socket, move: Callable[[socket.
         await asyncio.sleep(_EVERY)
 
 
-def _borrow(folder: Path) -> tuple[socket.socket, socket.socket] | None:
-    """The door, and the connection that lasts as long as its keeper does."""
+async def _borrow_beside(folder: Path) -> _Borrowed | None:
+    borrowing = asyncio.get_running_loop().run_in_executor(None, _borrow, folder)
+    try:
+        return await asyncio.shield(borrowing)
+    except asyncio.CancelledError:
+        borrowing.add_done_callback(_give_back)  # or a door that is no more would stay open here
+        raise
+
+
+def _give_back(borrowing: asyncio.Future[_Borrowed | None]) -> None:
+    for one in borrowing.result() or ():
+        one.close()
+
+
+def _borrow(folder: Path) -> _Borrowed | None:
     channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         channel.settimeout(1.0)

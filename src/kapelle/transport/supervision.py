@@ -19,6 +19,7 @@ from kapelle.observe.metrics import Family
 from kapelle.observe.process import resident_bytes
 from kapelle.transport import sockets
 from kapelle.transport.connection import Connection
+from kapelle.transport.credentials import Credentials
 from kapelle.wire import messages
 from kapelle.wire.frames import Frame
 
@@ -174,9 +175,9 @@ class Supervised:
             connection.send(messages.encode(answer))
 
 
-async def report_failure(control: int, error: Exception) -> None:
+async def report_failure(control: int, error: Exception, credentials: Credentials | None = None) -> None:
     """Tell why this process could not even begin; ``control`` is the number of its inherited socket."""
     supervised = Supervised(health=lambda: ("starting", "", 0, 0), collect=list, on_drain=lambda _: None)
-    listener = await sockets.serve(socket.socket(fileno=control), supervised.accept)
+    listener = await sockets.serve(socket.socket(fileno=control), supervised.accept, credentials)
     await supervised.fail(error)
     listener.close()

@@ -26,6 +26,7 @@ from kapelle.observe.logs import capture_prints, configure
 from kapelle.observe.metrics import Registry
 from kapelle.observe.process import register_process_metrics, settle
 from kapelle.transport import sockets
+from kapelle.transport.credentials import credentials_of
 from kapelle.transport.sharing import Arenas
 from kapelle.transport.supervision import Supervised, report_failure
 from kapelle.worker.abroad import Abroad, AtHome
@@ -135,7 +136,8 @@ def main() -> int:
         spec = load(orders)
     except Exception as error:  # user code is loaded here, and may raise anything
         log.exception(_FAILED)
-        uvloop.run(report_failure(orders.control, error))
+        credentials = credentials_of(orders.settings) if orders.network is not None else None
+        uvloop.run(report_failure(orders.control, error, credentials))
         return 1
     return uvloop.run(serve(spec, orders))
 

@@ -167,3 +167,13 @@ def test_old_records_survive_a_failed_write(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(OSError, match="No space"):
         run.record([])
     assert run.records() == [RECORD]
+
+
+def test_a_controller_is_one_that_answers(tmp_path: Path) -> None:
+    run = RunDir(tmp_path / "run")
+    assert not run.has_controller, "there is no folder"
+    run.acquire()
+    with bind(Address.parse(run.controller)):
+        assert run.has_controller
+    assert not run.has_controller, "its socket is left, and nobody listens"
+    run.remove()

@@ -49,7 +49,7 @@ def images_of(app: AppSpec, place: str, context: Path) -> Images:
     main = image("", "gateway")
     return Images(
         context=context, services=dict.fromkeys(app.services, main), gateway=main, door=image("-door", "door"),
-        release=image("-release", "release"), tests=image("-tests", "tests"), place=place,
+        release=image("-release", "release"), tests=image("-tests", "tests"), place=place, grpc=True,
     )  # fmt: skip
 
 

@@ -48,7 +48,9 @@ def test_containers_are_bounded_and_gain_no_rights(tmp_path: Path) -> None:
 
 def test_only_the_door_is_published(tmp_path: Path) -> None:
     services = read(compose_files(system_of("question_search", port=9000), tmp_path, observe=False))["services"]
-    assert {name: one["ports"] for name, one in services.items() if "ports" in one} == {"door": ["9000:8080"]}
+    assert {name: one["ports"] for name, one in services.items() if "ports" in one} == {
+        "door": ["9000:8080", "9001:8081"]
+    }
 
 
 def test_things_start_in_their_order(tmp_path: Path) -> None:

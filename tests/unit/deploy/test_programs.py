@@ -53,3 +53,10 @@ def test_the_end_of_a_log() -> None:
     assert last_lines(" one \n") == "one"
     assert last_lines("") == "it said nothing"
     assert last_lines("\n".join(map(str, range(100)))).split() == [str(number) for number in range(88, 100)]
+
+
+def test_a_log_in_json_is_told_in_words_and_what_is_said_again_and_again_once() -> None:
+    record = '{"event": "the replica did not start", "exception": "Traceback\\n  File x\\nValueError: no weights"}'
+    assert last_lines(f"{record}\n{record}\n") == "the replica did not start: ValueError: no weights"
+    assert last_lines('{"event": "waiting", "reason": "no release"}') == "waiting: no release"
+    assert last_lines('["no record"]') == '["no record"]'

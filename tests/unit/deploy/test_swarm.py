@@ -72,7 +72,15 @@ def test_copies_of_a_shard_are_on_different_machines() -> None:
 def test_every_machine_has_a_door() -> None:
     door = services(stack_files(system_of("question_search", store=STORE, port=80), DIGESTS, observe=False))["door"]
     assert door["deploy"]["mode"] == "global"
-    assert door["ports"] == [{"target": 8080, "published": 80, "mode": "host"}]
+    assert door["ports"] == [
+        {"target": 8080, "published": 80, "mode": "host"},
+        {"target": 8081, "published": 81, "mode": "host"},
+    ]
+
+
+def test_grpc_is_published_where_it_is_served() -> None:
+    quiet = services(stack_files(system_of("question_search", store=STORE, grpc_port=-1), DIGESTS, observe=False))
+    assert [one["target"] for one in quiet["door"]["ports"]] == [8080]
 
 
 def test_no_virtual_addresses() -> None:

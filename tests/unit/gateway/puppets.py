@@ -35,6 +35,8 @@ class Puppet:
         self.drops = True
         """Whether calls that are cancelled are over at once, and it says so."""
         self.protocol = messages.PROTOCOL
+        self.code = self.interface = ""
+        """The code that it runs, and what its methods look like, where that may be another than the caller's."""
         self.answer: Callable[[messages.Call], Any] | None = None
         """When set, every call is answered with what this makes of it."""
         self.connections: list[Connection] = []
@@ -68,7 +70,7 @@ class Puppet:
         self.connections[-1].send(messages.encode(message))
 
     def welcome(self) -> None:
-        self.say(messages.Welcome(self.protocol, "Puppet", self.name, self.holds))
+        self.say(messages.Welcome(self.protocol, "Puppet", self.name, self.holds, self.code, self.interface))
 
     def done(self, call: messages.Call, value: Any) -> None:
         data, segments = self._pack(value)
@@ -140,13 +142,13 @@ class Puppet:
 class Stage:
     """A pool of puppets, and handles to call them."""
 
-    def __init__(self, service: type, shards: int = 1) -> None:
+    def __init__(self, service: type, shards: int = 1, code: str = "") -> None:
         spec = service_spec(service)
         assert spec is not None
         self.network = MemoryNetwork()
         self.registry = Registry()
         self.changes = asyncio.Event()
-        self.pool = Pool(spec, "gateway-0", self.registry, self.changes.set)
+        self.pool = Pool(spec, "gateway-0", self.registry, self.changes.set, code)
         self.pool.open(RELEASE, range(shards))
         self.pool.release = RELEASE
         self.puppets: list[Puppet] = []
@@ -159,14 +161,17 @@ class Stage:
         assert isinstance(handle, Handle)
         return handle
 
-    async def add(self, count: int = 1, shards: list[int] | None = None) -> list[Puppet]:
-        """More replicas, connected and welcomed."""
+    async def add(
+        self, count: int = 1, shards: list[int] | None = None, *, code: str = "", interface: str = ""
+    ) -> list[Puppet]:
+        """More replicas, connected and welcomed; of this code."""
         added = [
             Puppet(self.network, f"Puppet-{number}", shards or [0])
             for number in range(len(self.puppets), len(self.puppets) + count)
         ]
         self.puppets += added
         for puppet in added:
+            puppet.code, puppet.interface = code, interface
             self.connect(puppet)
         await self.until(lambda: all(self.pool.reaches(puppet.name) for puppet in added))
         return added
@@ -212,9 +217,9 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(service: type, replicas: int = 1, shards: int = 1) -> AsyncIterator[Stage]:
-    """A pool of ``replicas`` puppets, each of which holds all shards."""
-    built = Stage(service, shards)
+async def stage(service: type, replicas: int = 1, shards: int = 1, code: str = "") -> AsyncIterator[Stage]:
+    """A pool of ``replicas`` puppets, each of which holds all shards; callers run ``code``."""
+    built = Stage(service, shards, code)
     await built.add(replicas, list(range(shards)))
     try:
         yield built

@@ -157,3 +157,37 @@ async def test_nothing_is_opened_after_the_end(street: Street) -> None:
     await closing
     assert house.draining
     assert doorway._server is None
+
+
+async def test_it_moves_to_another_door(street: Street) -> None:
+    doorway = street.doorway(House())
+    await doorway.open()
+    street.door.close()
+    street.door = open_door("127.0.0.1", 0)
+    await doorway.move(street.door.dup())
+    assert await street.greeting() == b"hello"
+    await doorway.close()
+    assert doorway._door.fileno() < 0
+
+
+async def test_who_rests_moves_as_well(street: Street) -> None:
+    doorway = street.doorway(House(), resting=True)
+    street.door.close()
+    street.door = open_door("127.0.0.1", 0)
+    await doorway.move(street.door.dup())
+    waiting = asyncio.create_task(street.greeting())
+    doorway.rest(False)
+    assert await waiting == b"hello"
+    await doorway.close()
+
+
+async def test_what_is_shut_while_it_moves_stays_shut(street: Street) -> None:
+    doorway = street.doorway(House())
+    await doorway.open()
+    closing = asyncio.create_task(doorway.close())
+    others = street.door.dup()
+    await asyncio.gather(doorway.move(street.door.dup()), closing)
+    assert doorway._server is None
+    assert doorway._door.fileno() < 0
+    await doorway.move(others)
+    assert others.fileno() < 0, "a door that comes after the end is not kept open"

@@ -9,10 +9,13 @@ from typing import Any
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 import kapelle
 from kapelle.core.balance import Standing
 from kapelle.core.budget import Budget
+from kapelle.declare.interface import interface_of
+from kapelle.declare.services import service_spec
 from kapelle.errors import (
     DeadlineExceeded,
     InvalidInput,
@@ -23,7 +26,7 @@ from kapelle.errors import (
 )
 from kapelle.wire import messages
 from kapelle.wire.messages import STREAM_WINDOW
-from tests.unit.gateway.puppets import RELEASE, Puppet, in_request, stage
+from tests.unit.gateway.puppets import RELEASE, Puppet, Stage, in_request, stage
 
 
 @kapelle.service
@@ -612,3 +615,90 @@ async def settle() -> None:
     """Let everything run that is due."""
     for _ in range(20):
         await asyncio.sleep(0)
+
+
+# --- code -------------------------------------------------------------------------------------------------------------
+
+OLD, NEW = "0123456789ab", "ba9876543210"
+
+
+def interface() -> str:
+    spec = service_spec(Service)
+    assert spec is not None
+    return interface_of(spec)
+
+
+async def answered_by(one: Stage, count: int = 20) -> set[str]:
+    """Who answers calls."""
+    for puppet in one.puppets:
+        puppet.answer = lambda _: 1
+        puppet.calls.clear()
+    await asyncio.gather(*(one.handle.plain(number) for number in range(count)))
+    return {puppet.code for puppet in one.puppets if puppet.calls}
+
+
+async def test_replicas_of_the_same_code_are_preferred_where_they_are_half_and_others_called_too_where_they_are_not() -> (
+    None
+):
+    async with stage(Service, replicas=0, code=NEW) as one:
+        await one.add(2, code=OLD, interface=interface())
+        assert await answered_by(one) == {OLD}
+        await one.add(1, code=NEW, interface=interface())
+        assert await answered_by(one) == {OLD, NEW}, "one of three would have the work of all"
+        (same,) = await one.add(1, code=NEW, interface=interface())
+        assert await answered_by(one) == {NEW}
+        same.die()
+        await one.until(lambda: not one.pool.reaches(same.name))
+        assert one.pool.ready(RELEASE)
+        assert await answered_by(one) == {OLD, NEW}
+        same.listen()
+        await one.until(lambda: one.pool.reaches(same.name))
+        assert await answered_by(one) == {NEW}
+
+
+async def test_a_call_in_the_hands_of_other_code_is_answered_when_its_own_appears() -> None:
+    async with stage(Service, replicas=0, code=NEW) as one:
+        (other,) = await one.add(1, code=OLD, interface=interface())
+        waiting = asyncio.create_task(one.handle.plain(1))
+        call = await other.called()
+        await one.add(1, code=NEW, interface=interface())
+        other.done(call, 5)
+        assert await waiting == 5
+        await one.at_rest()
+
+
+async def test_replicas_whose_methods_look_otherwise_get_no_calls_and_people_are_told_once() -> None:
+    with capture_logs() as logs:
+        async with stage(Service, replicas=0, code=NEW) as one:
+            (foreign,) = await one.add(1, code=OLD, interface="another one")
+            assert not one.pool.ready(RELEASE)
+            with pytest.raises(Unavailable, match="no replica of Service is ready"):
+                await one.handle.plain(1)
+            await one.add(1, code=NEW, interface=interface())
+            assert await answered_by(one) == {NEW}
+            foreign.abort()
+            await one.until(lambda: not one.pool.reaches(foreign.name))
+            await one.until(lambda: one.pool.reaches(foreign.name))
+            assert await answered_by(one) == {NEW}
+    (said,) = [line for line in logs if "other code" in line["event"]]
+    assert (said["replica"], said["theirs"], said["ours"]) == ("Puppet-0", OLD, NEW)
+    assert "deploy one version of the code to all services" in said["event"]
+
+
+async def test_an_address_whose_code_changes_is_judged_again() -> None:
+    with capture_logs() as logs:
+        async with stage(Service, replicas=0, code=NEW) as one:
+            (changing,) = await one.add(1, code=OLD, interface="another one")
+            for code, look in (("older", "a third one"), (NEW, "looks otherwise with another package")):
+                changing.code, changing.interface = code, look
+                changing.abort()
+                await one.until(lambda: not one.pool.reaches(changing.name))
+                await one.until(lambda: one.pool.reaches(changing.name))
+            assert await answered_by(one) == {NEW}, "the same code is the same, however it looks"
+    assert [line["theirs"] for line in logs if "other code" in line["event"]] == [OLD, "older"]
+
+
+async def test_where_all_run_the_same_files_nobody_asks_for_code() -> None:
+    async with stage(Service, replicas=0) as one:
+        await one.add(1, code=OLD, interface="another one")
+        assert await answered_by(one) == {OLD}

@@ -16,6 +16,10 @@ from tritonclient.utils import InferenceServerException
 from kapelle.config.settings import Settings
 from kapelle.gateway import side_door
 from kapelle.gateway.side_door import SideDoor, grpc_port
+from kapelle.transport import sockets
+from kapelle.transport.forwarding import Forwarding
+from kapelle.transport.shared_door import GRPC
+from kapelle.transport.sockets import Address
 from tests.certificates import make_certificate
 from tests.unit.gateway.protocols.conftest import GrpcZoo, grpc_zoo
 
@@ -32,9 +36,9 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def door_at(zoo: GrpcZoo, port: int, **settings: Any) -> SideDoor:
+def door_at(zoo: GrpcZoo, port: int, own_door: Path = Path("gateway-0.door"), **settings: Any) -> SideDoor:
     assert zoo.assembly.offers is not None
-    return SideDoor(zoo.assembly.gateway, zoo.assembly.offers, Settings(**settings), port)
+    return SideDoor(zoo.assembly.gateway, zoo.assembly.offers, Settings(**settings), port, own_door)
 
 
 def test_the_port_is_the_next_one_or_the_one_that_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,6 +72,21 @@ async def test_several_gateways_share_a_port(zoo: GrpcZoo) -> None:
     async with InferenceServerClient(f"127.0.0.1:{port}") as client:
         assert await client.is_server_live()
     await second.close()
+
+
+async def test_where_another_process_has_the_port_clients_come_through_that(zoo: GrpcZoo, tmp_path: Path) -> None:
+    bound = sockets.bind(Address("tcp", "127.0.0.1"))
+    forwarding = Forwarding(bound, tmp_path, GRPC)
+    await forwarding.open()
+    doors = [door_at(zoo, 0, tmp_path / f"gateway-{number}.door", door=str(tmp_path)) for number in range(2)]
+    for door in doors:
+        await door.open()
+    async with InferenceServerClient(f"127.0.0.1:{bound.getsockname()[1]}") as client:
+        assert await client.is_server_live()
+        await doors[0].close()
+        assert await client.is_server_live()
+    await doors[1].close()
+    await forwarding.close()
 
 
 async def test_a_port_that_is_taken_leaves_http_alone(zoo: GrpcZoo) -> None:

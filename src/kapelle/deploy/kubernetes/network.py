@@ -6,14 +6,14 @@ from typing import Any
 
 from kapelle.deploy.kubernetes.pods import instance
 from kapelle.deploy.kubernetes.workloads import Manifest, shared, stream
-from kapelle.deploy.topology import CONTROL, DATA, HEALTH, HTTP, Role, Topology
+from kapelle.deploy.topology import CONTROL, DATA, GRPC, HEALTH, HTTP, Role, Topology
 
 _API = "networking.k8s.io/v1"
 
 
 def network_file(system: Topology) -> str:
     """The policies of a system. They are kept where the cluster's network knows them."""
-    clients = [HTTP, *([system.grpc_port] if system.grpc_port else [])]
+    clients = [HTTP, *([GRPC] if system.grpc_port else [])]
     callers = _pods(system, Role.GATEWAY, Role.CONTROLLER)
     return stream(
         "Who may speak to whom. Probes come from the machine itself, and always may.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kapelle.deploy.kubernetes.pods import instance, labels, selector, template
-from kapelle.deploy.topology import DATA, HEALTH, HTTP, Part, Role, Topology
+from kapelle.deploy.topology import DATA, GRPC, HEALTH, HTTP, Part, Role, Topology
 from kapelle.deploy.yaml import Note, document
 
 Manifest = dict[str, Any]
@@ -111,11 +111,11 @@ def _peers(system: Topology, part: Part) -> Manifest:
 
 
 def _front(system: Topology, part: Part) -> Manifest:
-    ports = {"http": HTTP} | ({"grpc": system.grpc_port} if system.grpc_port else {})
+    ports = {"http": HTTP} | ({"grpc": GRPC} if system.grpc_port else {})
     spec = {
         "type": Note("LoadBalancer, where clients are outside of the cluster.", "ClusterIP"),
         "selector": selector(system, part),
-        "ports": [{**one, "port": system.port} if one["name"] == "http" else one for one in _ports(ports)],
+        "ports": [{**one, "port": system.port if one["name"] == "http" else system.grpc_port} for one in _ports(ports)],
     }
     return {"apiVersion": "v1", "kind": "Service", "metadata": metadata(system, part, system.name), "spec": spec}
 
