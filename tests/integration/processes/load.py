@@ -54,6 +54,11 @@ class Client:
         return status, await self.reader.readexactly(length), stays
 
 
+def number_body(number: int) -> bytes:
+    """The number alone, as a body."""
+    return json.dumps({"x": number}).encode()
+
+
 def is_doubled(number: int, answer: bytes) -> bool:
     """Whether a number was doubled as it should be."""
     return answer == str(2 * number).encode()
@@ -62,6 +67,7 @@ def is_doubled(number: int, answer: bytes) -> bool:
 @dataclass
 class Load:
     """Sends numbers ``x`` at ``rate`` requests per second for as long as it is entered; ``is_right`` checks the answers.
+    What is asked with a number is made by ``body``.
 
     ``failed`` says what became of those that were not answered rightly. ``forgiving`` is for faults of a gateway: a
     request whose connection ends before any byte of the answer is sent once more on a new one, as every HTTP client does,
@@ -72,6 +78,7 @@ class Load:
     rate: float = 120.0
     path: str = "/double"
     is_right: Callable[[int, bytes], bool] = is_doubled
+    body: Callable[[int], bytes] = number_body
     forgiving: bool = False
     answered: int = 0
     repeated: int = 0
@@ -165,7 +172,7 @@ class Load:
         client = (None if fresh else self._kept()) or await self._connect()
         status, body, stays = 0, b"", False
         try:
-            status, body, stays = await client.ask(self.path, json.dumps({"x": number}).encode())
+            status, body, stays = await client.ask(self.path, self.body(number))
         finally:
             if stays:
                 self._idle.append(client)
