@@ -81,7 +81,11 @@ def _variables(system: Topology) -> str:
     return "".join(
         ["# The images that compose.yaml runs; each tag is a digest of all that is in the image.\n"]
         + [f"{name}={reference}\n" for name, reference in sorted(lines.items())]
-        + ([f"CERTIFICATES={system.certificates.digest}\n"] if system.certificates.digest else [])
+        + (
+            ["# A digest of the certificates.\n", f"CERTIFICATES={system.certificates.digest}\n"]
+            if system.certificates.digest
+            else []
+        )
     )
 
 

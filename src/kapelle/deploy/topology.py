@@ -142,8 +142,12 @@ def topology(
 def environment(system: Topology, part: Part, *, peers: str, node: str) -> dict[str, Any]:
     """The settings of a container, apart from what its engine fills in."""
     values: dict[str, Any] = {"KAPELLE_LOG_FORMAT": "json", "KAPELLE_HEALTH_PORT": HEALTH}
+    listens = {"KAPELLE_HOST": "0.0.0.0", "KAPELLE_PORT": HTTP}  # noqa: S104 - all of a container
+    if system.grpc_port not in (0, GRPC):
+        # The port that clients connect to may be in the app's kapelle.toml, which is in the image.
+        listens["KAPELLE_GRPC_PORT"] = GRPC
     if part.role is Role.DOOR:
-        return values | {"KAPELLE_HOST": "0.0.0.0", "KAPELLE_PORT": HTTP}  # noqa: S104 - all of a container
+        return values | listens
     values |= {"KAPELLE_STORE": system.store if system.in_s3 else STORE}
     # A folder of its own below what the engine mounts there, which may belong to somebody else.
     values |= {"KAPELLE_CACHE": CACHE, "KAPELLE_RUN_DIR": f"{RUN}/app"}
@@ -153,7 +157,7 @@ def environment(system: Topology, part: Part, *, peers: str, node: str) -> dict[
     values |= {"KAPELLE_DATA_PORT": DATA, "KAPELLE_CONTROL_PORT": CONTROL}
     values |= {f"KAPELLE_{SETTINGS[name].upper()}": f"{SECRETS}/{name}" for name in system.certificates.files}
     if part.role is Role.GATEWAY:
-        values |= {"KAPELLE_HOST": "0.0.0.0", "KAPELLE_PORT": HTTP}  # noqa: S104 - as above
+        values |= listens
     return values
 
 
