@@ -7,38 +7,51 @@ from typing import Annotated, Literal
 from cyclopts import App, Parameter
 
 deploy_app = App(
-    name="deploy", sort_key=7, help="Write what an engine needs to run an app in containers; --up starts or updates it."
+    name="deploy",
+    sort_key=7,
+    help="Write the files by which an engine runs an app in containers; with --up also start or update it.",
 )
-down_app = App(name="down", sort_key=8, help="Take away what `kapelle deploy` has started.")
+down_app = App(name="down", sort_key=8, help="Stop and remove what `kapelle deploy --up` has started; the files stay.")
 
 Target = Annotated[
     str,
     Parameter(help="The app: a folder with an app.py, a file, or a module; add :Class where it declares several."),
 ]
 Variant = Annotated[
-    Literal["cpu", "cuda"], Parameter(help="The images' libraries: for processors, or for NVIDIA's GPUs.")
+    Literal["cpu", "cuda"], Parameter(help="What services with gpus compute on: the processor, or NVIDIA's GPUs.")
 ]
 Up = Annotated[
     bool,
     Parameter(
         negative="", show_default=False,
-        help="Build what is missing, start it, and wait until it serves; what runs is updated with no failed request.",
+        help="Build the images that are missing, start all of it, and wait until it serves. What runs already is updated, "
+        "with no failed request.",
     ),
 ]  # fmt: skip
 Observe = Annotated[
-    bool, Parameter(negative="", show_default=False, help="Prometheus and Grafana, with a dashboard, beside it.")
+    bool, Parameter(negative="", show_default=False, help="Add Prometheus, and Grafana with a dashboard.")
 ]
 Scale = Annotated[
     list[str] | None,
-    Parameter(negative="", help="Another number of containers, as in Encoder=4 or gateway=3; may be repeated."),
+    Parameter(negative="", help="How many containers, where not as declared: Encoder=4, gateway=3. May be repeated."),
 ]
-Port = Annotated[int | None, Parameter(help="Port of the machine to serve at (8080).")]
+Port = Annotated[
+    int | None, Parameter(help="Port of the machine at which clients connect (8080); gRPC has the next one.")
+]
 Volumes = Annotated[
     bool,
-    Parameter(negative="", show_default=False, help="Remove its volumes and secrets, too: all that it has stored."),
+    Parameter(
+        negative="",
+        show_default=False,
+        help="Also remove its volumes and secrets: releases, caches, metrics. This cannot be undone.",
+    ),
 ]
 Registry = Annotated[
-    str, Parameter(help="What the images' names begin with, such as registry.example.org/team; --up pushes them there.")
+    str,
+    Parameter(
+        show_default=False,
+        help="What the images' names begin with, such as registry.example.org/team; --up pushes them there (nowhere).",
+    ),
 ]
 
 
@@ -62,13 +75,15 @@ def deploy_compose(
     scale: Scale = None,
     observe: Observe = False,
     store: Annotated[
-        str | None, Parameter(help="Where releases are kept: s3://bucket/prefix, or a folder (a volume of its own).")
+        str | None,
+        Parameter(help="Where releases are kept: s3://bucket/prefix, or a folder of this machine (a volume)."),
     ] = None,
     variant: Variant = "cpu",
 ) -> int:
     """Run an app on one machine with Docker Compose.
 
-    The files say what they are for, and are yours to edit: one that you have edited is not written again.
+    Without --up, files are written and nothing is started. They say what they are for, and are yours to edit: one that
+    you have edited is not written again.
     """
     from kapelle.cli.deploying import Request, run_compose
 
@@ -88,15 +103,18 @@ def deploy_swarm(
     observe: Observe = False,
     store: Annotated[
         str | None,
-        Parameter(help="Where releases are kept: s3://bucket/prefix, or a folder mounted alike on all machines."),
+        Parameter(
+            help="Where releases are kept: s3://bucket/prefix, or a folder that is mounted at the same path on all "
+            "machines. It has to be said, here or in kapelle.toml."
+        ),
     ] = None,
     registry: Registry = "",
     variant: Variant = "cpu",
 ) -> int:
     """Run an app on several machines as a stack of a Docker Swarm.
 
-    Without a registry, each machine has to have the images already. A swarm updates one container at a time, and goes back
-    by itself when the new ones fail.
+    Without --up, files are written and nothing is started. Without --registry, each machine has to have the images already.
+    A swarm updates one container at a time, and goes back by itself when the new ones fail.
     """
     from kapelle.cli.deploying import Request, run_swarm
 
@@ -111,7 +129,9 @@ def deploy_kubernetes(
     *,
     out: KubernetesFolder = "deploy/kubernetes",
     up: Up = False,
-    port: Annotated[int | None, Parameter(help="Port of the Service to serve at (8080).")] = None,
+    port: Annotated[
+        int | None, Parameter(help="Port of the Service at which clients connect (8080); gRPC has the next one.")
+    ] = None,
     scale: Scale = None,
     observe: Observe = False,
     store: Annotated[
@@ -122,8 +142,8 @@ def deploy_kubernetes(
 ) -> int:
     """Run an app on Kubernetes: manifests for kustomize, in a namespace of the app's own.
 
-    --up applies them with kubectl. Autoscaling, rebuilding on a schedule, Prometheus and Grafana are components to choose
-    in kustomization.yaml.
+    Without --up, files are written and nothing is started; `kubectl apply -k` applies them, as --up does. Autoscaling,
+    rebuilding on a schedule, Prometheus and Grafana are components to choose in kustomization.yaml.
     """
     from kapelle.cli.deploying import Request, run_kubernetes
 
@@ -133,7 +153,7 @@ def deploy_kubernetes(
 
 @down_app.command(name="compose", sort_key=1)
 def down_compose(target: Target, /, *, out: ComposeFolder = "deploy/compose", volumes: Volumes = False) -> int:
-    """Take a system away from Docker Compose; what it has stored stays."""
+    """Stop and remove the containers of an app on Docker Compose; what they have stored stays."""
     from kapelle.cli.taking_down import down_from_compose
 
     return down_from_compose(target, out, volumes=volumes)
@@ -141,7 +161,7 @@ def down_compose(target: Target, /, *, out: ComposeFolder = "deploy/compose", vo
 
 @down_app.command(name="swarm", sort_key=2)
 def down_swarm(target: Target, /, *, out: SwarmFolder = "deploy/swarm", volumes: Volumes = False) -> int:
-    """Take a system away from a Docker Swarm; what it has stored stays."""
+    """Remove the stack of an app from a Docker Swarm; what it has stored stays."""
     from kapelle.cli.taking_down import down_from_swarm
 
     return down_from_swarm(target, out, volumes=volumes)
@@ -149,7 +169,7 @@ def down_swarm(target: Target, /, *, out: SwarmFolder = "deploy/swarm", volumes:
 
 @down_app.command(name="kubernetes", sort_key=3)
 def down_kubernetes(target: Target, /, *, out: KubernetesFolder = "deploy/kubernetes", volumes: Volumes = False) -> int:
-    """Take a system away from Kubernetes; what it has stored stays."""
+    """Remove an app from Kubernetes; the volumes, the secrets and the namespace stay."""
     from kapelle.cli.taking_down import down_from_kubernetes
 
     return down_from_kubernetes(target, out, volumes=volumes)

@@ -216,17 +216,29 @@ def build(
     target: Target,
     /,
     *options: Annotated[str, Parameter(show=False)],
-    variant: Annotated[Literal["cpu", "cuda"], Parameter(help="What the services with gpus compute on.")] = "cpu",
-    platform: Annotated[str, Parameter(help="What to build for, such as linux/arm64 (the engine's own).")] = "",
+    variant: Annotated[
+        Literal["cpu", "cuda"], Parameter(help="What services with gpus compute on: the processor, or NVIDIA's GPUs.")
+    ] = "cpu",
+    platform: Annotated[
+        str, Parameter(show_default=False, help="What to build for, such as linux/arm64 (the engine's own).")
+    ] = "",
     name: Annotated[
-        str, Parameter(help="What the images are called, such as registry.example.org/search (the app's name).")
+        str,
+        Parameter(
+            show_default=False, help="What the images are called, such as registry.example.org/search (the app's name)."
+        ),
     ] = "",
     only_write: Annotated[
         bool,
-        Parameter(negative="", show_default=False, help="Write the Dockerfile and what goes in, and build nothing."),
+        Parameter(
+            negative="", show_default=False, help="Write the Dockerfile and all that it copies, and build nothing."
+        ),
     ] = False,
     compare: Annotated[
-        bool, Parameter(negative="", show_default=False, help="Build the usual one-stage image, too, to compare with.")
+        bool,
+        Parameter(
+            negative="", show_default=False, help="Also build the usual one-stage image, and show both side by side."
+        ),
     ] = False,
 ) -> int:
     """Build the images of an app with Docker, and show what each part of them costs.

@@ -9,7 +9,8 @@ from cyclopts import App, Parameter
 start_app = App(
     name="start",
     sort_key=9,
-    help="Start one process of a system, as containers do; `kapelle deploy` writes the files that use it.",
+    help="Run one process of a system, as its containers do: the files that `kapelle deploy` writes have these commands. "
+    "`kapelle serve` runs a whole system.",
 )
 
 Target = Annotated[str, Parameter(help="The app: a folder with an app.py, a file, or a module.")]
@@ -17,7 +18,7 @@ Target = Annotated[str, Parameter(help="The app: a folder with an app.py, a file
 
 @start_app.command(sort_key=1)
 def gateway(target: Target, /) -> int:
-    """Serve the app's endpoints; the replicas are found by DNS.
+    """Run a gateway: serve the app's endpoints over HTTP, and find the replicas by DNS.
 
     Waits until the store has a current release, loads the app of that, and lets clients in once every service has a
     replica that can be called: at KAPELLE_PORT, or at the door that is kept in KAPELLE_DOOR.
@@ -28,8 +29,13 @@ def gateway(target: Target, /) -> int:
 
 
 @start_app.command(sort_key=2)
-def replica(target: Target, service: Annotated[str, Parameter(help="The service, as in Encoder.")], /) -> int:
-    """Run a service: take calls of gateways at KAPELLE_DATA_PORT, and hear the controller at KAPELLE_CONTROL_PORT."""
+def replica(
+    target: Target, service: Annotated[str, Parameter(help="The service by its class, such as Encoder.")], /
+) -> int:
+    """Run a replica of a service.
+
+    It takes calls of gateways at KAPELLE_DATA_PORT, and hears the controller at KAPELLE_CONTROL_PORT.
+    """
     from kapelle.cli.start_verbs import start_replica
 
     return start_replica(target, service)
@@ -37,7 +43,7 @@ def replica(target: Target, service: Annotated[str, Parameter(help="The service,
 
 @start_app.command(sort_key=3)
 def controller(target: Target, /) -> int:
-    """Follow the store's pointer, and carry out releases among the processes that DNS has.
+    """Run the controller: publish releases among the gateways and replicas that DNS has.
 
     Makes the newest release the current one where none ever was. The others serve on while no controller is there.
     `kapelle status` and `kapelle release publish` work beside it, in the same container.
@@ -49,7 +55,7 @@ def controller(target: Target, /) -> int:
 
 @start_app.command(sort_key=4)
 def door() -> int:
-    """Keep the port that is published on this machine, and lend it to the gateways in KAPELLE_DOOR.
+    """Run the door: hold the port of this machine for clients, and lend it to the gateways by the folder KAPELLE_DOOR.
 
     Gateways come and go, several of them at a time, and clients find the port open all the while.
     """
