@@ -49,7 +49,7 @@ async def serve(spec: ServiceSpec, orders: WorkerOrders) -> int:
     worker = Worker(spec, orders.replica, registry, place.code)
     cache = Path(orders.cache)
     turns = Turns(cache, orders.replica, min(_LONGEST_TURN, settings.prepare_timeout / 10))
-    holder = WorkerHolder(worker, Sources(Path(orders.artifacts), orders.store, cache), turns)
+    holder = WorkerHolder(worker, Sources(Path(orders.artifacts), orders.store, cache, registry), turns)
     keeper = Keeper(holder)
     asked: asyncio.Future[float] = asyncio.get_running_loop().create_future()
 
