@@ -79,7 +79,7 @@ async def serve(spec: ServiceSpec, orders: WorkerOrders) -> int:
     bound = socket.socket(fileno=orders.data)
     arenas = Arenas(settings.shared_memory if bound.family == socket.AF_UNIX else 0, registry)
     data = await sockets.serve(bound, lambda connection: worker.accept(arenas.accepted(connection)), place.credentials)
-    await place.open(worker, registry)
+    await place.open(worker, supervised, registry)
     # Which shards it is to hold, a replica on a network hears from the controller.
     first = keeper.begin(held.release, holder.first(held.release, held.shards)) if held.release else worker.opened()
     building = asyncio.create_task(first)
