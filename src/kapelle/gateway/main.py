@@ -131,7 +131,7 @@ async def serve(spec: AppSpec, orders: GatewayOrders) -> int:
         spec, fleet, settings, registry, collector.collect, Regions(Path(orders.door).parent),
         grpc=grpc > 0, reserve=partial(shared_room, arenas),
     )  # fmt: skip
-    sources = Sources(Path(orders.artifacts), orders.store, Path(orders.cache))
+    sources = Sources(Path(orders.artifacts), orders.store, Path(orders.cache), registry)
     holder = GatewayHolder(assembly, sources, resting=orders.resting)
     keeper = Keeper(holder)
     holder.on_deserted = keeper.changed

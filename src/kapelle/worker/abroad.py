@@ -1,4 +1,4 @@
-"""What is different for a replica that an engine has started: it says who it is, and shows its health to the engine."""
+"""What is different for a replica that an engine has started: it says who and where it is, and shows its health."""
 
 from __future__ import annotations
 
@@ -8,18 +8,22 @@ from collections.abc import Callable
 
 from kapelle.artifacts.releases import code_version
 from kapelle.clock import wall
+from kapelle.config.engine import CONTROLLER, host_of
 from kapelle.config.orders import Network, WorkerOrders
 from kapelle.declare.code import code_of
 from kapelle.declare.loading import Target
 from kapelle.observe.metrics import Registry
+from kapelle.tasks import Tasks
 from kapelle.transport.credentials import Credentials, credentials_of
 from kapelle.transport.health_port import serve_health
+from kapelle.transport.knock import knock
 from kapelle.transport.supervision import Supervised
 from kapelle.wire.messages import About
 from kapelle.worker.server import Worker
 
 _PATIENCE = 10.0
 """Seconds for others to take over what a replica holds that is to end."""
+_KNOCK_EVERY = 1.0
 
 
 class AtHome:
@@ -32,7 +36,7 @@ class AtHome:
     leaving = False
     """Whether it serves on until others have what it holds."""
 
-    async def open(self, worker: Worker, registry: Registry) -> None:
+    async def open(self, worker: Worker, supervised: Supervised, registry: Registry) -> None:
         """Nobody else is to know how it is."""
 
     def state_of(self, worker: Worker) -> str:
@@ -55,10 +59,12 @@ class Abroad(AtHome):
         self.about = About(orders.replica, "replica", orders.service, network.node, self.code, wall())
         self.credentials = credentials_of(orders.settings)
         self._network = network
+        self._settings = orders.settings
+        self._tasks = Tasks()
         self._waiting: asyncio.Task[None] | None = None
         self._health: asyncio.Server | None = None
 
-    async def open(self, worker: Worker, registry: Registry) -> None:
+    async def open(self, worker: Worker, supervised: Supervised, registry: Registry) -> None:
         def stuck() -> str:
             return worker.detail if worker.state == "stuck" else ""
 
@@ -68,6 +74,15 @@ class Abroad(AtHome):
 
         listening = socket.socket(fileno=self._network.health)
         self._health = await serve_health(listening, stuck, unready, registry.collect)
+        if worker.spec.sharded:
+            self._tasks.spawn(self._knock(supervised))
+
+    async def _knock(self, supervised: Supervised) -> None:
+        # Without a controller it holds nothing and is not ready, and what is not ready some engines keep out of DNS.
+        while True:
+            if not supervised.attended:
+                await knock(host_of(self._settings, CONTROLLER), self._settings.control_port)
+            await asyncio.sleep(_KNOCK_EVERY)
 
     def asked_to_end(self, worker: Worker, supervised: Supervised, drain: Callable[[], None]) -> None:
         # Shards that only this replica has must come to another one first; the controller says when they have.
@@ -80,6 +95,7 @@ class Abroad(AtHome):
             self._waiting.add_done_callback(lambda _: drain())
 
     def close(self) -> None:
+        self._tasks.cancel()
         if self._waiting is not None:
             self._waiting.cancel()
         if self._health is not None:
