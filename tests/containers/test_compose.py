@@ -136,7 +136,7 @@ def test_the_same_again_changes_nothing(search: Deployed) -> None:
 
 
 def test_its_tests_are_a_job_of_ci(search: Deployed) -> None:
-    ended = search.compose.attempt("--profile", "tests", "run", "--rm", "--no-deps", "tests", timeout=120)
+    ended = search.compose.attempt("run", "--rm", "--no-deps", "tests", timeout=120)
     assert ended.status == 0, ended.last_lines
     assert "4 passed" in ended.output
 

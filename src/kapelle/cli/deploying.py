@@ -11,6 +11,7 @@ from rich.console import Console
 
 from kapelle.cli.project import Project
 from kapelle.deploy import compose, compose_up, preflight, secrets, swarm, swarm_up
+from kapelle.deploy.certificates import certificates_of
 from kapelle.deploy.containers import Project as Containers
 from kapelle.deploy.docker import Docker
 from kapelle.deploy.files import File, write_files
@@ -48,7 +49,11 @@ def run_compose(request: Request, *, up: bool) -> int:
     project, system, images = _planned(request)
     folder, names = request.folder, compose.secret_names(system, observe=request.observe)
     files = compose.compose_files(system, folder, observe=request.observe)
-    _tell(console, write_files(folder, f"{system.name} on compose", files), secrets.make_secrets(folder, names))
+    _tell(
+        console,
+        write_files(folder, f"{system.name} on compose", files),
+        secrets.make_secrets(folder, names, system.certificates.files),
+    )
     if not up:
         console.print(f"start it  kapelle deploy compose {request.target} --up")
         return 0
@@ -76,7 +81,7 @@ def run_swarm(request: Request, *, up: bool) -> int:
     _, system, images = _planned(request)
     swarm.check_store(system)
     folder, names = request.folder, compose.secret_names(system, observe=request.observe)
-    made = secrets.make_secrets(folder, names)
+    made = secrets.make_secrets(folder, names, system.certificates.files)
     secrets.check_secrets(folder, names)
     digests = {name: secrets.digest_of(folder, name) for name in names}
     files = swarm.stack_files(system, digests, observe=request.observe)
@@ -108,7 +113,8 @@ def run_kubernetes(request: Request, *, up: bool) -> int:
     written = write_files(folder, f"{system.name} on kubernetes", files)
     base, observing = folder / kubernetes_files.BASE, folder / kubernetes_files.COMPONENTS / "observe"
     names = compose.secret_names(system, observe=False)
-    made = secrets.make_secrets(base, names) + secrets.make_secrets(observing, [secrets.GRAFANA])
+    made = secrets.make_secrets(base, names, system.certificates.files)
+    made += secrets.make_secrets(observing, [secrets.GRAFANA])
     _tell(console, written, made)
     if not up:
         console.print(f"start it  kapelle deploy kubernetes {request.target} --up")
@@ -129,8 +135,10 @@ def _planned(request: Request, *, gateways: int = 1) -> tuple[Project, Topology,
     app = project.load()
     settings = project.settings
     name = f"{request.registry.rstrip('/')}/{kebab_case(app.name)}" if request.registry else ""
+    certificates = certificates_of(settings)
     images = plan_images(project.target, app, variant=request.variant, name=name, s3=settings.store.startswith("s3://"))
-    return project, topology(app, images, settings, scale=_scale(request.scale), gateways=gateways), images
+    system = topology(app, images, settings, scale=_scale(request.scale), gateways=gateways, certificates=certificates)
+    return project, system, images
 
 
 def _scale(words: Sequence[str]) -> dict[str, int]:

@@ -9,13 +9,16 @@ from typing import Any
 
 from kapelle.deploy import observing
 from kapelle.deploy.secrets import FOLDER, GRAFANA, PEERS, S3
-from kapelle.deploy.service_options import container, door_volume, healthcheck, limits, part_options, takes_secret
+from kapelle.deploy.service_options import container, door_volume, healthcheck, limits, part_options, secrets_of
 from kapelle.deploy.topology import DOOR, GRPC, HTTP, RUN, STORE, Part, Role, Topology, environment, folders
 from kapelle.deploy.yaml import Alias, Anchor, Note, document
 
 FILE = "compose.yaml"
 _TEMPORARY = "/tmp"  # noqa: S108 - the container's own
 _MADE = f"{RUN}/made"
+_CERTIFIED = {
+    "kapelle.certificates": Note("Other certificates are other containers: --up replaces them.", "${CERTIFICATES}")
+}
 HEALTHY, STARTED = "service_healthy", "service_started"
 
 
@@ -50,7 +53,7 @@ def compose_files(system: Topology, folder: Path, *, observe: bool) -> dict[str,
 
 def secret_names(system: Topology, *, observe: bool) -> list[str]:
     """The secrets that the files name."""
-    return [PEERS, *([GRAFANA] if observe else []), *([S3] if system.in_s3 else [])]
+    return [PEERS, *system.certificates.files, *([GRAFANA] if observe else []), *([S3] if system.in_s3 else [])]
 
 
 def image_variable(part: Part) -> str:
@@ -78,6 +81,11 @@ def _variables(system: Topology) -> str:
     return "".join(
         ["# The images that compose.yaml runs; each tag is a digest of all that is in the image.\n"]
         + [f"{name}={reference}\n" for name, reference in sorted(lines.items())]
+        + (
+            ["# A digest of the certificates.\n", f"CERTIFICATES={system.certificates.digest}\n"]
+            if system.certificates.digest
+            else []
+        )
     )
 
 
@@ -88,7 +96,8 @@ def _service(system: Topology, part: Part, folder: Path) -> Any:
         "build": _build(system, part, folder),
         **part_options(system, part, _settings(system), _own_settings(system, part)),
         **(_stays(part) if part.role is Role.RELEASE else {}),
-        **({"secrets": [PEERS]} if takes_secret(part) else {}),
+        **({"secrets": given} if (given := secrets_of(system, part)) else {}),
+        **({"labels": _CERTIFIED} if given and system.certificates.digest else {}),
         **({"ports": _ports(system)} if part.role is Role.DOOR else {}),
         "networks": ["front" if part.role in (Role.DOOR, Role.TESTS) else "peers"],
         **({"volumes": mounts} if (mounts := [_mount(system, *one) for one in folders(system, part)]) else {}),

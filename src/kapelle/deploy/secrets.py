@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from kapelle.deploy.certificates import SETTINGS
 from kapelle.errors import DeployError
 
 FOLDER = "secrets"
@@ -27,8 +28,8 @@ _S3_TEXT = """\
 """
 
 
-def make_secrets(folder: Path, names: Iterable[str]) -> list[Path]:
-    """Make those that are missing below ``folder``; returns what was made.
+def make_secrets(folder: Path, names: Iterable[str], given: Mapping[str, Path] | None = None) -> list[Path]:
+    """Make those that are missing below ``folder``, and copy those that are ``given`` as files; returns what was written.
 
     Raises:
         DeployError: they cannot be written.
@@ -40,7 +41,12 @@ def make_secrets(folder: Path, names: Iterable[str]) -> list[Path]:
         # and a file that an engine mounts keeps its owner and mode.
         place.chmod(0o700)
         (place / ".gitignore").write_text("*\n", encoding="utf-8")
-        return [place / name for name in names if _made(place / name)]
+        files = given or {}
+        return [
+            place / name
+            for name in names
+            if (_copied(files[name], place / name) if name in files else _made(place / name))
+        ]
     except OSError as error:
         raise DeployError(f"{error.filename or place} cannot be written: {error.strerror}") from None
 
@@ -54,6 +60,18 @@ def _made(path: Path) -> bool:
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
     path.chmod(0o644)
+    return True
+
+
+def _copied(source: Path, path: Path) -> bool:
+    content = source.read_bytes()
+    if path.is_file() and path.read_bytes() == content:
+        return False
+    # A container that runs keeps the file that it has; one that starts sees all of the new one.
+    part = path.with_name(f".{path.name}.part")
+    part.write_bytes(content)
+    part.chmod(0o644)
+    part.replace(path)
     return True
 
 
@@ -82,7 +100,7 @@ def digest_of(folder: Path, name: str) -> str:
 
 def remove_secrets(folder: Path) -> list[Path]:
     """Remove what was made here; what people have filled stays. Returns what was removed."""
-    found = [path for name in (PEERS, GRAFANA) if (path := folder / FOLDER / name).is_file()]
+    found = [path for name in (PEERS, GRAFANA, *SETTINGS) if (path := folder / FOLDER / name).is_file()]
     for path in found:
         path.unlink()
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kapelle.deploy.secrets import FOLDER, S3
+from kapelle.deploy.secrets import FOLDER, PEERS, S3
 from kapelle.deploy.topology import USER, Part, Role, Topology
 from kapelle.deploy.yaml import Alias, Note
 
@@ -57,6 +57,11 @@ def _in_store(system: Topology, part: Part) -> bool:
 def takes_secret(part: Part) -> bool:
     """Whether containers of this kind talk to each other."""
     return part.role in (Role.CONTROLLER, Role.REPLICA, Role.GATEWAY)
+
+
+def secrets_of(system: Topology, part: Part) -> list[str]:
+    """The secrets that containers of this kind are given."""
+    return [PEERS, *system.certificates.files] if takes_secret(part) else []
 
 
 def hardening() -> dict[str, Any]:

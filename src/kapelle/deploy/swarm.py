@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from kapelle.deploy import observing
-from kapelle.deploy.secrets import FOLDER, GRAFANA, PEERS, S3
-from kapelle.deploy.service_options import container, door_volume, healthcheck, limits, part_options, takes_secret
+from kapelle.deploy.secrets import FOLDER, GRAFANA, S3
+from kapelle.deploy.service_options import container, door_volume, healthcheck, limits, part_options, secrets_of
 from kapelle.deploy.topology import DOOR, GRPC, HTTP, RUN, STORE, USER, Part, Role, Topology, environment, folders
 from kapelle.deploy.yaml import Alias, Anchor, Mode, Note, document
 from kapelle.errors import DeployError
@@ -109,7 +109,7 @@ def _service(system: Topology, part: Part) -> Note:
         "<<": Alias("container"),
         **_hostname(part),
         **part_options(system, part, _settings(system), _own_settings(system, part)),
-        **({"secrets": [_secret_mount(PEERS)]} if takes_secret(part) else {}),
+        **({"secrets": [_secret_mount(name) for name in given]} if (given := secrets_of(system, part)) else {}),
         **({"ports": _ports(system)} if part.role is Role.DOOR else {}),
         "networks": ["peers"],
         "volumes": [*(_mount(system, *one) for one in folders(system, part)), *_temporary()],

@@ -10,6 +10,7 @@ from typing import Any
 from kapelle.config.settings import Settings
 from kapelle.declare.apps import AppSpec
 from kapelle.declare.services import ServiceSpec
+from kapelle.deploy.certificates import SETTINGS, Certificates
 from kapelle.deploy.images import Image, Images
 from kapelle.deploy.names import kebab_case
 from kapelle.errors import DeployError
@@ -17,7 +18,8 @@ from kapelle.errors import DeployError
 USER = 10001
 """User and group of every container."""
 STORE, CACHE, DOOR, RUN = "/var/lib/kapelle/store", "/var/lib/kapelle/cache", "/run/kapelle-door", "/run/kapelle"
-SECRET = "/run/secrets/kapelle"  # noqa: S105 - the path of one
+SECRETS = "/run/secrets"
+SECRET = f"{SECRETS}/kapelle"
 HTTP, GRPC, DATA, CONTROL, HEALTH = 8080, 8081, 7100, 7101, 7102
 """Ports inside containers: what gateways serve, calls to replicas, the controller's word, health and metrics."""
 
@@ -63,7 +65,7 @@ class Topology:
     """A system in containers. ``name`` is that of the whole; ``grace`` and ``patience`` are seconds to stop and to start.
 
     ``store`` is a place in S3, or a folder; where it is empty, a volume. ``port`` is what clients connect to, ``grpc_port``
-    that of gRPC; 0 where there is none.
+    that of gRPC; 0 where there is none. With ``certificates`` processes speak TLS with each other.
     """
 
     name: str
@@ -75,6 +77,7 @@ class Topology:
     grpc_port: int
     grace: int
     patience: int
+    certificates: Certificates = field(default_factory=Certificates)
 
     def of(self, *roles: Role) -> list[Part]:
         """The parts of these roles, in the order of the whole."""
@@ -98,6 +101,7 @@ def topology(
     *,
     scale: Mapping[str, int] | None = None,
     gateways: int = 1,
+    certificates: Certificates | None = None,
 ) -> Topology:
     """The containers of an app.
 
@@ -131,14 +135,19 @@ def topology(
         grpc_port=(settings.grpc_port or port + 1) if images.grpc and settings.grpc_port >= 0 else 0,
         grace=round(settings.drain_timeout + _AFTER_DRAIN),
         patience=round(settings.start_timeout),
+        certificates=certificates or Certificates(),
     )
 
 
 def environment(system: Topology, part: Part, *, peers: str, node: str) -> dict[str, Any]:
     """The settings of a container, apart from what its engine fills in."""
     values: dict[str, Any] = {"KAPELLE_LOG_FORMAT": "json", "KAPELLE_HEALTH_PORT": HEALTH}
+    listens = {"KAPELLE_HOST": "0.0.0.0", "KAPELLE_PORT": HTTP}  # noqa: S104 - all of a container
+    if system.grpc_port not in (0, GRPC):
+        # The port that clients connect to may be in the app's kapelle.toml, which is in the image.
+        listens["KAPELLE_GRPC_PORT"] = GRPC
     if part.role is Role.DOOR:
-        return values | {"KAPELLE_HOST": "0.0.0.0", "KAPELLE_PORT": HTTP}  # noqa: S104 - all of a container
+        return values | listens
     values |= {"KAPELLE_STORE": system.store if system.in_s3 else STORE}
     # A folder of its own below what the engine mounts there, which may belong to somebody else.
     values |= {"KAPELLE_CACHE": CACHE, "KAPELLE_RUN_DIR": f"{RUN}/app"}
@@ -146,8 +155,9 @@ def environment(system: Topology, part: Part, *, peers: str, node: str) -> dict[
         return values
     values |= {"KAPELLE_SECRET_FILE": SECRET, "KAPELLE_PEERS": peers, "KAPELLE_NODE": node}
     values |= {"KAPELLE_DATA_PORT": DATA, "KAPELLE_CONTROL_PORT": CONTROL}
+    values |= {f"KAPELLE_{SETTINGS[name].upper()}": f"{SECRETS}/{name}" for name in system.certificates.files}
     if part.role is Role.GATEWAY:
-        values |= {"KAPELLE_HOST": "0.0.0.0", "KAPELLE_PORT": HTTP}  # noqa: S104 - as above
+        values |= listens
     return values
 
 

@@ -12,6 +12,7 @@ from kapelle.declare.apps import AppSpec
 from kapelle.declare.loading import Target
 from kapelle.deploy.images import Images
 from kapelle.errors import DeployError
+from tests.certificates import make_authority
 from tests.unit.cli.served import APP
 from tests.unit.deploy.systems import images_of
 
@@ -73,6 +74,29 @@ def test_a_swarm_without_a_store_for_all_leaves_nothing(folder: Path) -> None:
 def test_a_scale_of_the_wrong_form_is_refused(word: str) -> None:
     with pytest.raises(DeployError, match=r"--scale .*: expected a name and a number, as in Encoder=4"):
         run_compose(replace(REQUEST, scale=[word]), up=False)
+
+
+@pytest.mark.parametrize("engine", RUNS)
+def test_certificates_of_the_settings_are_copied(
+    engine: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, request = RUNS[engine]
+    for name, value in make_authority(folder).sign("peer").settings.items():
+        monkeypatch.setenv(f"KAPELLE_{name.upper()}", value)
+    assert run(request, up=False) == 0
+    assert "secrets/peer-key: made, a secret" in capsys.readouterr().out
+    [copy] = (folder / "out").rglob("peer-key")
+    assert copy.read_bytes() == (folder / "peer-key.pem").read_bytes()
+
+
+@pytest.mark.parametrize("engine", RUNS)
+def test_a_missing_certificate_leaves_nothing(engine: str, folder: Path) -> None:
+    run, request = RUNS[engine]
+    settings = make_authority(folder).sign("peer").settings | {"peer_key": "nowhere.pem"}
+    (folder / "kapelle.toml").write_text("".join(f'{name} = "{value}"\n' for name, value in settings.items()))
+    with pytest.raises(DeployError, match=r"peer_key = 'nowhere\.pem': No such file"):
+        run(request, up=False)
+    assert not (folder / "out").exists()
 
 
 def test_options_reach_the_files(folder: Path) -> None:

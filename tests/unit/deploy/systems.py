@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import kapelle
 from kapelle.config.settings import Settings
 from kapelle.declare.apps import AppSpec, app_spec
 from kapelle.declare.loading import Target
+from kapelle.deploy.certificates import SETTINGS, Certificates
 from kapelle.deploy.images import Image, Images
 from kapelle.deploy.names import kebab_case
 from kapelle.deploy.topology import Topology, topology
@@ -51,6 +53,11 @@ def images_of(app: AppSpec, place: str, context: Path) -> Images:
         context=context, services=dict.fromkeys(app.services, main), gateway=main, door=image("-door", "door"),
         release=image("-release", "release"), tests=image("-tests", "tests"), place=place, grpc=True,
     )  # fmt: skip
+
+
+def secured(system: Topology) -> Topology:
+    """The same containers, which speak TLS with each other."""
+    return replace(system, certificates=Certificates({name: Path(f"{name}.pem") for name in SETTINGS}, "c0ffee"))
 
 
 def system_of(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from kapelle.deploy.files import Fate, write_files
 from kapelle.deploy.secrets import make_secrets
 from tests.unit.deploy.golden_files import FOLDER, generated
 from tests.unit.deploy.parsers import needs_compose
-from tests.unit.deploy.systems import APPS, demanding, system_of
+from tests.unit.deploy.systems import APPS, demanding, secured, system_of
 
 
 def read(files: dict[str, str]) -> dict[str, Any]:
@@ -102,6 +103,34 @@ def test_a_new_build_changes_only_the_names_of_images(tmp_path: Path) -> None:
     files = compose_files(system_of("question_search"), tmp_path, observe=False)
     assert "0123456789ab" not in files["compose.yaml"]
     assert files[".env"].count("0123456789ab") == 6
+
+
+PEERS_OVER_TLS = {
+    "KAPELLE_PEER_CERTIFICATE": "/run/secrets/peer-certificate",
+    "KAPELLE_PEER_KEY": "/run/secrets/peer-key",
+    "KAPELLE_PEER_AUTHORITY": "/run/secrets/peer-authority",
+}
+
+
+def test_those_who_talk_to_each_other_get_the_certificates(tmp_path: Path) -> None:
+    files = compose_files(secured(system_of("question_search")), tmp_path, observe=False)
+    made = read(files)
+    names = ["kapelle", "peer-certificate", "peer-key", "peer-authority"]
+    assert made["secrets"] == {name: {"file": f"./secrets/{name}"} for name in names}
+    given = {name: one["secrets"] for name, one in made["services"].items() if "secrets" in one}
+    assert given == dict.fromkeys(["controller", "encoder", "cluster", "gateway"], names)
+    for name, service in made["services"].items():
+        told = {key: value for key, value in (service.get("environment") or {}).items() if "PEER_" in key}
+        assert told == (PEERS_OVER_TLS if name in given else {})
+        assert service.get("labels") == ({"kapelle.certificates": "${CERTIFICATES}"} if name in given else None)
+
+
+def test_other_certificates_change_what_containers_are_and_not_the_file(tmp_path: Path) -> None:
+    system = secured(system_of("question_search"))
+    renewed = replace(system, certificates=replace(system.certificates, digest="decaf"))
+    before, after = (compose_files(one, tmp_path, observe=False) for one in (system, renewed))
+    assert [name for name in before if before[name] != after[name]] == [".env"]
+    assert "CERTIFICATES=decaf\n" in after[".env"]
 
 
 @needs_compose()

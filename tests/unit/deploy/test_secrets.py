@@ -25,6 +25,20 @@ def test_only_the_owner_and_containers_read_them(tmp_path: Path) -> None:
     assert (path.parent / ".gitignore").read_text() == "*\n"
 
 
+def test_a_given_file_is_copied_so_that_containers_can_read_it(tmp_path: Path) -> None:
+    key = tmp_path / "key.pem"
+    key.write_text("first")
+    key.chmod(0o600)
+    [path] = make_secrets(tmp_path, ["peer-key"], {"peer-key": key})
+    assert (path.read_text(), stat.S_IMODE(path.stat().st_mode)) == ("first", 0o644)
+    assert make_secrets(tmp_path, ["peer-key"], {"peer-key": key}) == []
+    key.write_text("renewed")
+    assert make_secrets(tmp_path, ["peer-key"], {"peer-key": key}) == [path]
+    assert (path.read_text(), stat.S_IMODE(path.stat().st_mode)) == ("renewed", 0o644)
+    assert remove_secrets(tmp_path) == [path]
+    assert key.read_text() == "renewed"
+
+
 @pytest.mark.parametrize(("text", "told"), [(None, "cannot be read"), ("", "is empty"), (" \n", "is empty")])
 def test_a_missing_or_empty_secret_is_refused(tmp_path: Path, text: str | None, told: str) -> None:
     [path] = make_secrets(tmp_path, [PEERS])

@@ -14,9 +14,14 @@ from kapelle.deploy.swarm import check_scale, check_store, stack_files
 from kapelle.errors import DeployError
 from tests.unit.deploy.golden_files import DIGESTS
 from tests.unit.deploy.parsers import needs_stack
-from tests.unit.deploy.systems import APPS, demanding, system_of
+from tests.unit.deploy.systems import APPS, demanding, secured, system_of
 
 STORE = "s3://models/kapelle"
+PEERS_OVER_TLS = {
+    "KAPELLE_PEER_CERTIFICATE": "/run/secrets/peer-certificate",
+    "KAPELLE_PEER_KEY": "/run/secrets/peer-key",
+    "KAPELLE_PEER_AUTHORITY": "/run/secrets/peer-authority",
+}
 
 
 def services(files: dict[str, str]) -> dict[str, Any]:
@@ -134,6 +139,25 @@ def test_what_changes_with_a_build_is_in_a_file_of_its_own() -> None:
     assert versions["secrets"]["kapelle"]["name"] == "question-search-kapelle-00000000"
     again = stack_files(system_of("question_search", store=STORE), DIGESTS | {"kapelle": "22222222"}, observe=True)
     assert [name for name, text in files.items() if again[name] != text] == ["versions.yaml"]
+
+
+def test_those_who_talk_to_each_other_get_the_certificates() -> None:
+    digests = DIGESTS | {"peer-certificate": "22222222", "peer-key": "33333333", "peer-authority": "44444444"}
+    files = stack_files(secured(system_of("question_search", store=STORE)), digests, observe=False)
+    made = services(files)
+    names = ["kapelle", "peer-certificate", "peer-key", "peer-authority"]
+    given = {name: [secret["source"] for secret in one["secrets"]] for name, one in made.items() if "secrets" in one}
+    assert given == dict.fromkeys(["controller", "encoder", "cluster", "gateway"], names)
+    for name, service in made.items():
+        told = {key: value for key, value in service["environment"].items() if "PEER_" in key}
+        assert told == (PEERS_OVER_TLS if name in given else {})
+    assert made["gateway"]["secrets"][2] == {
+        "source": "peer-key", "target": "peer-key", "uid": "10001", "gid": "10001", "mode": 0o400,
+    }  # fmt: skip
+    assert yaml.safe_load(files["versions.yaml"])["secrets"]["peer-key"] == {
+        "file": "./secrets/peer-key",
+        "name": "question-search-peer-key-33333333",
+    }
 
 
 @needs_stack()

@@ -113,6 +113,7 @@ def test_each_container_is_told_what_it_needs() -> None:
     assert "KAPELLE_SECRET_FILE" not in environment(system, door, peers="", node="") | environment(
         system, release, peers="", node=""
     )
+    assert "KAPELLE_GRPC_PORT" not in environment(system, door, peers="", node="")
     told = environment(system, controller, peers="tasks.{service}", node="here")
     assert (told["KAPELLE_PEERS"], told["KAPELLE_NODE"], told["KAPELLE_DATA_PORT"]) == ("tasks.{service}", "here", 7100)
     assert environment(system, gateway, peers="", node="")["KAPELLE_HOST"] == "0.0.0.0"
@@ -125,3 +126,9 @@ def test_a_store_in_s3_needs_no_volume() -> None:
     far = replace(system, store="s3://a/b")
     assert [name for name, _ in folders(far, gateway)] == ["cache", "door"]
     assert environment(far, gateway, peers="", node="")["KAPELLE_STORE"] == "s3://a/b"
+
+
+def test_grpc_is_at_one_port_in_containers_whatever_the_settings_in_their_image_say() -> None:
+    system = system_of("question_search", grpc_port=9500)
+    for part in system.of(Role.DOOR, Role.GATEWAY):
+        assert environment(system, part, peers="", node="")["KAPELLE_GRPC_PORT"] == 8081

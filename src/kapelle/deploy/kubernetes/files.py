@@ -75,7 +75,8 @@ def _top(system: Topology, *, observe: bool) -> dict[str, Any]:
 def _base(system: Topology, files: list[str]) -> dict[str, Any]:
     [controller] = system.of(Role.CONTROLLER)
     settings = environment(system, controller, peers="{service}", node="")
-    secrets = [{"name": PEERS, "files": [f"{FOLDER}/{PEERS}"]}, *([credentials()] if system.in_s3 else [])]
+    shown = [f"{FOLDER}/{name}" for name in (PEERS, *system.certificates.files)]
+    secrets = [{"name": PEERS, "files": shown}, *([credentials()] if system.in_s3 else [])]
     return {
         **_KUSTOMIZE,
         "namespace": system.name,
@@ -83,7 +84,7 @@ def _base(system: Topology, files: list[str]) -> dict[str, Any]:
         "images": Note("Each tag is a digest of all that is in the image.", _images(system)),
         "configMapGenerator": Note(
             "How the parts find each other; `kapelle config` explains each of them.",
-            [{"name": "settings", "literals": [f"{name}={settings[name]}" for name in SHARED]}],
+            [{"name": "settings", "literals": [f"{name}={settings[name]}" for name in SHARED if name in settings]}],
         ),
         "secretGenerator": Note("Files that git does not see.", secrets),
         "generatorOptions": {"labels": {"app.kubernetes.io/instance": system.name}},

@@ -14,7 +14,7 @@ from kapelle.deploy.topology import (
     HEALTH,
     HTTP,
     RUN,
-    SECRET,
+    SECRETS,
     STORE,
     USER,
     Part,
@@ -116,6 +116,7 @@ def _container(system: Topology, part: Part) -> dict[str, Any]:
 SHARED = (
     "KAPELLE_LOG_FORMAT", "KAPELLE_HEALTH_PORT", "KAPELLE_STORE", "KAPELLE_CACHE", "KAPELLE_RUN_DIR",
     "KAPELLE_SECRET_FILE", "KAPELLE_PEERS", "KAPELLE_DATA_PORT", "KAPELLE_CONTROL_PORT",
+    "KAPELLE_PEER_CERTIFICATE", "KAPELLE_PEER_KEY", "KAPELLE_PEER_AUTHORITY",
 )  # fmt: skip
 """The settings that all containers share; they are in a ConfigMap."""
 
@@ -167,11 +168,7 @@ def _mounts(system: Topology, part: Part) -> list[dict[str, Any]]:
     return [
         *([] if system.in_s3 else [{"name": "store", "mountPath": STORE}]),
         {"name": "cache", "mountPath": CACHE},
-        *(
-            [{"name": "secret", "mountPath": str(SECRET).rpartition("/")[0], "readOnly": True}]
-            if takes_secret(part)
-            else []
-        ),
+        *([{"name": "secret", "mountPath": SECRETS, "readOnly": True}] if takes_secret(part) else []),
         {"name": "memory", "mountPath": place, "subPath": "tmp"},
         {"name": "memory", "mountPath": RUN, "subPath": "run"},
     ]

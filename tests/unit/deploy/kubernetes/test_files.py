@@ -14,7 +14,7 @@ from kapelle.deploy.topology import Topology
 from kapelle.errors import DeployError
 from tests.unit.deploy.kubernetes.manifests import Manifest, read_all
 from tests.unit.deploy.parsers import needs_kustomize
-from tests.unit.deploy.systems import demanding, system_of
+from tests.unit.deploy.systems import demanding, secured, system_of
 
 # The newest that there are schemas of.
 VERSIONS = [f"1.{minor}" for minor in range(33, 38)]
@@ -22,6 +22,7 @@ SYSTEMS = {
     "question_search": system_of("question_search", gateways=2),
     "image_pipeline": system_of("image_pipeline", gateways=2, store="s3://a/b", grpc_port=8081),
     "demanding": demanding(),
+    "secured": secured(system_of("question_search", gateways=2)),
 }
 
 
@@ -54,12 +55,12 @@ def test_the_check_would_find_something() -> None:
     ("system", "component"),
     [
         ("question_search", "autoscale-cpu"), ("question_search", "autoscale-queue"), ("question_search", "rebuild"),
-        ("image_pipeline", "observe"),
+        ("image_pipeline", "observe"), ("secured", "rebuild"),
     ],
 )  # fmt: skip
 def test_kustomize_makes_valid_manifests_of_it(system: str, component: str, tmp_path: Path) -> None:
     write_files(tmp_path, system, kubernetes_files(SYSTEMS[system], observe=False))
-    make_secrets(tmp_path / "base", [PEERS, S3])
+    make_secrets(tmp_path / "base", [PEERS, S3, *SYSTEMS[system].certificates.files])
     make_secrets(tmp_path / "components/observe", [GRAFANA])
     top = tmp_path / "kustomization.yaml"
     top.write_text(top.read_text().replace("components: []", f"components: [components/{component}]"))
@@ -105,6 +106,18 @@ def test_secrets_are_no_manifests() -> None:
     assert base["secretGenerator"] == [
         {"name": "kapelle", "files": ["secrets/kapelle"]},
         {"name": "s3", "envs": ["secrets/s3.env"]},
+    ]
+
+
+def test_certificates_are_beside_the_secret() -> None:
+    base = yaml.safe_load(kubernetes_files(SYSTEMS["secured"], observe=False)["base/kustomization.yaml"])
+    names = ["kapelle", "peer-certificate", "peer-key", "peer-authority"]
+    assert base["secretGenerator"] == [{"name": "kapelle", "files": [f"secrets/{name}" for name in names]}]
+    [settings] = base["configMapGenerator"]
+    assert [one for one in settings["literals"] if "PEER_" in one] == [
+        "KAPELLE_PEER_CERTIFICATE=/run/secrets/peer-certificate",
+        "KAPELLE_PEER_KEY=/run/secrets/peer-key",
+        "KAPELLE_PEER_AUTHORITY=/run/secrets/peer-authority",
     ]
 
 
