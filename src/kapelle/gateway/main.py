@@ -134,7 +134,7 @@ async def serve(spec: AppSpec, orders: GatewayOrders) -> int:
     sources = Sources(Path(orders.artifacts), orders.store, Path(orders.cache), registry)
     holder = GatewayHolder(assembly, sources, resting=orders.resting)
     keeper = Keeper(holder)
-    holder.on_deserted = keeper.changed
+    holder.on_deserted, keeper.on_dropped = keeper.changed, partial(place.dropped, holder)
     duties = Duties(assembly, keeper)
     asked, drain = _to_be_drained()
     supervised = Supervised(

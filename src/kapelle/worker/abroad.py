@@ -5,8 +5,13 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
+from kapelle.artifacts.beside import beside
+from kapelle.artifacts.keeper import Holder
 from kapelle.artifacts.releases import code_version
+from kapelle.artifacts.tidying import tidy
 from kapelle.clock import wall
 from kapelle.config.engine import CONTROLLER, host_of
 from kapelle.config.orders import Network, WorkerOrders
@@ -47,6 +52,9 @@ class AtHome:
         """A signal came: ``drain`` now, or when that hurts nobody."""
         drain()
 
+    def dropped(self, holder: Holder) -> None:
+        """Something of a release is held no more; the controller tidies up."""
+
     def close(self) -> None:
         """Nothing was opened."""
 
@@ -59,7 +67,7 @@ class Abroad(AtHome):
         self.about = About(orders.replica, "replica", orders.service, network.node, self.code, wall())
         self.credentials = credentials_of(orders.settings)
         self._network = network
-        self._settings = orders.settings
+        self._orders = orders
         self._tasks = Tasks()
         self._waiting: asyncio.Task[None] | None = None
         self._health: asyncio.Server | None = None
@@ -78,10 +86,11 @@ class Abroad(AtHome):
             self._tasks.spawn(self._knock(supervised))
 
     async def _knock(self, supervised: Supervised) -> None:
+        settings = self._orders.settings
         # Without a controller it holds nothing and is not ready, and what is not ready some engines keep out of DNS.
         while True:
             if not supervised.attended:
-                await knock(host_of(self._settings, CONTROLLER), self._settings.control_port)
+                await knock(host_of(settings, CONTROLLER), settings.control_port)
             await asyncio.sleep(_KNOCK_EVERY)
 
     def asked_to_end(self, worker: Worker, supervised: Supervised, drain: Callable[[], None]) -> None:
@@ -93,6 +102,10 @@ class Abroad(AtHome):
             supervised.announce()
             self._waiting = asyncio.create_task(worker.deserted(_PATIENCE))
             self._waiting.add_done_callback(lambda _: drain())
+
+    def dropped(self, holder: Holder) -> None:
+        # There may be no controller on this machine.
+        self._tasks.spawn(beside(partial(tidy, Path(self._orders.cache), self._orders.store, [*holder.holds])))
 
     def close(self) -> None:
         self._tasks.cancel()

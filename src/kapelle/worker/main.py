@@ -52,6 +52,7 @@ async def serve(spec: ServiceSpec, orders: WorkerOrders) -> int:
     turns = Turns(cache, orders.replica, min(_LONGEST_TURN, settings.prepare_timeout / 10))
     holder = WorkerHolder(worker, Sources(Path(orders.artifacts), orders.store, cache, registry), turns)
     keeper = Keeper(holder)
+    keeper.on_dropped = partial(place.dropped, holder)
     asked: asyncio.Future[float] = asyncio.get_running_loop().create_future()
 
     def drain(timeout: float) -> None:

@@ -14,6 +14,7 @@ from kapelle.artifacts.releases import Releases
 from kapelle.artifacts.sources import Sources
 from kapelle.artifacts.tidying import tidy
 from kapelle.core.rollout_messages import Pointer
+from kapelle.observe.metrics import Registry
 
 
 @pytest.fixture
@@ -26,7 +27,9 @@ def fetched(tmp_path: Path) -> dict[str, Path]:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(str(number))
         release, _ = Releases(objects).build("App", tmp_path / "artifacts", ["model"], lambda _: None)
-        source = Sources(tmp_path / "artifacts", str(tmp_path / "store"), tmp_path / "cache").of(release.name)
+        source = Sources(tmp_path / "artifacts", str(tmp_path / "store"), tmp_path / "cache", Registry()).of(
+            release.name
+        )
         found[release.name] = source.path("model")
         os.utime(found[release.name].parents[1], (1, 1))
     assert PointerLog(objects).write(Pointer(1, "r4", "r3"), "a test", 0.0)
