@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -25,6 +26,8 @@ from tests.containers.notices import Notices
 DATA = ROOT / ".kapelle"
 READY_WITHIN = 60.0
 CLONE_NEWNET = 0x40000000
+_LARGEST, _SPARE = 10 << 30, 6 << 30
+"""Bytes of memory for images and containers, and for all else. Where there is less, the disk is used, which is slower."""
 CGROUPS = Path("/sys/fs/cgroup")
 
 DYING_WITH_US = ("setpriv", "--pdeathsig", "KILL")
@@ -33,6 +36,7 @@ DYING_WITH_US = ("setpriv", "--pdeathsig", "KILL")
 # The engine's first process: what its namespaces need, then the engine below an init that reaps what is left to it.
 BOOT = """
 mount -t tmpfs tmpfs /run
+[ -z "$MEMORY" ] || mount -t tmpfs -o "size=$MEMORY" tmpfs "$DATA"
 cp "$FOLDER/resolv.conf" /run/resolv.conf
 mount --bind /run/resolv.conf /etc/resolv.conf
 ip link set lo up
@@ -104,6 +108,7 @@ def start_engine(programs: Path = UNPACKED) -> PrivateEngine:
         "PATH": f"{clients.environment['PATH']}:/usr/sbin:/usr/bin:/sbin:/bin",
         "FOLDER": str(folder),
         "DATA": str(data),
+        "MEMORY": str(_LARGEST) if _available_memory() > _SPARE + _LARGEST else "",
         "GROUP": str(os.getgid()),
         "NAME": name,
     }
@@ -139,6 +144,12 @@ def start_engine(programs: Path = UNPACKED) -> PrivateEngine:
             engine.stop()
             raise
     return engine
+
+
+def _available_memory() -> int:
+    """Bytes that programs can have without others having to give."""
+    found = re.search(r"^MemAvailable: +(\d+) kB$", Path("/proc/meminfo").read_text(), re.MULTILINE)
+    return 1024 * int(found[1]) if found else 0
 
 
 def _wait_until_ready(engine: PrivateEngine, notices: Notices) -> None:

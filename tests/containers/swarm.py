@@ -26,6 +26,9 @@ READY_WITHIN = 60.0
 HEARTBEAT = "1s"
 """How often a node tells the managers that it lives; after three times that it is taken for dead."""
 
+SHARED = "/srv/shared"
+"""A folder that all nodes see at this path, as one on a file server; no cable that is cut leads to it."""
+
 CABLE = ("PREROUTING --in-interface eth0", "POSTROUTING --out-interface eth0")
 """Where all that a node sends and receives passes, its containers' traffic included."""
 
@@ -61,6 +64,7 @@ class Node:
         self.folder.mkdir()
         options = ["--name", self.container, "--hostname", self.name, "--network", self.network, "--ip", self.address]
         options += ["--volume", f"{self.folder}:/node", "--volume", "/var/lib/docker", "--tmpfs", "/run"]
+        options += ["--volume", f"{self.folder.parent / 'shared'}:{SHARED}"]
         options += ["--env", "DOCKER_TLS_CERTDIR=", "--env", "NOTIFY_SOCKET=/node/notify", "--privileged"]
         engine = ["dockerd", "--host", "unix:///node/docker.sock", "--group", str(os.getgid()), "--log-level", "error"]
         with self._coming_up():
@@ -119,6 +123,9 @@ class Swarm:
         self._outer = outer
         self._subnet = subnet
         self._folder = Path(tempfile.mkdtemp(prefix=f"{name}-"))
+        self.shared = self._folder / "shared"
+        self.shared.mkdir()
+        self.shared.chmod(0o777)  # containers write there, each as a user of its own
         self.nodes = {number: self._node(number) for number in range(1, nodes + 1)}
 
     def _node(self, number: int) -> Node:

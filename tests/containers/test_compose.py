@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -38,6 +40,12 @@ def question(number: int) -> bytes:
 
 def load(system: Deployed, *, forgiving: bool = False) -> Load:
     return Load(system.url, RATE, "/process", is_found, question, forgiving)
+
+
+def release_of(system: Deployed) -> str:
+    """The release that answers."""
+    with urllib.request.urlopen(f"{system.url}/process", question(0)) as answer:
+        return str(answer.headers["x-kapelle-release"])
 
 
 @pytest.fixture(scope="module")
@@ -93,8 +101,7 @@ async def test_a_release_is_published_under_load(search: Deployed) -> None:
         await asyncio.to_thread(search.compose, *publish)
         await asking.more(20)
     asking.check()
-    status = json.loads(search.compose("exec", "--no-TTY", "controller", "kapelle", "status", "--json"))
-    assert status["release"] == "r2"
+    assert await asyncio.to_thread(release_of, search) == "r2"
 
 
 async def test_code_is_updated_under_load(search: Deployed) -> None:
@@ -134,9 +141,19 @@ def test_its_tests_are_a_job_of_ci(search: Deployed) -> None:
     assert "4 passed" in ended.output
 
 
+def test_a_port_in_use_is_told_before_anything_starts(search: Deployed, docker: Docker, tmp_path: Path) -> None:
+    before = things(docker)
+    port = urlsplit(search.url).port
+    assert port is not None
+    outcome = Deployed(docker, tmp_path, "image_pipeline", port).try_up()
+    assert outcome.status != 0
+    assert f"port {port} is in use on this machine" in outcome.last_lines
+    assert things(docker) == before
+
+
 def test_the_image_pipeline_is_tested_from_nothing(docker: Docker, tmp_path: Path) -> None:
     before = things(docker)
-    system = Deployed(docker, tmp_path, "image_pipeline", 18181)
+    system = Deployed(docker, tmp_path, "image_pipeline", 18280)
     system.write()
     system.build()
     try:

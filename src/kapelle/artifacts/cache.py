@@ -5,13 +5,14 @@ from __future__ import annotations
 import errno
 import fcntl
 import hashlib
+import math
 import os
 import shutil
 import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import BinaryIO
 
 from kapelle.artifacts.manifest import CODE, File, Manifest, decode, encode, is_release, measured
 from kapelle.artifacts.releases import Release
+from kapelle.clock import wall
 from kapelle.errors import ArtifactError, StoreError
 
 _THREADS = 4
@@ -92,6 +94,8 @@ class Cache:
         folder = tree / part.folder
         with _writing(folder):
             if _has(folder, part.files):
+                with suppress(OSError):  # a prune may have taken it just now; whoever asks again has it anew
+                    os.utime(tree)
                 return folder
             with self._locked(identity, fcntl.LOCK_SH):
                 folder.parent.mkdir(parents=True, exist_ok=True)
@@ -133,17 +137,19 @@ class Cache:
         manifest = _read_manifest(self._manifest(where, name), name)
         return None if manifest is None else Release(name, manifest)
 
-    def prune(self, keep: Collection[str]) -> None:
+    def prune(self, keep: Collection[str], *, spared: float = 0.0) -> None:
         """Remove all that only releases of other identities need, but nothing that is being fetched.
 
-        ``keep`` has the identities that are in use, or soon will be. What the kept ones have on this machine stays,
-        and so do downloads for them that are not done.
+        ``keep`` has the identities that are in use, or soon will be; those that were taken within the last ``spared``
+        seconds count as such. What the kept ones have on this machine stays, and so do downloads for them that are not
+        done.
 
         Raises:
             StoreError: the disk cannot be written.
         """
         with _writing(self._root):
-            kept = self._prune_trees({_short(one) for one in keep})
+            young = {tree.name for tree in (self._root / "releases").glob("*") if _age(tree) < spared}
+            kept = self._prune_trees({_short(one) for one in keep} | young)
             needed = self._prune_manifests(kept)
             for path in (self._root / "blobs").glob("*/*"):
                 if path.stem not in needed:
@@ -338,6 +344,14 @@ def _read_manifest(path: Path, name: str) -> Manifest | None:
         return decode(path.read_bytes(), name)
     except (OSError, ArtifactError):
         return None
+
+
+def _age(tree: Path) -> float:
+    """Seconds since something was taken from it, or put there; very many where it is gone."""
+    try:
+        return wall() - tree.stat().st_mtime
+    except OSError:
+        return math.inf
 
 
 def _short(digest: str) -> str:

@@ -58,6 +58,8 @@ class Keeper:
 
     def __init__(self, holder: Holder) -> None:
         self.tell: Callable[[messages.Report], None] = lambda _: None
+        self.on_dropped: Callable[[], None] = lambda: None
+        """Called when a release, or a part of one, is held no more."""
         self._holder = holder
         self._fence = Fence()
         self._number = 0
@@ -172,6 +174,7 @@ class Keeper:
         except Exception:  # the shut-down hooks of users may raise anything; what is dropped is dropped
             log.exception("a release was not shut down as it should", release=release)
         log.info("a release is retired", release=release, shards=sorted(shards))
+        self.on_dropped()
 
     def _route(self, order: messages.Route) -> None:
         holds, side = self._holder.holds, order.side

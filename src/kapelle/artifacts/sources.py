@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -16,15 +16,26 @@ from kapelle.artifacts.source import Source
 from kapelle.artifacts.stores import open_objects
 from kapelle.config.orders import LOCAL
 from kapelle.errors import ArtifactError, StoreError
+from kapelle.observe.metrics import Registry
 
 
 class Sources:
-    """``artifacts`` is the folder of the local ones, ``store`` where releases are, ``cache`` where they are fetched to."""
+    """``artifacts`` is the folder of the local ones, ``store`` where releases are, ``cache`` where they are fetched to.
 
-    def __init__(self, artifacts: Path, store: str, cache: Path) -> None:
+    What comes from the store is counted in the metrics of ``registry``.
+    """
+
+    def __init__(self, artifacts: Path, store: str, cache: Path, registry: Registry) -> None:
         self._artifacts = artifacts
         self._store = store
         self._cache = Cache(cache)
+        self._counting = threading.Lock()
+        self._fetched = 0
+        registry.total(
+            "kapelle_fetched_bytes_total",
+            "Bytes of releases that the process has fetched from the store; what another one has fetched is shared.",
+            lambda: self._fetched,
+        )
 
     def of(self, release: str) -> Source:
         """The artifacts of a release; blocks.
@@ -37,14 +48,28 @@ class Sources:
             return ArtifactFolder(self._artifacts)
         objects = open_objects(self._store)
         # As it names itself: an address of S3 is another store at another endpoint.
-        return CachedSource(self._cache, Releases(objects), release, str(objects))
+        return CachedSource(self._cache, Releases(objects), release, str(objects), self._count)
+
+    def _count(self, size: int) -> None:
+        # Several threads fetch at a time.
+        with self._counting:
+            self._fetched += size
 
 
 class CachedSource:
     """The artifacts of one release in a store. What is asked for is fetched to the cache, and nothing else."""
 
-    def __init__(self, cache: Cache, releases: Releases, name: str, where: str) -> None:
+    def __init__(
+        self,
+        cache: Cache,
+        releases: Releases,
+        name: str,
+        where: str,
+        on_fetched: Callable[[int], None] = lambda _: None,
+    ) -> None:
         """Find the release ``name`` in the store at ``where``; when that cannot be reached, what it was the last time.
+
+        ``on_fetched`` hears of bytes as they come, in the threads that fetch them.
 
         Raises:
             StoreError: there is no such release, or the store cannot be read and never was.
@@ -53,6 +78,7 @@ class CachedSource:
         self._cache = cache
         self._releases = releases
         self._release = self._find(name, where)
+        self._on_fetched = on_fetched
         self._counting = threading.Lock()
         self.fetched = 0
         """Bytes that came from the store."""
@@ -107,6 +133,7 @@ class CachedSource:
             for piece in self._releases.read(file, start):
                 with self._counting:
                     self.fetched += len(piece)
+                self._on_fetched(len(piece))
                 yield piece
         except NoObject as error:
             raise part.damaged(file, f"cannot be read ({error.detail})") from error

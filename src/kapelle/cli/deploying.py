@@ -77,7 +77,8 @@ def run_compose(request: Request, *, up: bool) -> int:
 def run_swarm(request: Request, *, up: bool) -> int:
     """``kapelle deploy swarm``; the exit status."""
     console = _console()
-    _, system, images = _planned(request, gateways=swarm.GATEWAYS)
+    swarm.check_scale(_scale(request.scale))
+    _, system, images = _planned(request)
     swarm.check_store(system)
     folder, names = request.folder, compose.secret_names(system, observe=request.observe)
     made = secrets.make_secrets(folder, names, system.certificates.files)

@@ -1,4 +1,7 @@
-"""The controller where an engine starts the processes: it finds them by DNS, and carries out releases among them."""
+"""The controller where an engine starts the processes: it finds them by DNS, and carries out releases among them.
+
+Those that DNS does not have yet, because they are not ready before they have heard the controller, knock.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +19,13 @@ from kapelle.control.remote import Ears, Remote
 from kapelle.control.rundir import RunDir, System
 from kapelle.control.single_code import ImageConductor
 from kapelle.declare.apps import AppSpec
+from kapelle.errors import StartError
 from kapelle.observe.metrics import Registry
 from kapelle.observe.process import register_process_metrics
 from kapelle.transport import sockets
 from kapelle.transport.credentials import Credentials
 from kapelle.transport.discovery import Discovery, Found
+from kapelle.transport.knock import hear_knocks
 from kapelle.transport.sockets import Address
 from kapelle.wire import messages
 
@@ -29,6 +34,8 @@ log = structlog.get_logger()
 _PROBE_EVERY = 1.0
 _PATIENCE = 30
 """Looks at an address where nobody answers; then people are told."""
+_MOST = 4096
+"""Processes of a system; more addresses than that do not come from knocks."""
 
 
 class Overseer:
@@ -53,6 +60,7 @@ class Overseer:
         names = [*(one.name for one in app.services.values() if not one.inline), GATEWAY]
         self._discovery = Discovery({name: host_of(settings, name) for name in names}, self._found)
         self._tasks: list[asyncio.Task[None]] = []
+        self._knocks: asyncio.Server | None = None
         self.registry.gauge("kapelle_processes", "Processes of the system that are there.", lambda: len(self._there))
         conductor.fleet = lambda: self._there
 
@@ -60,16 +68,23 @@ class Overseer:
         """Begin to look for processes, to follow the store's pointer, and to answer people.
 
         Raises:
-            StartError: another controller uses the same run folder.
+            StartError: another controller uses the same run folder, or the port where processes knock is taken.
         """
         self._run.acquire()
         await self._desk.open(self._run.controller)
         self._run.record_system(System(target=self._target, url=self._url))
         self.conductor.open()
+        address = Address("tcp", self._settings.host, self._settings.control_port)
+        try:
+            self._knocks = await hear_knocks(sockets.bind(address), self._heard)
+        except OSError as error:
+            raise StartError(f"control_port: cannot listen on {address}: {error.strerror}") from None
         self._tasks = [asyncio.create_task(self._discovery.run()), asyncio.create_task(self._probe())]
 
     def close(self) -> None:
         """Look no more; what runs goes on."""
+        if self._knocks is not None:
+            self._knocks.close()
         for task in self._tasks:
             task.cancel()
         for remote in self._remotes.values():
@@ -103,6 +118,11 @@ class Overseer:
                 self._free.discard(self._remotes[address])
                 self._remotes.pop(address).close()
                 self._unanswered.pop(address, None)
+
+    def _heard(self, address: str) -> None:
+        """A process has knocked. It does so again until it is attended to."""
+        if address not in self._remotes and len(self._remotes) < _MOST:
+            self._remotes[address] = self._remote(address)
 
     def _remote(self, address: str) -> Remote:
         where = Address("tcp", address, self._settings.control_port)

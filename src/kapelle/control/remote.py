@@ -15,6 +15,7 @@ from kapelle.control import status
 from kapelle.control.recipes import Role
 from kapelle.errors import WireError
 from kapelle.transport.connection import Connection
+from kapelle.transport.greeter import LinkRefusedError
 from kapelle.wire import messages
 from kapelle.wire.frames import Frame
 
@@ -147,7 +148,10 @@ class Remote:
                 async with asyncio.timeout(_DIAL_TIMEOUT):
                     connection = await self._connect()
             except OSError as error:
-                self.trouble = str(error) or type(error).__name__
+                trouble = str(error) or type(error).__name__
+                if isinstance(error, LinkRefusedError) and trouble != self.trouble:
+                    log.warning("a process refuses the link", process=self.address, reason=trouble)
+                self.trouble = trouble
             else:
                 self.trouble = ""
                 await self._use(connection)

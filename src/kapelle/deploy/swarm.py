@@ -15,9 +15,11 @@ from kapelle.deploy.yaml import Alias, Anchor, Mode, Note, document
 from kapelle.errors import DeployError
 
 STACK, VERSIONS = "stack.yaml", "versions.yaml"
-GATEWAYS = 2
-"""The least number of gateways: one serves while another is replaced, or its machine is lost."""
+_EVERYWHERE = (Role.DOOR, Role.GATEWAY)
+"""What every machine has one of: a door without a gateway would let clients in whom nobody answers."""
 
+_MONITOR = "10s"
+"""How long a new container may take to fail, for its update to go back."""
 _PEERS = "tasks.{service}"
 
 
@@ -31,6 +33,19 @@ def check_store(system: Topology) -> None:
         raise DeployError(
             "the machines of a swarm share no volume; name a store that all of them reach: --store s3://bucket/prefix, or "
             "--store with a folder that is mounted at the same path on each"
+        )
+
+
+def check_scale(scale: Mapping[str, int]) -> None:
+    """Refuse a number of gateways: there is one on each machine.
+
+    Raises:
+        DeployError: one is given.
+    """
+    if "gateway" in scale:
+        raise DeployError(
+            f"--scale gateway={scale['gateway']}: every machine of a swarm has one gateway, which serves at its door; "
+            "leave it out, and add machines for more"
         )
 
 
@@ -92,7 +107,7 @@ def _head(system: Topology) -> str:
 def _service(system: Topology, part: Part) -> Note:
     service = {
         "<<": Alias("container"),
-        "hostname": Note("A name that lasts as long as the task's place.", _HOSTNAME[part.role is Role.DOOR]),
+        **_hostname(part),
         **part_options(system, part, _settings(system), _own_settings(system, part)),
         **({"secrets": [_secret_mount(name) for name in given]} if (given := secrets_of(system, part)) else {}),
         **({"ports": _ports(system)} if part.role is Role.DOOR else {}),
@@ -100,18 +115,23 @@ def _service(system: Topology, part: Part) -> Note:
         "volumes": [*(_mount(system, *one) for one in folders(system, part)), *_temporary()],
         "deploy": _deploy(part),
     }
-    if part.role is Role.RELEASE:
-        del service["hostname"]
     return Note(_ABOUT[part.role].format(name=part.name), service)
 
 
-_HOSTNAME = {False: "{{.Service.Name}}.{{.Task.Slot}}", True: "{{.Service.Name}}.{{.Node.Hostname}}"}
+def _hostname(part: Part) -> dict[str, Any]:
+    """A name for what is replaced only after it has ended: two that are there at a time need two names."""
+    if part.role in (Role.RELEASE, Role.GATEWAY) or (part.role is Role.REPLICA and not _apart(part)):
+        return {}
+    name = "{{.Service.Name}}.{{.Node.Hostname}}" if part.role is Role.DOOR else "{{.Service.Name}}.{{.Task.Slot}}"
+    return {"hostname": Note("A name that lasts as long as the task's place.", name)}
+
+
 _ABOUT = {
     Role.DOOR: "Holds the published port of each machine, and lends it to the machine's gateways.",
     Role.RELEASE: "Makes the first release in the store; does nothing where there is one.",
     Role.CONTROLLER: "Publishes releases, and tells replicas of sharded services which shards are theirs.",
     Role.REPLICA: "Replicas of {name}. Gateways find each of them by DNS, and balance by themselves: no virtual IP.",
-    Role.GATEWAY: "Gateways: they serve HTTP through the door of their machine.",
+    Role.GATEWAY: "One on each machine: it serves HTTP through the door there, so that no door is without.",
 }
 
 
@@ -158,7 +178,7 @@ def _deploy(part: Part) -> dict[str, Any]:
     if part.role is Role.RELEASE:
         again = {"condition": "on-failure", "max_attempts": 3, "delay": "5s"}
         return {"mode": "replicated-job", "replicas": 1, "restart_policy": again, "resources": _resources(part)}
-    many = {"mode": "global"} if part.role is Role.DOOR else {"replicas": part.count}
+    many = {"mode": "global"} if part.role in _EVERYWHERE else {"replicas": part.count}
     placement: dict[str, Any] = {}
     if part.placement:
         placement["constraints"] = [f"node.labels.{label}=={value}" for label, value in sorted(part.placement.items())]
@@ -188,12 +208,16 @@ def _changes(part: Part) -> dict[str, Any]:
         why = "A new copy may find no other machine than the old one's; the other copies serve meanwhile."
     else:
         return {"update_config": Alias("update"), "rollback_config": {"parallelism": 1, "order": "start-first"}}
-    update = {"<<": Alias("update"), "order": Note(why, "stop-first")}
+    update: dict[str, Any] = {"<<": Alias("update"), "order": Note(why, "stop-first")}
+    if _apart(part):
+        update["delay"] = Note(
+            "Until it is known whether the one before fails: the next old one serves till then.", _MONITOR
+        )
     return {"update_config": update, "rollback_config": {"parallelism": 1, "order": "stop-first"}}
 
 
 def _update(order: str) -> dict[str, Any]:
-    return {"parallelism": 1, "order": order, "failure_action": "rollback", "monitor": "15s", "max_failure_ratio": 0}
+    return {"parallelism": 1, "order": order, "failure_action": "rollback", "monitor": _MONITOR, "max_failure_ratio": 0}
 
 
 def _resources(part: Part) -> dict[str, Any]:

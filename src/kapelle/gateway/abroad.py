@@ -6,14 +6,16 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from kapelle.artifacts.beside import beside
-from kapelle.artifacts.keeper import Keeper
+from kapelle.artifacts.keeper import Holder, Keeper
 from kapelle.artifacts.pointer import PointerLog
 from kapelle.artifacts.releases import code_version
 from kapelle.artifacts.stores import open_objects
+from kapelle.artifacts.tidying import tidy
 from kapelle.clock import wall
 from kapelle.config.engine import host_of
 from kapelle.config.orders import GatewayOrders, Network
@@ -66,6 +68,9 @@ class AtHome:
 
     def follow(self, door: socket.socket, doorway: Doorway) -> None:
         """The door stays what it is."""
+
+    def dropped(self, holder: Holder) -> None:
+        """Something of a release is held no more; the controller tidies up."""
 
     def close(self) -> None:
         """Nothing was opened."""
@@ -124,6 +129,10 @@ class Abroad(AtHome):
         folder = self._orders.settings.door
         if folder:
             self._tasks.spawn(follow_door(Path(folder), door, doorway.move))
+
+    def dropped(self, holder: Holder) -> None:
+        # There may be no controller on this machine.
+        self._tasks.spawn(beside(partial(tidy, Path(self._orders.cache), self._orders.store, [*holder.holds])))
 
     def close(self) -> None:
         self._tasks.cancel()

@@ -16,6 +16,7 @@ from kapelle.core.ticket import Setback
 from kapelle.errors import ContractError, DeadlineExceeded, InvalidInput, TooLarge, WireError, rebuild
 from kapelle.gateway.calls import OpenCall, Outcome, SetbackError, StreamCall
 from kapelle.transport.connection import Connection, is_bulk
+from kapelle.transport.greeter import LinkRefusedError
 from kapelle.wire import messages
 from kapelle.wire.body import Body
 from kapelle.wire.frames import Frame
@@ -162,7 +163,10 @@ class Link:
                 async with asyncio.timeout(_DIAL_TIMEOUT):
                     connection = await self._connect()
             except OSError as error:
-                self.trouble = str(error) or type(error).__name__
+                trouble = str(error) or type(error).__name__
+                if isinstance(error, LinkRefusedError) and trouble != self.trouble:
+                    log.warning("a replica refuses the link", replica=self.candidate.name, reason=trouble)
+                self.trouble = trouble
             else:
                 self.trouble = ""
                 reason = await self._use(connection)

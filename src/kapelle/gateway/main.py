@@ -131,10 +131,10 @@ async def serve(spec: AppSpec, orders: GatewayOrders) -> int:
         spec, fleet, settings, registry, collector.collect, Regions(Path(orders.door).parent),
         grpc=grpc > 0, reserve=partial(shared_room, arenas),
     )  # fmt: skip
-    sources = Sources(Path(orders.artifacts), orders.store, Path(orders.cache))
+    sources = Sources(Path(orders.artifacts), orders.store, Path(orders.cache), registry)
     holder = GatewayHolder(assembly, sources, resting=orders.resting)
     keeper = Keeper(holder)
-    holder.on_deserted = keeper.changed
+    holder.on_deserted, keeper.on_dropped = keeper.changed, partial(place.dropped, holder)
     duties = Duties(assembly, keeper)
     asked, drain = _to_be_drained()
     supervised = Supervised(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable
 from typing import cast
 
@@ -12,6 +13,11 @@ from kapelle.wire.frames import Frame, FrameReader
 
 _LINGER = 5.0
 """Seconds the other side may take to close its half, once all that was sent has left."""
+
+
+_UNHEARD_AFTER = 1200
+"""Milliseconds in which the other side's machine acknowledges nothing of what was sent, after which it is given up."""
+_USER_TIMEOUT = getattr(socket, "TCP_USER_TIMEOUT", None)  # Linux has it
 
 
 class Lane(asyncio.BufferedProtocol):
@@ -81,6 +87,16 @@ class Lane(asyncio.BufferedProtocol):
             self._lingering.cancel()
         self._reason = self._reason or (str(exc) if exc is not None else "closed by the other side")
         self._report()
+
+    def give_up_unheard(self) -> None:
+        """Have the system end the connection when the other machine is gone, which says nothing of it.
+
+        A machine acknowledges what it gets however busy its processes are: that tells a dead one sooner than silence does.
+        It does not, though, as long as a process leaves too much of it unread.
+        """
+        plain = None if self._transport is None else self._transport.get_extra_info("socket")
+        if plain is not None and plain.family != socket.AF_UNIX and _USER_TIMEOUT is not None:
+            plain.setsockopt(socket.IPPROTO_TCP, _USER_TIMEOUT, _UNHEARD_AFTER)
 
     def write(self, buffers: list[Buffer]) -> None:
         """Queue ``buffers``; they are not copied."""

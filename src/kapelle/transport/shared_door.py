@@ -16,6 +16,8 @@ from pathlib import Path
 
 import structlog
 
+from kapelle.transport.closed_door import ClosedDoor
+
 log = structlog.get_logger()
 
 _NAME = "entrance"
@@ -37,6 +39,8 @@ class DoorKeeper:
         self._door = door
         self._path = folder / _NAME
         self._borrowers: set[socket.socket] = set()
+        self._closed = ClosedDoor(door)
+        self._closed.closed()
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._path.unlink(missing_ok=True)
         self._listener.bind(str(self._path))
@@ -55,6 +59,7 @@ class DoorKeeper:
         self._listener.close()
         for borrower in list(self._borrowers):
             self._forget(borrower)
+        self._closed.opened()
 
     def _lend(self) -> None:
         with suppress(OSError):  # whoever asked may be gone again
@@ -64,6 +69,7 @@ class DoorKeeper:
                 borrower.close()
                 return
             self._borrowers.add(borrower)
+            self._closed.opened()
             asyncio.get_running_loop().add_reader(borrower, self._forget, borrower)
             socket.send_fds(borrower, [b"door"], [self._door.fileno()])
 
@@ -72,6 +78,8 @@ class DoorKeeper:
         asyncio.get_running_loop().remove_reader(borrower)
         borrower.close()
         self._borrowers.discard(borrower)
+        if not self._borrowers and self._listener.fileno() >= 0:
+            self._closed.closed()
 
 
 def take_door(folder: Path) -> socket.socket:

@@ -29,6 +29,8 @@ class StreamConnection:
     def __init__(self, small: Lane, bulk: Lane, *, is_proven: bool = True) -> None:
         self._small = small
         self._bulk = bulk
+        # Not the bulk lane: a busy process may well leave a large array unread for a while.
+        small.give_up_unheard()
         self._is_proven = is_proven
         self._open = [small, bulk]
         self._reason = ""

@@ -50,8 +50,9 @@ async def serve(spec: ServiceSpec, orders: WorkerOrders) -> int:
     worker = Worker(spec, orders.replica, registry, place.code)
     cache = Path(orders.cache)
     turns = Turns(cache, orders.replica, min(_LONGEST_TURN, settings.prepare_timeout / 10))
-    holder = WorkerHolder(worker, Sources(Path(orders.artifacts), orders.store, cache), turns)
+    holder = WorkerHolder(worker, Sources(Path(orders.artifacts), orders.store, cache, registry), turns)
     keeper = Keeper(holder)
+    keeper.on_dropped = partial(place.dropped, holder)
     asked: asyncio.Future[float] = asyncio.get_running_loop().create_future()
 
     def drain(timeout: float) -> None:
@@ -80,7 +81,7 @@ async def serve(spec: ServiceSpec, orders: WorkerOrders) -> int:
     bound = socket.socket(fileno=orders.data)
     arenas = Arenas(settings.shared_memory if bound.family == socket.AF_UNIX else 0, registry)
     data = await sockets.serve(bound, lambda connection: worker.accept(arenas.accepted(connection)), place.credentials)
-    await place.open(worker, registry)
+    await place.open(worker, supervised, registry)
     # Which shards it is to hold, a replica on a network hears from the controller.
     first = keeper.begin(held.release, holder.first(held.release, held.shards)) if held.release else worker.opened()
     building = asyncio.create_task(first)

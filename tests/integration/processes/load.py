@@ -11,9 +11,6 @@ from urllib.parse import urlsplit
 
 from kapelle.clock import monotonic
 
-_PATIENCE = 25.0
-"""Seconds after which a request without an answer counts as lost."""
-
 
 class BrokenError(Exception):
     """The connection ended before any byte of an answer."""
@@ -71,7 +68,8 @@ class Load:
 
     ``failed`` says what became of those that were not answered rightly. ``forgiving`` is for faults of a gateway: a
     request whose connection ends before any byte of the answer is sent once more on a new one, as every HTTP client does,
-    and counted in ``repeated``; one whose connection is refused counts as ``refused``.
+    and counted in ``repeated``; one whose connection is refused counts as ``refused``. A request without an answer
+    counts as lost after ``patience`` seconds.
     """
 
     url: str
@@ -80,6 +78,7 @@ class Load:
     is_right: Callable[[int, bytes], bool] = is_doubled
     body: Callable[[int], bytes] = number_body
     forgiving: bool = False
+    patience: float = 25.0
     answered: int = 0
     repeated: int = 0
     refused: int = 0
@@ -147,7 +146,7 @@ class Load:
     async def _send(self, number: int) -> None:
         began = monotonic()
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(self.patience):
                 await self._ask(number)
             self.answered += 1
         except ConnectionRefusedError:

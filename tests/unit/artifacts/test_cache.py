@@ -274,6 +274,17 @@ def test_a_download_for_a_kept_release_is_not_pruned(store: Store, cache: Cache,
     assert store.asked == [("a", 4)]
 
 
+def test_what_was_taken_a_moment_ago_may_be_spared(store: Store, cache: Cache) -> None:
+    old, used, fresh = (store.part({"a": name.encode()}, name) for name in ("r1", "r2", "r3"))
+    found = [cache.get(one, store.read) for one in (old, used)]
+    for folder in found:
+        os.utime(folder.parents[1], (1, 1))
+    found.append(cache.get(fresh, store.read))
+    cache.get(used, store.read)  # somebody takes it again
+    cache.prune((), spared=60.0)
+    assert [folder.exists() for folder in found] == [False, True, True]
+
+
 def test_an_empty_cache_may_be_pruned(cache: Cache) -> None:
     cache.prune(())
 

@@ -14,6 +14,7 @@ from kapelle.artifacts.releases import Releases
 from kapelle.artifacts.sources import CachedSource, Sources
 from kapelle.config.orders import LOCAL
 from kapelle.errors import ArtifactError, StoreError
+from kapelle.observe.metrics import Registry
 
 
 class Shop:
@@ -152,7 +153,7 @@ def test_r1_of_another_store_is_another_release(shop: Shop, tmp_path: Path) -> N
 
 
 def test_sources_are_local_or_of_the_store(shop: Shop) -> None:
-    sources = Sources(shop.artifacts, str(shop.store), shop.cache)
+    sources = Sources(shop.artifacts, str(shop.store), shop.cache, Registry())
     assert not shop.cache.exists()
     assert isinstance(sources.of(LOCAL), ArtifactFolder)
     assert sources.of(LOCAL).path("model") == shop.artifacts / "model"
@@ -160,3 +161,18 @@ def test_sources_are_local_or_of_the_store(shop: Shop) -> None:
     assert (sources.of("r1").path("model") / "weights").read_text() == "weights"
     with pytest.raises(StoreError, match=r"no release 'r2' in .*; there are r1"):
         sources.of("r2")
+
+
+def test_what_is_fetched_is_counted_once_per_machine(shop: Shop) -> None:
+    def fetched(registry: Registry) -> float:
+        [family] = registry.collect()
+        assert family.name == "kapelle_fetched_bytes_total"
+        return family.samples[0].value
+
+    one, other = Registry(), Registry()
+    for registry in (one, other):
+        sources = Sources(shop.artifacts, str(shop.store), shop.cache, registry)
+        source = sources.of("r1")
+        source.path("model")
+        sources.of("r1").path("index")
+    assert (fetched(one), fetched(other)) == (len("weights") + len("centroids"), 0)

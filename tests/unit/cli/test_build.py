@@ -67,6 +67,17 @@ def test_each_part_is_listed_once_with_what_it_cost(
     assert said[-1][:4] == ["404", "MB", "on", "disk:"]
 
 
+def test_says_what_one_stage_would_cost(
+    sample: SampleApp, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put_docker(sample.project, monkeypatch, SCRIPT)
+    assert run(sample.folder) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "in one stage each container would have about 404 MB, 304 MB of it anew at each change of code, which is 2.0 kB "
+        "here; --compare builds that, too"
+    )
+
+
 @pytest.mark.parametrize(
     ("size", "words"), [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (123456789, "123 MB"), (10**13, "10000 GB")]
 )

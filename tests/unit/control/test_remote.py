@@ -14,6 +14,7 @@ from kapelle.config.orders import Holding
 from kapelle.control import remote as module
 from kapelle.control.remote import Ears, Remote
 from kapelle.transport.connection import Connection
+from kapelle.transport.greeter import LinkRefusedError
 from kapelle.transport.memory import MemoryNetwork
 from kapelle.wire import messages
 from tests.unit.transport.lines import Line
@@ -257,3 +258,23 @@ async def test_why_it_cannot_be_reached_is_known_until_it_can() -> None:
         await one.line(2)
         assert one.remote.trouble == ""
         assert one.remote.reached
+
+
+async def test_a_link_that_is_refused_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_AGAIN", 0.0)
+    tried = asyncio.Queue[int]()
+
+    async def connect() -> Connection:
+        tried.put_nowait(1)
+        raise LinkRefusedError("the secret does not match")
+
+    def nobody(*_: object) -> None: ...
+
+    with capture_logs() as logs:
+        remote = Remote("10.0.0.1", connect, Ears(nobody, nobody, nobody, nobody))
+        for _ in range(3):
+            await tried.get()
+        remote.close()
+    assert [(one["event"], one["reason"]) for one in logs] == [
+        ("a process refuses the link", "the secret does not match")
+    ]

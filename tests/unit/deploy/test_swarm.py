@@ -10,7 +10,7 @@ from inline_snapshot import snapshot
 
 from kapelle.deploy.files import write_files
 from kapelle.deploy.secrets import make_secrets
-from kapelle.deploy.swarm import check_store, stack_files
+from kapelle.deploy.swarm import check_scale, check_store, stack_files
 from kapelle.errors import DeployError
 from tests.unit.deploy.golden_files import DIGESTS
 from tests.unit.deploy.parsers import needs_stack
@@ -59,6 +59,9 @@ def test_the_new_comes_before_the_old_where_there_is_room() -> None:
 def test_copies_of_a_shard_are_on_different_machines() -> None:
     made = services(stack_files(system_of("question_search", store=STORE), DIGESTS, observe=False))
     assert made["cluster"]["deploy"]["placement"] == {"max_replicas_per_node": 1}
+    # A copy that fails has gone back before the next one ends.
+    update = made["cluster"]["deploy"]["update_config"]
+    assert update["delay"] == update["monitor"]
     assert "placement" not in made["encoder"]["deploy"]
     single = services(
         stack_files(
@@ -74,9 +77,13 @@ def test_copies_of_a_shard_are_on_different_machines() -> None:
     assert single["cluster"]["deploy"]["update_config"]["order"] == "start-first"
 
 
-def test_every_machine_has_a_door() -> None:
-    door = services(stack_files(system_of("question_search", store=STORE, port=80), DIGESTS, observe=False))["door"]
-    assert door["deploy"]["mode"] == "global"
+def test_every_machine_has_a_door_and_a_gateway() -> None:
+    made = services(stack_files(system_of("question_search", store=STORE, port=80), DIGESTS, observe=False))
+    door = made["door"]
+    assert (door["deploy"]["mode"], made["gateway"]["deploy"]["mode"]) == ("global", "global")
+    with pytest.raises(DeployError, match="--scale gateway=3: every machine of a swarm has one gateway"):
+        check_scale({"encoder": 2, "gateway": 3})
+    check_scale({"encoder": 2})
     assert door["ports"] == [
         {"target": 8080, "published": 80, "mode": "host"},
         {"target": 8081, "published": 81, "mode": "host"},
@@ -86,6 +93,15 @@ def test_every_machine_has_a_door() -> None:
 def test_grpc_is_published_where_it_is_served() -> None:
     quiet = services(stack_files(system_of("question_search", store=STORE, grpc_port=-1), DIGESTS, observe=False))
     assert [one["target"] for one in quiet["door"]["ports"]] == [8080]
+
+
+def test_two_that_are_there_at_a_time_have_two_names() -> None:
+    made = services(stack_files(system_of("question_search", store=STORE), DIGESTS, observe=False))
+    assert {name: one["hostname"] for name, one in made.items() if "hostname" in one} == {
+        "door": "{{.Service.Name}}.{{.Node.Hostname}}",
+        "controller": "{{.Service.Name}}.{{.Task.Slot}}",
+        "cluster": "{{.Service.Name}}.{{.Task.Slot}}",
+    }
 
 
 def test_no_virtual_addresses() -> None:

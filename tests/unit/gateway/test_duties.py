@@ -13,6 +13,7 @@ from kapelle.artifacts.sources import Sources
 from kapelle.core.vitals import Vitals
 from kapelle.gateway.duties import Duties
 from kapelle.gateway.holder import GatewayHolder
+from kapelle.observe.metrics import Registry
 from kapelle.testing import MemorySystem, running
 from kapelle.wire import messages
 
@@ -38,7 +39,7 @@ class Chair:
 
     def __init__(self, system: MemorySystem) -> None:
         self.assembly = system._started
-        holder = GatewayHolder(self.assembly, Sources(Path(), "", Path()))
+        holder = GatewayHolder(self.assembly, Sources(Path(), "", Path(), Registry()))
         holder._started.set()
         self.keeper = Keeper(holder)
         self.duties = Duties(self.assembly, self.keeper)

@@ -14,6 +14,7 @@ from kapelle.artifacts.sources import Sources
 from kapelle.core.rollout_messages import Side
 from kapelle.gateway.assembly import Assembly
 from kapelle.gateway.holder import GatewayHolder
+from kapelle.observe.metrics import Registry
 from kapelle.testing import MemorySystem, running
 
 
@@ -42,7 +43,7 @@ class Shelf(Sources):
     """Releases that are folders."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(folder, "", folder)
+        super().__init__(folder, "", folder, Registry())
         self._folder = folder
 
     def of(self, release: str) -> Source:

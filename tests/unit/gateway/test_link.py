@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import structlog
+from structlog.testing import capture_logs
 
 import kapelle
 from kapelle.clock import monotonic
@@ -17,6 +18,7 @@ from kapelle.core.balance import Standing
 from kapelle.errors import ContractError, DeadlineExceeded, ReplicaLost, TooLarge, Unavailable, UserCodeError
 from kapelle.gateway import link as links
 from kapelle.gateway.link import PING_EVERY, SILENT_AFTER, Link
+from kapelle.transport.greeter import LinkRefusedError
 from kapelle.wire import messages
 from kapelle.wire.frames import MAX_HEAD
 from tests.unit.gateway.puppets import Puppet, Stage, in_request, stage
@@ -361,6 +363,22 @@ async def test_dialling_waits_longer_and_longer(monkeypatch: pytest.MonkeyPatch)
     gaps = [later - earlier for earlier, later in pairwise(times)]
     rounding = 0.002
     assert all(gap >= wait - rounding for gap, wait in zip(gaps, [0.01, 0.02, 0.04, 0.04, 0.04], strict=True))
+
+
+async def test_a_link_that_is_refused_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(links, "_FIRST_BACKOFF", 0.001)
+    tried = asyncio.Queue[int]()
+
+    async def refuse() -> Any:
+        tried.put_nowait(1)
+        raise LinkRefusedError("the secret does not match")
+
+    with capture_logs() as logs:
+        link = Link("Puppet-0", "gateway-0", refuse, lambda: None)
+        for _ in range(3):
+            await tried.get()
+        await link.close()
+    assert [one["event"] for one in logs] == ["a replica refuses the link"]
 
 
 async def test_a_dial_that_takes_for_ever_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

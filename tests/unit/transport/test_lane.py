@@ -167,3 +167,15 @@ async def test_who_holds_hears_of_the_end(bench: Bench) -> None:
     assert await gone == "closed by the other side"
     bench.start()
     assert bench.lost == ["closed by the other side"], "and so does who comes after that"
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="this system cannot give up by itself")
+async def test_the_system_gives_up_a_machine_that_acknowledges_nothing() -> None:
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(Lane, "127.0.0.1", 0)
+    transport, lane = await loop.create_connection(Lane, *server.sockets[0].getsockname())
+    lane.give_up_unheard()
+    timeout = transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+    assert 1000 <= timeout <= 2000
+    lane.abort()
+    server.close()

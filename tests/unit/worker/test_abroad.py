@@ -67,7 +67,7 @@ def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 async def replica(tmp_path: Path) -> AsyncIterator[Replica]:
     replica = Replica(tmp_path)
-    await replica.place.open(cast(Any, replica), Registry(replica="part-1"))
+    await replica.place.open(cast(Any, replica), cast(Any, replica), Registry(replica="part-1"))
     yield replica
     replica.place.close()
 
@@ -106,7 +106,7 @@ async def test_it_waits_until_nobody_calls_it(replica: Replica) -> None:
 async def test_it_goes_at_once_where_waiting_helps_nobody(why: str, tmp_path: Path) -> None:
     replica = Replica(tmp_path, sharded=why != "no shards", attended=why != "nobody attends")
     replica.state = "starting" if why == "not ready" else "ready"
-    await replica.place.open(cast(Any, replica), Registry(replica="part-1"))
+    await replica.place.open(cast(Any, replica), cast(Any, replica), Registry(replica="part-1"))
     replica.ask_to_end()
     assert replica.told == ["drain"]
     replica.place.close()
@@ -118,3 +118,15 @@ async def test_at_home_it_goes_at_once(replica: Replica) -> None:
     assert replica.told == ["drain"]
     assert home.state_of(cast(Worker, replica)) == "ready"
     home.close()
+
+
+async def test_what_it_drops_is_cleared_from_the_cache(replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
+    tidied = asyncio.Queue[tuple[object, ...]]()
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(abroad, "tidy", lambda *what: loop.call_soon_threadsafe(tidied.put_nowait, what))
+    held = type("Held", (), {"holds": {"r7": [0]}})()
+    AtHome().dropped(cast(Any, held))
+    replica.place.dropped(cast(Any, held))
+    _, _, kept = await tidied.get()
+    assert kept == ["r7"]
+    assert tidied.empty()

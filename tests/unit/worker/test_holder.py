@@ -38,7 +38,7 @@ class Shelf(Sources):
     """Releases that are folders, of three shards each."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(folder, "", folder)
+        super().__init__(folder, "", folder, Registry())
         self._folder = folder
 
     def of(self, release: str) -> Source:
