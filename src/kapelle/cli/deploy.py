@@ -99,7 +99,13 @@ def deploy_swarm(
     out: SwarmFolder = "deploy/swarm",
     up: Up = False,
     port: Port = None,
-    scale: Scale = None,
+    scale: Annotated[
+        list[str] | None,
+        Parameter(
+            negative="",
+            help="How many containers, where not as declared: Encoder=4. May be repeated. Gateways are one on each machine.",
+        ),
+    ] = None,
     observe: Observe = False,
     store: Annotated[
         str | None,
