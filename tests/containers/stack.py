@@ -107,8 +107,8 @@ class Stack:
 
     @property
     def nodes(self) -> list[Node]:
-        """Those that have power."""
-        return [node for node in self.swarm.nodes.values() if node.is_on]
+        """Those that have power and a cable; what runs on others is not seen by anybody."""
+        return [node for node in self.swarm.nodes.values() if node.is_on and not node.is_cut]
 
     def containers(self, node: Node, part: str = "") -> list[str]:
         """The running containers of a part, or of all, on a node."""

@@ -93,14 +93,15 @@ class Node:
         self.outer.exec(self.container, "sh", "-c", rules)
 
     @property
-    def _is_cut(self) -> bool:
+    def is_cut(self) -> bool:
+        """Whether its cable is cut."""
         return "DROP" in self.outer.exec(self.container, "iptables", "--table", "mangle", "--list-rules")
 
     def mend(self) -> None:
         """See that it has power and a cable."""
         if not self.is_on:
             self.start()
-        elif self._is_cut:
+        elif self.is_cut:
             self.heal()
 
     @contextmanager
@@ -149,17 +150,23 @@ class Swarm:
 
     def load(self, *tags: str) -> None:
         """Give every node these images of the outer engine; there is no registry to fetch them from."""
-        lacking = [node for node in self.nodes.values() if not all(map(node.docker.has_image, tags))]
+        missing = {
+            tag: [node for node in self.nodes.values() if not node.docker.has_image(tag)] for tag in dict.fromkeys(tags)
+        }
+        wanted = [tag for tag, nodes in missing.items() if nodes]
+        lacking = [node for node in self.nodes.values() if any(node in nodes for nodes in missing.values())]
         if not lacking:
             return
         archive = self._folder / "images.tar"
-        self._outer("save", "--output", archive, *tags, timeout=SLOW)
+        self._outer("save", "--output", archive, *wanted, timeout=SLOW)
         command = ("load", "--quiet", "--input", archive)
         loading = [(node, node.docker.start(*command, stdout=PIPE, stderr=PIPE)) for node in lacking]
         for node, process in loading:
             _, errors = process.communicate(timeout=SLOW)
             if process.returncode:
-                raise DockerFailed(f"{node.name}: the images {', '.join(tags)} could not be loaded\n{errors.decode()}")
+                raise DockerFailed(
+                    f"{node.name}: the images {', '.join(wanted)} could not be loaded\n{errors.decode()}"
+                )
         archive.unlink()
 
     def states(self, seen_by: Node) -> dict[str, str]:
