@@ -57,7 +57,7 @@ async def dial(address: str, credentials: Credentials | None = None) -> Connecti
     return await sockets.connect(sockets.Address.parse(address), credentials)
 
 
-async def reach(arenas: Arenas, credentials: Credentials | None, address: str) -> Connection:
+async def reach(arenas: Arenas, address: str, credentials: Credentials | None = None) -> Connection:
     """Connect to a replica; large arrays go through memory where it is on this machine."""
     connection = await dial(address, credentials)
     return arenas.dialled(connection) if address.startswith("unix:") else connection
@@ -122,7 +122,7 @@ async def serve(spec: AppSpec, orders: GatewayOrders) -> int:
     register_process_metrics(registry)
     arenas = Arenas(settings.shared_memory, registry)
     place = Abroad(orders, orders.network) if orders.network is not None else AtHome()
-    fleet = Fleet(spec, orders.name, partial(reach, arenas, place.credentials), registry, place.code)
+    fleet = Fleet(spec, orders.name, partial(reach, arenas, credentials=place.credentials), registry, place.code)
     state = State(fleet)
     collector = Collector(orders.name, registry, fleet, dial, orders.controller)
     door = socket.socket(fileno=orders.http)
