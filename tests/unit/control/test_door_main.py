@@ -19,7 +19,7 @@ from kapelle.errors import ConfigError, StartError
 from kapelle.transport.health_port import serve_health
 from kapelle.transport.shared_door import take_door
 
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+pytestmark = [pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"), pytest.mark.usefixtures("collected")]
 
 
 def settings(folder: Path, **given: object) -> Settings:

@@ -23,7 +23,7 @@ from kapelle.errors import ConfigError, StartError
 from kapelle.transport.shared_door import DoorKeeper
 
 # What a process that goes on as another one has open, or one that ends, the system closes.
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+pytestmark = [pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"), pytest.mark.usefixtures("collected")]
 
 FREE = Settings(data_port=0, control_port=0, health_port=0, port=0, node="node-a")
 STOCK = Stock(Path("artifacts"), "store", Path("cache"))

@@ -21,7 +21,7 @@ from kapelle.errors import StartError
 from kapelle.transport.health_port import serve_health
 from tests.unit.control.containers import Engine, app
 
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+pytestmark = [pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"), pytest.mark.usefixtures("collected")]
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ SYSTEM = SystemStatus(
         ProcessStatus(
             name="Echo-0~2", role="replica", service="Echo", release="r7", shards=[0, 2], pid=71, phase="serving",
             restarts=1, last_end="killed by SIGKILL", uptime=1.5, memory=4096, in_flight=3, queued=2,
-            releases={"r7": "serving", "r8": "loading"},
+            releases={"r7": "serving", "r8": "loading"}, node="node-a", code="5f1c2a3b4c5d",
         )
     ],
 )  # fmt: skip
@@ -37,7 +37,11 @@ PROCESS: dict[str, object] = {
     "in_flight": 3,
     "queued": 2,
     "releases": {"r7": "serving", "r8": "loading"},
+    "node": "node-a",
+    "code": "5f1c2a3b4c5d",
 }
+LATER = {"releases", "node", "code"}
+"""What older controllers do not say."""
 WRITTEN: dict[str, object] = {
     "target": "app.py",
     "url": "http://127.0.0.1:8080",
@@ -64,15 +68,16 @@ def test_a_field_that_is_missing_is_named(field: str) -> None:
         decode(json.dumps(without(field, WRITTEN)))
 
 
-@pytest.mark.parametrize("field", PROCESS.keys() - {"releases"})
+@pytest.mark.parametrize("field", PROCESS.keys() - LATER)
 def test_so_is_one_of_a_process(field: str) -> None:
     with pytest.raises(msgspec.ValidationError, match=f"`{field}`"):
         decode(json.dumps({**WRITTEN, "processes": [without(field, PROCESS)]}))
 
 
-def test_an_older_controller_says_nothing_of_its_releases() -> None:
-    read = decode(json.dumps({**WRITTEN, "processes": [without("releases", PROCESS)]}))
-    assert read.processes[0].releases == {}
+def test_an_older_controller_says_nothing_of_what_came_later() -> None:
+    older = {name: value for name, value in PROCESS.items() if name not in LATER}
+    (read,) = decode(json.dumps({**WRITTEN, "processes": [older]})).processes
+    assert (read.releases, read.node, read.code) == ({}, "", "")
 
 
 def without(field: str, values: dict[str, object]) -> dict[str, object]:
