@@ -123,8 +123,11 @@ class Stack:
         raise AssertionError(f"no container of {part} runs")
 
     def status(self) -> list[status.ProcessStatus]:
-        """What ``kapelle status`` shows in the controller's container."""
-        node, container = self.find("controller")
+        """What ``kapelle status`` shows in the controller's container; nothing while a swarm starts that elsewhere."""
+        there = [(node, one) for node in self.nodes for one in self.containers(node, "controller")]
+        if not there:
+            return []
+        node, container = there[0]
         answer = node.docker.attempt("exec", container, "kapelle", "status", "--json")
         return status.decode(answer.output.encode()).processes if answer.output else []
 
