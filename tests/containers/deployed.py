@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from kapelle.deploy.names import kebab_case
+from kapelle.config.engine import container_name
 from scripts.steps import ROOT
 from tests.containers.docker import QUICK, SLOW, Compose, Docker, DockerFailed, Outcome
 from tests.containers.events import Event, Events
@@ -41,7 +41,7 @@ class Deployed:
         self._project = project
         self._options = ("--port", str(port), *options)
         self.files = project / "deploy"
-        self.compose = Compose(docker, self.files / "compose.yaml", kebab_case(app))
+        self.compose = Compose(docker, self.files / "compose.yaml", container_name(app))
 
     @property
     def code(self) -> Path:

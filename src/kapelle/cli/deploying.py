@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from kapelle.cli.project import Project
+from kapelle.config.engine import container_name
 from kapelle.deploy import compose, compose_up, preflight, secrets, swarm, swarm_up
 from kapelle.deploy.certificates import certificates_of
 from kapelle.deploy.containers import Project as Containers
@@ -18,7 +19,6 @@ from kapelle.deploy.files import File, write_files
 from kapelle.deploy.images import Images, Variant, plan_images
 from kapelle.deploy.kubernetes import files as kubernetes_files
 from kapelle.deploy.kubernetes import up as kubernetes_up
-from kapelle.deploy.names import kebab_case
 from kapelle.deploy.programs import docker, kubectl
 from kapelle.deploy.supply import supply
 from kapelle.deploy.topology import Topology, topology
@@ -134,7 +134,7 @@ def _planned(request: Request, *, gateways: int = 1) -> tuple[Project, Topology,
     project = Project(request.target, request.options)
     app = project.load()
     settings = project.settings
-    name = f"{request.registry.rstrip('/')}/{kebab_case(app.name)}" if request.registry else ""
+    name = f"{request.registry.rstrip('/')}/{container_name(app.name)}" if request.registry else ""
     certificates = certificates_of(settings)
     images = plan_images(project.target, app, variant=request.variant, name=name, s3=settings.store.startswith("s3://"))
     system = topology(app, images, settings, scale=_scale(request.scale), gateways=gateways, certificates=certificates)

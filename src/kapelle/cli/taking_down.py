@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kapelle.cli.project import Project
+from kapelle.config.engine import container_name
 from kapelle.deploy import compose_up, preflight, secrets, swarm_up
 from kapelle.deploy.containers import Project as Containers
 from kapelle.deploy.kubernetes.files import BASE, COMPONENTS
 from kapelle.deploy.kubernetes.up import Cluster
-from kapelle.deploy.names import kebab_case
 from kapelle.deploy.programs import docker, kubectl
 
 
@@ -50,7 +50,7 @@ def down_from_kubernetes(target: str, out: str, *, volumes: bool) -> int:
 
 
 def _name(target: str) -> str:
-    return kebab_case(Project(target, {}).load().name)
+    return container_name(Project(target, {}).load().name)
 
 
 def _tell(name: str, removed: Sequence[str], secret: Sequence[Path]) -> None:

@@ -11,12 +11,12 @@ GATEWAY: Literal["gateway"] = "gateway"
 CONTROLLER: Literal["controller"] = "controller"
 DOOR: Literal["door"] = "door"
 
-_WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_WORDS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z0-9]+|[A-Z]+")
 
 
 def container_name(service: str) -> str:
-    """The name of a service as engines take it: ``QuestionSearch`` is ``question-search``."""
-    return _WORD.sub("-", service).replace("_", "-").lower().strip("-")
+    """The name of a class as engines take it: ``QuestionSearch`` is ``question-search``, ``GPT2`` is ``gpt-2``."""
+    return "-".join(_WORDS.findall(service)).lower()
 
 
 def host_of(settings: Settings, service: str) -> str:

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import re
 
+from kapelle.config.engine import container_name
 from kapelle.errors import DeployError
 
 _PART = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
 _HOST = r"[A-Za-z0-9][A-Za-z0-9.-]*(?::[0-9]+)?"
 _NAME = re.compile(rf"(?:{_HOST}/)?{_PART}(?:/{_PART})*")
-_WORDS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z0-9]+|[A-Z]+")
 _SHOWN = 12
-
-
-def kebab_case(name: str) -> str:
-    """``QuestionSearch`` → ``question-search``, ``HTTPFront`` → ``http-front``."""
-    return "-".join(_WORDS.findall(name)).lower()
 
 
 def image_name(given: str, app: str) -> str:
@@ -24,7 +19,7 @@ def image_name(given: str, app: str) -> str:
     Raises:
         DeployError: no engine would take it.
     """
-    name = given or kebab_case(app)
+    name = given or container_name(app)
     if not _NAME.fullmatch(name):
         raise DeployError(
             f"images cannot be called {name!r}; expected lower-case letters, digits, '-', '_' and '.', and before them at "

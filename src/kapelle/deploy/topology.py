@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
+from kapelle.config.engine import container_name
 from kapelle.config.settings import Settings
 from kapelle.declare.apps import AppSpec
 from kapelle.declare.services import ServiceSpec
 from kapelle.deploy.certificates import SETTINGS, Certificates
 from kapelle.deploy.images import Image, Images
-from kapelle.deploy.names import kebab_case
 from kapelle.errors import DeployError
 
 USER = 10001
@@ -126,7 +126,7 @@ def topology(
     )  # fmt: skip
     _check_names(app, parts)
     return Topology(
-        name=kebab_case(app.name),
+        name=container_name(app.name),
         target=text,
         images=images,
         parts=_scaled(parts, scale or {}),
@@ -177,7 +177,7 @@ def folders(system: Topology, part: Part) -> list[tuple[str, str]]:
 
 def _replica(spec: ServiceSpec, images: Images, text: str) -> Part:
     return Part(
-        name=kebab_case(spec.name), role=Role.REPLICA, image=images.services[spec.name],
+        name=container_name(spec.name), role=Role.REPLICA, image=images.services[spec.name],
         command=("kapelle", "start", "replica", text, spec.name), count=spec.replicas, cpus=spec.cpus,
         memory=None if spec.memory_limit is None else round(spec.memory_limit * _MARGIN),
         gpus=spec.gpus, placement=spec.placement, copies=spec.sharded,
@@ -195,7 +195,7 @@ def _check_names(app: AppSpec, parts: tuple[Part, ...]) -> None:
 
 
 def _scaled(parts: tuple[Part, ...], scale: Mapping[str, int]) -> tuple[Part, ...]:
-    wanted = {kebab_case(name): count for name, count in scale.items()}
+    wanted = {container_name(name): count for name, count in scale.items()}
     several = [part.name for part in parts if part.role in (Role.REPLICA, Role.GATEWAY)]
     for name, count in wanted.items():
         if name not in several:

@@ -18,6 +18,10 @@ from kapelle.config.settings import Settings
         ("V2Encoder", "v2-encoder"),
         ("_Private_Part", "private-part"),
         ("gateway", "gateway"),
+        ("App", "app"),
+        ("HTTPFront2", "http-front2"),
+        ("my_app", "my-app"),
+        ("GPT2", "gpt-2"),
     ],
 )
 def test_a_service_is_called_as_engines_take_it(service: str, name: str) -> None:

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import kapelle
+from kapelle.config.engine import container_name
 from kapelle.config.settings import Settings
 from kapelle.declare.apps import AppSpec, app_spec
 from kapelle.declare.loading import Target
 from kapelle.deploy.certificates import SETTINGS, Certificates
 from kapelle.deploy.images import Image, Images
-from kapelle.deploy.names import kebab_case
 from kapelle.deploy.topology import Topology, topology
 from tests.house.sources import ROOT
 
@@ -43,7 +43,7 @@ class Demanding:
 
 def images_of(app: AppSpec, place: str, context: Path) -> Images:
     """Images with the names that an app's would have, but for their tags."""
-    name = kebab_case(app.name)
+    name = container_name(app.name)
 
     def image(suffix: str, stage: str) -> Image:
         return Image(f"{name}{suffix}:{TAG}", "Dockerfile", stage)

@@ -4,16 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from kapelle.deploy.names import image_name, kebab_case, tag_of
+from kapelle.deploy.names import image_name, tag_of
 from kapelle.errors import DeployError
-
-
-@pytest.mark.parametrize(
-    ("name", "kebab"),
-    [("QuestionSearch", "question-search"), ("App", "app"), ("HTTPFront2", "http-front2"), ("my_app", "my-app")],
-)
-def test_classes_in_kebab_case(name: str, kebab: str) -> None:
-    assert kebab_case(name) == kebab
 
 
 @pytest.mark.parametrize("name", ["search", "registry.example.org:5000/team/search", "a/b_c/d.e"])
