@@ -6,10 +6,9 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable
-from pathlib import Path
 
 from kapelle.config.settings import Settings
-from kapelle.errors import ConfigError
+from kapelle.transport.pem import check_readable, load_chain
 
 
 async def let_in(
@@ -34,39 +33,10 @@ def tls_context(settings: Settings) -> ssl.SSLContext | None:
     """
     if not settings.tls_certificate:
         return None
-    certificate, key = f"tls_certificate = {settings.tls_certificate!r}", f"tls_key = {settings.tls_key!r}"
-    _check_readable(certificate, settings.tls_certificate, "the certificate chain")
-    _check_readable(key, settings.tls_key, "the certificate's private key")
+    check_readable("tls_certificate", settings.tls_certificate, "the certificate chain")
+    check_readable("tls_key", settings.tls_key, "the certificate's private key")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
-
-    def refuse_passphrase() -> str:
-        # Without an answer of ours OpenSSL would ask the terminal, and wait.
-        raise ConfigError(
-            f"{key}: the key is locked with a passphrase, which no process could be asked for; "
-            "unlock it with `openssl pkey -in LOCKED -out KEY`"
-        )
-
-    try:
-        context.load_cert_chain(settings.tls_certificate, settings.tls_key, refuse_passphrase)
-    except ssl.SSLError as error:
-        if error.reason == "KEY_VALUES_MISMATCH":
-            raise ConfigError(
-                f"{key} is not the key of {certificate}; give the key that the certificate was made for, "
-                "and put the server's own certificate first in the chain"
-            ) from None
-        raise ConfigError(
-            f"{certificate} or {key} is not what it should be: {error}; expected PEM files, the first "
-            "with `BEGIN CERTIFICATE`, the second with `BEGIN PRIVATE KEY`"
-        ) from None
+    load_chain(context, ("tls_certificate", settings.tls_certificate), ("tls_key", settings.tls_key), "server's")
     return context
-
-
-def _check_readable(setting: str, path: str, what: str) -> None:
-    try:
-        Path(path).read_bytes()
-    except OSError as error:
-        raise ConfigError(
-            f"{setting}: {error.strerror} (from {Path.cwd()}); give the path of a PEM file with {what}"
-        ) from None

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from kapelle.config.settings import Settings
 from kapelle.errors import ConfigError
+from kapelle.transport.pem import check_readable, load_chain
 
 SHORTEST, LONGEST = 16, 4096
 """Bytes of a secret, without white space around it."""
@@ -67,55 +68,23 @@ def _peer_tls(settings: Settings) -> PeerTls:
     dials.check_hostname = False
     # Nobody resumes a session here: a ticket would be written to every link for nothing.
     listens.num_tickets = 0
+    check_readable("peer_certificate", settings.peer_certificate, "this process's certificate chain")
+    check_readable("peer_key", settings.peer_key, "that certificate's private key")
     for context in (listens, dials):
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         context.verify_mode = ssl.CERT_REQUIRED
-        _load_chain(context, settings)
+        load_chain(
+            context, ("peer_certificate", settings.peer_certificate), ("peer_key", settings.peer_key), "process's"
+        )
         _load_authority(context, settings.peer_authority)
     return PeerTls(listens, dials)
 
 
-def _load_chain(context: ssl.SSLContext, settings: Settings) -> None:
-    certificate, key = f"peer_certificate = {settings.peer_certificate!r}", f"peer_key = {settings.peer_key!r}"
-    _check_readable(certificate, settings.peer_certificate, "this process's certificate chain")
-    _check_readable(key, settings.peer_key, "that certificate's private key")
-
-    def refuse_passphrase() -> str:
-        # Without an answer of ours OpenSSL would ask the terminal, and wait.
-        raise ConfigError(
-            f"{key}: the key is locked with a passphrase, which no process could be asked for; "
-            "unlock it with `openssl pkey -in LOCKED -out KEY`"
-        )
-
-    try:
-        context.load_cert_chain(settings.peer_certificate, settings.peer_key, refuse_passphrase)
-    except ssl.SSLError as error:
-        if error.reason == "KEY_VALUES_MISMATCH":
-            raise ConfigError(
-                f"{key} is not the key of {certificate}; give the key that the certificate was made for, "
-                "and put the process's own certificate first in the chain"
-            ) from None
-        raise ConfigError(
-            f"{certificate} or {key} is not what it should be: {error}; expected PEM files, the first "
-            "with `BEGIN CERTIFICATE`, the second with `BEGIN PRIVATE KEY`"
-        ) from None
-
-
 def _load_authority(context: ssl.SSLContext, path: str) -> None:
-    setting = f"peer_authority = {path!r}"
-    _check_readable(setting, path, "the certificate of the authority that signed those of all processes")
+    check_readable("peer_authority", path, "the certificate of the authority that signed those of all processes")
     try:
         context.load_verify_locations(cafile=path)
     except ssl.SSLError as error:
         raise ConfigError(
-            f"{setting} is not what it should be: {error}; expected a PEM file with `BEGIN CERTIFICATE`"
-        ) from None
-
-
-def _check_readable(setting: str, path: str, what: str) -> None:
-    try:
-        Path(path).read_bytes()
-    except OSError as error:
-        raise ConfigError(
-            f"{setting}: {error.strerror} (from {Path.cwd()}); give the path of a PEM file with {what}"
+            f"peer_authority = {path!r} is not what it should be: {error}; expected a PEM file with `BEGIN CERTIFICATE`"
         ) from None
