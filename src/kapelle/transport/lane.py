@@ -69,7 +69,10 @@ class Lane(asyncio.BufferedProtocol):
             self._break(str(error))
             return
         if frames:
-            self._on_frames(frames)
+            self._deliver(frames)
+
+    def _deliver(self, frames: list[Frame]) -> None:
+        self._on_frames(frames)
 
     def eof_received(self) -> None:
         try:

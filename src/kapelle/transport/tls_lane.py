@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-from kapelle.errors import WireError
 from kapelle.transport.lane import Lane
 from kapelle.wire.body import Buffer
-from kapelle.wire.frames import encode
+from kapelle.wire.frames import Frame, encode
 
 _PIECE = 256 << 10
 """Bytes that are encrypted at once. What the socket has no room for waits here, in clear, where it is counted."""
@@ -33,13 +32,8 @@ class TlsLane(Lane):
     def backlog(self) -> int:
         return super().backlog + sum(map(len, self._queue))
 
-    def buffer_updated(self, nbytes: int) -> None:
-        try:
-            frames = self._reader.received(nbytes)
-        except WireError as error:
-            self._break(str(error))
-            return
-        if frames and frames[-1].head == _GOODBYE:
+    def _deliver(self, frames: list[Frame]) -> None:
+        if frames[-1].head == _GOODBYE:
             frames.pop()
             self._heard_goodbye = True
         if frames:

@@ -5,47 +5,31 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pytest
 
 from kapelle.transport import lane as lanes
 from kapelle.transport.lane import Lane
 from kapelle.wire.frames import MAX_BODY, MAX_HEAD, Frame, encode
+from tests.unit.transport.listening import Listening
 
 
 @dataclass
-class Bench:
+class Bench(Listening):
     """A lane with a bare socket at its other end."""
 
     lane: Lane
     other: socket.socket
-    frames: list[Frame] = field(default_factory=list)
-    lost: list[str] = field(default_factory=list)
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def start(self) -> None:
-        self.lane.start(self._on_frames, self._on_lost)
-
-    async def ended(self) -> str:
-        while not self.lost:
-            self.changed.clear()
-            await self.changed.wait()
-        return self.lost[0]
+        self.listen(self.lane)
 
     async def say(self, data: bytes) -> None:
         await asyncio.get_running_loop().sock_sendall(self.other, data)
 
     async def hear(self) -> bytes:
         return await asyncio.get_running_loop().sock_recv(self.other, 1 << 20)
-
-    def _on_frames(self, frames: list[Frame]) -> None:
-        self.frames += frames
-        self.changed.set()
-
-    def _on_lost(self, reason: str) -> None:
-        self.lost.append(reason)
-        self.changed.set()
 
 
 @pytest.fixture

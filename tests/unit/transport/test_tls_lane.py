@@ -5,47 +5,31 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pytest
 
 from kapelle.transport import tls_lane
 from kapelle.transport.credentials import PeerTls
 from kapelle.transport.tls_lane import TlsLane
-from kapelle.wire.frames import Frame, encode
+from kapelle.wire.frames import encode
 from tests.certificates import make_authority
 from tests.unit.transport.ends import tls_of
+from tests.unit.transport.listening import Listening
 
 GOODBYE = b"".join(encode(tls_lane._GOODBYE))
 
 
 @dataclass
-class Bench:
+class Bench(Listening):
     """A lane, and a stream over TLS to its other end."""
 
     lane: TlsLane
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
-    frames: list[Frame] = field(default_factory=list)
-    lost: list[str] = field(default_factory=list)
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def start(self) -> None:
-        self.lane.start(self._on_frames, self._on_lost)
-
-    async def ended(self) -> str:
-        while not self.lost:
-            self.changed.clear()
-            await self.changed.wait()
-        return self.lost[0]
-
-    def _on_frames(self, frames: list[Frame]) -> None:
-        self.frames += frames
-        self.changed.set()
-
-    def _on_lost(self, reason: str) -> None:
-        self.lost.append(reason)
-        self.changed.set()
+        self.listen(self.lane)
 
 
 @pytest.fixture(scope="module")
