@@ -14,8 +14,8 @@ from kapelle.config.orders import Holding
 from kapelle.control import status
 from kapelle.control.recipes import Role
 from kapelle.errors import WireError
+from kapelle.transport.complaints import trouble_of
 from kapelle.transport.connection import Connection
-from kapelle.transport.greeter import LinkRefusedError
 from kapelle.wire import messages
 from kapelle.wire.frames import Frame
 
@@ -148,10 +148,7 @@ class Remote:
                 async with asyncio.timeout(_DIAL_TIMEOUT):
                     connection = await self._connect()
             except OSError as error:
-                trouble = str(error) or type(error).__name__
-                if isinstance(error, LinkRefusedError) and trouble != self.trouble:
-                    log.warning("a process refuses the link", process=self.address, reason=trouble)
-                self.trouble = trouble
+                self.trouble = trouble_of(error, self.trouble, "a process refuses the link", self.address)
             else:
                 self.trouble = ""
                 await self._use(connection)

@@ -15,8 +15,8 @@ from kapelle.core.balance import Candidate, Standing
 from kapelle.core.ticket import Setback
 from kapelle.errors import ContractError, DeadlineExceeded, InvalidInput, TooLarge, WireError, rebuild
 from kapelle.gateway.calls import OpenCall, Outcome, SetbackError, StreamCall
+from kapelle.transport.complaints import trouble_of
 from kapelle.transport.connection import Connection, is_bulk
-from kapelle.transport.greeter import LinkRefusedError
 from kapelle.wire import messages
 from kapelle.wire.body import Body
 from kapelle.wire.frames import Frame
@@ -163,10 +163,7 @@ class Link:
                 async with asyncio.timeout(_DIAL_TIMEOUT):
                     connection = await self._connect()
             except OSError as error:
-                trouble = str(error) or type(error).__name__
-                if isinstance(error, LinkRefusedError) and trouble != self.trouble:
-                    log.warning("a replica refuses the link", replica=self.candidate.name, reason=trouble)
-                self.trouble = trouble
+                self.trouble = trouble_of(error, self.trouble, "a replica refuses the link", self.candidate.name)
             else:
                 self.trouble = ""
                 reason = await self._use(connection)

@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import structlog
 
+from kapelle.transport.greeter import LinkRefusedError
+
 _EVERY = 60.0
 """Seconds between two warnings about one address."""
 _MOST_ADDRESSES = 256
@@ -31,3 +33,11 @@ class Complaints:
             return
         self._latest[remote] = now
         log.warning("a link was refused", remote=remote, reason=reason, next_step=next_step)
+
+
+def trouble_of(error: OSError, before: str, event: str, name: str) -> str:
+    """Why a link cannot be had; ``before`` is what it was. That the other side refuses it is told as ``event``, once."""
+    trouble = str(error) or type(error).__name__
+    if isinstance(error, LinkRefusedError) and trouble != before:
+        log.warning(event, name=name, reason=trouble)
+    return trouble
