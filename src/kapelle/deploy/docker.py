@@ -92,6 +92,11 @@ class Docker:
 _KEPT = 60
 """Lines of a failed command that its reason is looked for in."""
 _KNOWN = (
+    # Before that of the engine: a registry may have no host, and refuse connections, too.
+    (
+        r"(failed to resolve source metadata|pull access denied|failed to do request|manifest unknown).*",
+        "the base image cannot be fetched: check the network and the registry, or `docker pull` or tag it before",
+    ),
     (
         r"cannot connect to the docker daemon|is the docker daemon running|no such host|connection refused",
         "no Docker engine answers: start it (`systemctl start docker`, or open Docker Desktop), or point DOCKER_HOST to one",
@@ -107,10 +112,6 @@ _KNOWN = (
     (
         r"no space left on device",
         "the disk of the Docker engine is full: `docker system df` says with what, `docker system prune` makes room",
-    ),
-    (
-        r"(failed to resolve source metadata|pull access denied|failed to do request|manifest unknown).*",
-        "the base image cannot be fetched: check the network and the registry, or `docker pull` or tag it before",
     ),
 )
 

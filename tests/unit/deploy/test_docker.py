@@ -68,6 +68,10 @@ def test_whether_an_image_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             "ERROR: failed to solve: python:3.11-slim: failed to resolve source metadata for docker.io/library/python",
             "the base image cannot be fetched",
         ),
+        (
+            "ERROR: python:3.11-slim: failed to resolve source metadata for docker.io: lookup registry: no such host",
+            "the base image cannot be fetched",
+        ),
     ],
 )
 def test_next_steps_that_are_known(said: str, step: str) -> None:
