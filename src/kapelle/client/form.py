@@ -45,7 +45,12 @@ def json_of(value: Any) -> bytes:
     """
     try:
         return encode_json(value, "the body")
-    except (ContractError, TypeError, NotImplementedError, ValueError) as error:
+    except (
+        ContractError,
+        TypeError,
+        NotImplementedError,
+        ValueError,
+    ) as error:  # what encoders raise at foreign values
         raise InvalidInput(str(error)) from None
 
 
