@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-import kapelle
 from kapelle.artifacts.cache import Cache
 from kapelle.artifacts.folder_objects import FolderObjects
 from kapelle.artifacts.history import History
@@ -24,25 +23,7 @@ from kapelle.control.versions import Version, Versions
 from kapelle.core.rollout_messages import Pointer, Shards, Side, Terms
 from kapelle.declare.apps import app_spec
 from kapelle.wire import messages, wishes
-
-
-@kapelle.service(replicas=2, artifact="model")
-class Model:
-    def __init__(self, artifact: Path) -> None: ...
-
-    @kapelle.method
-    def run(self) -> int:
-        return 0
-
-
-@kapelle.app
-class App:
-    model: Model
-
-    @kapelle.get("/")
-    async def run(self) -> int:
-        return await self.model.run()
-
+from tests.unit.control.containers import App
 
 LOCALLY = Holding("local", [0])
 
