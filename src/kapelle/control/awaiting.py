@@ -29,12 +29,12 @@ def current_release(objects: Objects, target: str, *, begin: bool = False) -> st
     told = ""
     while True:
         try:
-            release = pointer_log.read().release
-            if release is not None:
-                return release
+            pointer = pointer_log.read()
+            if pointer.release is not None:
+                return pointer.release
             if begin and releases.names:
                 newest = releases.names[-1]
-                first = Pointer(1, newest, None, None, "kapelle start controller")
+                first = Pointer(pointer.epoch + 1, newest, None, None, "kapelle start controller")
                 pointer_log.write(first, f"begun with {newest}", wall())
                 continue
             reason = f"no release is current in {objects}; `kapelle release build {PurePath(target)}` makes one"

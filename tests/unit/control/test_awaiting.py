@@ -69,6 +69,13 @@ def test_the_controller_begins_with_the_newest(store: Store) -> None:
     assert PointerLog(store.objects).read() == Pointer(1, "r10", None, None, "kapelle start controller")
 
 
+def test_the_controller_begins_after_entries_that_name_none(store: Store) -> None:
+    assert PointerLog(store.objects).write(Pointer(1, None, author="somebody"), "a claim of an empty system", 0.0)
+    store.build("one")
+    assert current_release(store.objects, "app.py", begin=True) == "r1"
+    assert PointerLog(store.objects).read().epoch == 2
+
+
 def test_the_controller_waits_for_the_first_one(store: Store) -> None:
     store.then = [lambda: store.build("one")]
     with capture_logs():
