@@ -113,10 +113,10 @@ class Node:
 
 
 class Swarm:
-    """Nodes of one swarm, all of them managers, so that any one may be lost.
+    """Nodes of one swarm. The first is its only manager, which no test may take away.
 
-    The first is the leader as long as nobody kills it. The loss of another is noticed within seconds; that of the leader
-    keeps the managers busy with themselves for some 20 s, in which they answer nobody. Containers run on meanwhile.
+    Several managers would elect another leader whenever the first is slow, and the loss of that one keeps them busy with
+    themselves for some 20 s, in which they answer nobody. Containers run on meanwhile: it says nothing about them.
     """
 
     def __init__(self, outer: Docker, *, nodes: int = 3, name: str = NAME, subnet: str = SUBNET) -> None:
@@ -144,7 +144,7 @@ class Swarm:
             list(pool.map(Node.create, self.nodes.values()))
         first, *others = self.nodes.values()
         first.docker("swarm", "init", "--advertise-addr", first.address, "--dispatcher-heartbeat", HEARTBEAT)
-        token = first.docker("swarm", "join-token", "--quiet", "manager")
+        token = first.docker("swarm", "join-token", "--quiet", "worker")
         for node in others:
             node.docker("swarm", "join", "--advertise-addr", node.address, "--token", token, f"{first.address}:2377")
 
