@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from cyclopts import Parameter
 
-from kapelle.cli import deploy, main
+from kapelle.cli import deploy, main, releases, start
 from tests.docs.tables import one_line, table
 
 VERBS = {
@@ -18,18 +18,26 @@ VERBS = {
     "config": main.config,
     "bench": main.bench,
     "build": main.build,
-    "release build": main.build_release,
-    "release list": main.list_,
-    "release show": main.show,
-    "release diff": main.diff,
-    "release verify": main.verify,
-    "release gc": main.gc,
+    "release build": releases.build_release,
+    "release list": releases.list_,
+    "release show": releases.show,
+    "release diff": releases.diff,
+    "release verify": releases.verify,
+    "release wait": releases.wait,
+    "release publish": releases.publish,
+    "release rollback": releases.rollback,
+    "release cancel": releases.cancel,
+    "release gc": releases.gc,
     "deploy compose": deploy.deploy_compose,
     "deploy swarm": deploy.deploy_swarm,
     "deploy kubernetes": deploy.deploy_kubernetes,
     "down compose": deploy.down_compose,
     "down swarm": deploy.down_swarm,
     "down kubernetes": deploy.down_kubernetes,
+    "start gateway": start.gateway,
+    "start replica": start.replica,
+    "start controller": start.controller,
+    "start door": start.door,
 }
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cyclopts import App, Parameter
+
+from kapelle.cli.parameters import Target, Variant
 
 deploy_app = App(
     name="deploy",
@@ -13,13 +15,6 @@ deploy_app = App(
 )
 down_app = App(name="down", sort_key=8, help="Stop and remove what `kapelle deploy --up` has started; the files stay.")
 
-Target = Annotated[
-    str,
-    Parameter(help="The app: a folder with an app.py, a file, or a module; add :Class where it declares several."),
-]
-Variant = Annotated[
-    Literal["cpu", "cuda"], Parameter(help="What services with gpus compute on: the processor, or NVIDIA's GPUs.")
-]
 Up = Annotated[
     bool,
     Parameter(

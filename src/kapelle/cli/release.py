@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import socket
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,10 +22,12 @@ from kapelle.artifacts.pointer import PointerLog
 from kapelle.artifacts.releases import Release, differences
 from kapelle.cli.builder import Builder, asks_for_help
 from kapelle.cli.project import STATE, Project
+from kapelle.control.awaiting import newest_release
 from kapelle.core.rollout_messages import Outcome
 from kapelle.declare.apps import AppSpec
 from kapelle.declare.code import code_of
 from kapelle.errors import ArtifactError, ConfigError
+from kapelle.observe.logs import configure
 
 _DIFFERENT = 1
 _FEWEST = 1
@@ -145,6 +148,16 @@ def run_verify(name: str, target: str, store: str | None) -> int:
     with _progress(console, "verifying", release.manifest.size) as advance:
         releases.verify(release, advance)
     console.print(f"{name} is whole: {_bytes(release.manifest.size)} read")
+    return 0
+
+
+def run_wait(target: str, store: str | None) -> int:
+    """Return when the store has a release."""
+    project = Project(target, {"store": store})
+    settings = project.settings
+    configure(format=settings.log_format, level=settings.log_level, service="release", replica=socket.gethostname())
+    name = newest_release(project.objects, target)
+    Console(highlight=False).print(f"{project.objects} has {name}")
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import PurePath
 
 import structlog
@@ -26,18 +27,42 @@ def current_release(objects: Objects, target: str, *, begin: bool = False) -> st
     ``begin`` makes the newest release the current one where none ever was: the controller does that.
     """
     pointer_log, releases = PointerLog(objects), Releases(objects)
+
+    def look() -> str:
+        pointer = pointer_log.read()
+        if pointer.release is None and begin and releases.names:
+            newest = releases.names[-1]
+            first = Pointer(pointer.epoch + 1, newest, None, None, "kapelle start controller")
+            pointer_log.write(first, f"begun with {newest}", wall())
+            pointer = pointer_log.read()
+        return pointer.release or ""
+
+    return _awaited(look, f"no release is current in {objects}; {_next_step(target)}")
+
+
+def newest_release(objects: Objects, target: str) -> str:
+    """The newest release, current or not; blocks until the store can be read and has one."""
+    releases = Releases(objects)
+
+    def look() -> str:
+        names = releases.names
+        return names[-1] if names else ""
+
+    return _awaited(look, f"no release is in {objects}; {_next_step(target)}")
+
+
+def _next_step(target: str) -> str:
+    return f"`kapelle release build {PurePath(target)}` makes one"
+
+
+def _awaited(look: Callable[[], str], nothing: str) -> str:
+    """What a look at the store finds in the end; what it waits for is told once."""
     told = ""
     while True:
         try:
-            pointer = pointer_log.read()
-            if pointer.release is not None:
-                return pointer.release
-            if begin and releases.names:
-                newest = releases.names[-1]
-                first = Pointer(pointer.epoch + 1, newest, None, None, "kapelle start controller")
-                pointer_log.write(first, f"begun with {newest}", wall())
-                continue
-            reason = f"no release is current in {objects}; `kapelle release build {PurePath(target)}` makes one"
+            if found := look():
+                return found
+            reason = nothing
         except StoreError as error:
             reason = error.detail
         if reason != told:

@@ -10,7 +10,7 @@ import pytest
 from kapelle.artifacts.history import Ending, History
 from kapelle.artifacts.pointer import PointerLog
 from kapelle.cli.project import Project
-from kapelle.cli.release import run_build, run_diff, run_gc, run_list, run_show, run_verify
+from kapelle.cli.release import run_build, run_diff, run_gc, run_list, run_show, run_verify, run_wait
 from kapelle.core.rollout_messages import Pointer
 from kapelle.errors import ArtifactError, ConfigError, StoreError
 
@@ -173,3 +173,9 @@ def test_the_release_of_an_app_without_artifacts_is_its_code(
 def test_the_store_may_be_elsewhere(tmp_path: Path) -> None:
     run_build("sample.py", None, str(tmp_path / "elsewhere"))
     assert (tmp_path / "elsewhere" / "releases" / "r1.json").is_file()
+
+
+def test_a_release_that_is_there_is_not_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
+    build("one")
+    assert run_wait("sample.py", None) == 0
+    assert "has r1" in capsys.readouterr().out

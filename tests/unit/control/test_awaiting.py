@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from kapelle.artifacts.folder_objects import FolderObjects
 from kapelle.artifacts.pointer import PointerLog
 from kapelle.artifacts.releases import Releases
-from kapelle.control.awaiting import current_release
+from kapelle.control.awaiting import current_release, newest_release
 from kapelle.core.rollout_messages import Pointer
 
 
@@ -108,3 +108,14 @@ def test_a_store_that_cannot_be_read_is_waited_for(store: Store) -> None:
         assert current_release(store.objects, "app.py") == "r1"
     (said,) = logs
     assert "entry 1 of the pointer" in said["reason"]
+
+
+def test_the_newest_release_is_waited_for_whether_it_is_current_or_not(store: Store) -> None:
+    store.then = [lambda: None, lambda: store.build("one")]
+    with capture_logs() as logs:
+        assert newest_release(store.objects, "apps/books") == "r1"
+    (said,) = logs
+    assert "no release is in" in said["reason"]
+    store.build("two")
+    assert newest_release(store.objects, "apps/books") == "r2"
+    assert PointerLog(store.objects).read().release is None

@@ -1,0 +1,22 @@
+"""Arguments and options that several commands have."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+Target = Annotated[
+    str,
+    Parameter(help="The app: a folder with an app.py, a file, or a module; add :Class where it declares several."),
+]
+OptionalTarget = Annotated[str | None, Parameter(help="The app; if not given, the one that runs from this folder.")]
+RunDirectory = Annotated[
+    str | None, Parameter(help="Folder of sockets and records of what runs (.kapelle/APP below this folder).")
+]
+Store = Annotated[str | None, Parameter(help="Folder that keeps releases (.kapelle/store/APP below this folder).")]
+AppOption = Annotated[str, Parameter(name=["--target", "-t"], help="The app, as for `kapelle serve`.")]
+Json = Annotated[bool, Parameter(negative="", show_default=False, help="Print JSON instead of a table.")]
+Variant = Annotated[
+    Literal["cpu", "cuda"], Parameter(help="What services with gpus compute on: the processor, or NVIDIA's GPUs.")
+]
