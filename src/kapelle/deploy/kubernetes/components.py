@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kapelle.deploy import observing
-from kapelle.deploy.kubernetes.pods import instance, template
+from kapelle.deploy.kubernetes.pods import RESTRICTED, instance, template
 from kapelle.deploy.kubernetes.workloads import Manifest, shared, stream
 from kapelle.deploy.secrets import GRAFANA
 from kapelle.deploy.topology import Part, Role, Topology
@@ -142,11 +142,9 @@ def _observer(system: Topology, name: str, port: int, user: int, data: str) -> s
         "ports": [{"name": "http", "containerPort": port}],
         "readinessProbe": {"tcpSocket": {"port": "http"}, "periodSeconds": 5},
         "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}},
-        "securityContext": {
-            "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
-        },
+        "securityContext": RESTRICTED,
         "volumeMounts": [*mounts, {"name": "data", "mountPath": data}, {"name": "memory", "mountPath": _TEMPORARY}],
-    }  # fmt: skip
+    }
     spec = {
         "serviceAccountName": system.name,
         "automountServiceAccountToken": False,

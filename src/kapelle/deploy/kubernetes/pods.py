@@ -29,6 +29,8 @@ LEAVING = 10
 _PROBE_EVERY = 5
 _REQUESTS = {"cpu": "250m", "memory": "256Mi"}
 """What a container without numbers of its own is planned for; a share of CPU that autoscaling can count in, too."""
+RESTRICTED = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
+"""What containers may do: nothing that needs a right."""
 
 
 def labels(system: Topology, part: Part) -> dict[str, str]:
@@ -43,6 +45,7 @@ def instance(system: Topology) -> dict[str, str]:
 
 def template(system: Topology, part: Part, *, cache: Mapping[str, Any] | None) -> dict[str, Any]:
     """The template of a part's pods; ``cache`` is the volume of its cache, where the pod brings it itself."""
+    job = part.role is Role.RELEASE
     spec = {
         "serviceAccountName": system.name,
         "automountServiceAccountToken": Note("Nothing here asks Kubernetes for anything.", False),
@@ -52,12 +55,15 @@ def template(system: Topology, part: Part, *, cache: Mapping[str, Any] | None) -
             "runAsNonRoot": True, "runAsUser": USER, "runAsGroup": USER, "fsGroup": USER,
             "fsGroupChangePolicy": "OnRootMismatch", "seccompProfile": {"type": "RuntimeDefault"},
         },
-        **({"restartPolicy": "OnFailure"} if part.role is Role.RELEASE else {}),
+        **({"restartPolicy": Note("A pod that failed stays, and so does its log.", "Never")} if job else {}),
         **_where(system, part),
+        **({} if job else {"initContainers": _waiting(system, part)}),
         "containers": [_container(system, part)],
         "volumes": _volumes(system, part, cache),
     }  # fmt: skip
-    return {"metadata": {"labels": labels(system, part)}, "spec": spec}
+    # Commands such as `kubectl logs` take the container that serves, not the one before it.
+    chosen = {"kubectl.kubernetes.io/default-container": part.role.value}
+    return {"metadata": {"labels": labels(system, part), "annotations": chosen}, "spec": spec}
 
 
 def _grace(system: Topology, part: Part) -> int:
@@ -94,23 +100,37 @@ def _container(system: Topology, part: Part) -> dict[str, Any]:
     variables: list[dict[str, Any]] = [{"name": name, "value": str(value)} for name, value in own.items()]
     if takes_secret(part):
         variables.append({"name": "KAPELLE_NODE", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}})
-    sources: list[dict[str, Any]] = [{"configMapRef": {"name": "settings"}}]
-    if system.in_s3:
-        sources.append({"secretRef": {"name": "s3"}})
     return {
         "name": part.role.value,
         "image": image_name(part),
         "args": list(part.command),
-        "envFrom": sources,
+        "envFrom": _shared_variables(system),
         **({"env": variables} if variables else {}),
         **({"ports": ports(part)} if ports(part) else {}),
         **({} if part.role is Role.RELEASE else _probes(system, part)),
         "resources": _resources(part),
-        "securityContext": {
-            "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
-        },
+        "securityContext": RESTRICTED,
         "volumeMounts": _mounts(system, part),
-    }  # fmt: skip
+    }
+
+
+def _waiting(system: Topology, part: Part) -> Note:
+    """What runs before: the probes of the container itself count from when there is something to load."""
+    container = {
+        "name": "wait",
+        "image": image_name(part),
+        "args": ["kapelle", "release", "wait", system.target],
+        "envFrom": _shared_variables(system),
+        "resources": {"requests": _REQUESTS},
+        "securityContext": RESTRICTED,
+        "volumeMounts": _mounts(system, part),
+    }
+    return Note("However long the first release is built, this waits for it.", [container])
+
+
+def _shared_variables(system: Topology) -> list[dict[str, Any]]:
+    s3 = [{"secretRef": {"name": "s3"}}] if system.in_s3 else []
+    return [{"configMapRef": {"name": "settings"}}, *s3]
 
 
 SHARED = (

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import time
+from collections.abc import Callable
 from pathlib import Path
 
+from kapelle.deploy.kubernetes.seen import Seen
+from kapelle.deploy.kubernetes.workloads import job_name
 from kapelle.deploy.programs import Program, Say, last_lines
-from kapelle.deploy.topology import Role, Topology
+from kapelle.deploy.topology import Part, Role, Topology
 from kapelle.errors import DeployError
 
 _INSTANCE = "app.kubernetes.io/instance"
@@ -14,6 +19,11 @@ _KINDS = (
     "deployment", "statefulset", "service", "job", "cronjob", "horizontalpodautoscaler", "poddisruptionbudget",
     "networkpolicy", "configmap", "serviceaccount",
 )  # fmt: skip
+_WATCHED = "deployment,statefulset,job,pod,persistentvolumeclaim"
+_PAUSE = 2.0
+"""Seconds between two looks at what starts."""
+_VOLUMES = 120.0
+"""Seconds that a cluster has for making a volume."""
 
 
 class Cluster:
@@ -27,25 +37,38 @@ class Cluster:
         """Whether there is the namespace."""
         return self._kubectl.succeeds("get", "namespace", self.name)
 
+    def check(self, folder: Path) -> None:
+        """See that the cluster would take all manifests; needs the namespace."""
+        self._kubectl.run("apply", "-k", str(folder), "--dry-run=server")
+
     def apply(self, folder: Path) -> None:
         """Hand all manifests to the cluster."""
         self._kubectl.run("apply", "-k", str(folder))
 
-    def wait(self, workload: str, seconds: int) -> None:
-        """Wait until a workload is what it is to be."""
-        self._run("rollout", "status", workload, f"--timeout={seconds}s")
+    def look(self) -> Seen:
+        """What there is at this moment."""
+        return Seen(json.loads(self._run("get", _WATCHED, "--output", "json"))["items"])
 
-    def undo(self, workload: str) -> None:
-        """Go back to what a workload was before."""
-        self._run("rollout", "undo", workload)
+    def go_back(self, before: Seen) -> None:
+        """Have each workload as it was; one that was not there is removed."""
+        now = self.look()
+        for workload in now.workloads:
+            if workload not in before.workloads:
+                self._run("delete", workload, "--ignore-not-found")
+            elif now.revision(workload) != before.revision(workload):
+                self._run("rollout", "undo", workload)
 
-    def why(self, part: str) -> str:
-        """The end of the log of a part's newest pod, or what keeps it from starting."""
-        chosen = f"{_INSTANCE}={self.name},app.kubernetes.io/name={part}"
-        try:
-            return last_lines(self._run("logs", "--selector", chosen, "--tail", _LOG_LINES, "--all-containers"))
-        except DeployError:
-            return last_lines(self._run("get", "pods", "--selector", chosen))
+    def log(self, pod: str) -> str:
+        """The end of a pod's log; empty where there is none."""
+        words = ("logs", pod, "--tail", _LOG_LINES, "--all-containers", "--ignore-errors")
+        log = self._kubectl.log("--namespace", self.name, *words)
+        return last_lines(log) if log.strip() else ""
+
+    def why_pending(self, claim: str) -> str:
+        """Why a volume claim has no volume, as the cluster says."""
+        chosen = f"involvedObject.kind=PersistentVolumeClaim,involvedObject.name={claim}"
+        found = json.loads(self._run("get", "events", "--field-selector", chosen, "--output", "json"))["items"]
+        return str(found[-1]["message"]) if found else "the cluster does not say why"
 
     def remove(self, *, volumes: bool) -> list[str]:
         """Remove what there is; returns what it was. The namespace, secrets and volumes stay unless ``volumes``."""
@@ -60,37 +83,90 @@ class Cluster:
         return self._kubectl.run("--namespace", self.name, *arguments)
 
 
-def up(cluster: Cluster, system: Topology, folder: Path, say: Say) -> None:
+def up(cluster: Cluster, system: Topology, folder: Path, say: Say, pause: Callable[[float], None] = time.sleep) -> None:
     """Apply a system, and wait until all of it serves.
 
     Raises:
         DeployError: it does not. An update goes back; a first deployment is taken away again.
     """
-    first = not cluster.exists()
+    first, before = not cluster.exists(), cluster.look()
+    watch = _Watch(cluster, system, before.pods, say, pause)
+    if not first:
+        cluster.check(folder)
     say("starting" if first else "updating, one pod at a time")
-    cluster.apply(folder)
-    done: list[str] = []
     try:
-        for part in system.of(Role.CONTROLLER, Role.REPLICA, Role.GATEWAY):
-            workload = f"{'statefulset' if part.copies else 'deployment'}/{part.name}"
-            done.append(workload)
-            _wait(cluster, workload, part.name, (system.patience + system.grace) * max(1, part.count))
-            say(f"{part.name}: ready")
+        cluster.apply(folder)
+        for part in system.of(Role.RELEASE, Role.CONTROLLER, Role.REPLICA, Role.GATEWAY):
+            watch.wait(part)
     except (DeployError, KeyboardInterrupt):
         if first:
             say("taking away what was started")
             cluster.remove(volumes=True)
         else:
             say("going back to what ran before")
-            for workload in done:
-                cluster.undo(workload)
+            cluster.go_back(before)
         raise
 
 
-def _wait(cluster: Cluster, workload: str, name: str, seconds: int) -> None:
-    try:
-        cluster.wait(workload, seconds)
-    except DeployError as error:
-        raise DeployError(
-            f"{workload} does not become ready: {error.detail}; its log ends with: {cluster.why(name)}"
-        ) from None
+class _Watch:
+    """Waits for workloads, and tells what they wait for. Pods that were there before are left out of that."""
+
+    def __init__(
+        self, cluster: Cluster, system: Topology, known: set[str], say: Say, pause: Callable[[float], None]
+    ) -> None:
+        self._cluster = cluster
+        self._patience = system.patience + system.grace
+        self._say = say
+        self._pause = pause
+        self._known = known
+        self._told: set[str] = set()
+
+    def wait(self, part: Part) -> None:
+        """Return when a part is what it is to be.
+
+        Raises:
+            DeployError: it cannot be, or nothing has changed for as long as it may take to start.
+        """
+        workload, before, quiet = _workload(part), None, 0.0
+        while not (seen := self._cluster.look()).is_done(workload):
+            troubles = seen.troubles(part.name, self._known)
+            for one in troubles:
+                self._tell(f"{part.name}: {one}")
+            if seen.has_failed(workload) or seen.is_hopeless(part.name, self._known):
+                raise self._failure(workload, part, seen)
+            quiet = quiet + _PAUSE if seen.state(workload) == before else 0.0
+            if seen.pending_claims and troubles and quiet >= _VOLUMES:
+                raise self._no_volume(seen.pending_claims)
+            # A release may take its time as long as somebody builds it.
+            if quiet >= self._patience and (troubles or part.role is not Role.RELEASE):
+                raise self._failure(workload, part, seen)
+            before = seen.state(workload)
+            self._pause(_PAUSE)
+        self._say(f"{part.name}: {'there' if part.role is Role.RELEASE else 'ready'}")
+
+    def _tell(self, text: str) -> None:
+        if text not in self._told:
+            self._told.add(text)
+            self._say(text)
+
+    def _failure(self, workload: str, part: Part, seen: Seen) -> DeployError:
+        pod = seen.newest(part.name, self._known)
+        log = self._cluster.log(pod) if pod else ""
+        troubles = dict.fromkeys(seen.troubles(part.name, self._known))
+        says = "; ".join([*troubles, *([f"the log of {pod} ends with: {log}"] if log else [])])
+        failing = "fails" if part.role is Role.RELEASE else "does not become ready"
+        return DeployError(f"{workload} {failing}: {says or 'nothing has changed for too long'}")
+
+    def _no_volume(self, claims: list[str]) -> DeployError:
+        reasons = "; ".join(f"{one}: {self._cluster.why_pending(one)}" for one in claims)
+        return DeployError(
+            f"the cluster makes no volume for what the system has to store: {reasons}. The claim store has to be for many "
+            "pods (ReadWriteMany): name a storage class that allows it by a patch in kustomization.yaml, or keep releases "
+            "in S3 with --store s3://bucket/prefix"
+        )
+
+
+def _workload(part: Part) -> str:
+    if part.role is Role.RELEASE:
+        return f"job/{job_name(part)}"
+    return f"{'statefulset' if part.copies else 'deployment'}/{part.name}"

@@ -50,15 +50,19 @@ def metadata(system: Topology, part: Part, name: str = "") -> dict[str, Any]:
     return {"name": name or part.name, "labels": labels(system, part)}
 
 
+def job_name(part: Part) -> str:
+    """The name of the job that makes the first release."""
+    return f"release-{part.image.reference.rpartition(':')[2][:12]}"
+
+
 def job(system: Topology, part: Part) -> Manifest:
     """The job that makes the first release."""
-    tag = part.image.reference.rpartition(":")[2][:12]
     spec = {
         "backoffLimit": 3,
         "ttlSecondsAfterFinished": 86400,
         "template": template(system, part, cache=_EMPTY),
     }
-    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata(system, part, f"release-{tag}"), "spec": spec}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata(system, part, job_name(part)), "spec": spec}
 
 
 def _deployment(system: Topology, part: Part) -> Manifest:

@@ -83,3 +83,15 @@ def test_names_and_ports() -> None:
     }  # fmt: skip
     assert [one["name"] for one in ports(gateway)] == ["http", "control", "health"]
     assert ports(SYSTEM.of(Role.RELEASE)[0]) == []
+
+
+def test_what_serves_begins_when_there_is_a_release() -> None:
+    for part in SYSTEM.of(Role.CONTROLLER, Role.REPLICA, Role.GATEWAY):
+        [before] = pod(SYSTEM, part)["initContainers"]
+        [container] = pod(SYSTEM, part)["containers"]
+        assert before["args"] == ["kapelle", "release", "wait", SYSTEM.target]
+        assert before["image"] == container["image"]
+        assert before["securityContext"] == container["securityContext"]
+        assert before["volumeMounts"] == container["volumeMounts"]
+    [release] = SYSTEM.of(Role.RELEASE)
+    assert "initContainers" not in pod(SYSTEM, release)

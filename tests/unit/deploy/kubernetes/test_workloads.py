@@ -42,7 +42,7 @@ def test_one_may_be_away_at_a_time() -> None:
 def test_each_image_has_a_job_of_its_own() -> None:
     [made] = read_all(FILES["release.yaml"])
     assert made["metadata"]["name"] == "release-0123456789ab"
-    assert made["spec"]["template"]["spec"]["restartPolicy"] == "OnFailure"
+    assert made["spec"]["template"]["spec"]["restartPolicy"] == "Never"
 
 
 def test_selectors_find_the_pods() -> None:
