@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from kapelle.config.engine import container_name
 from scripts.steps import ROOT
+from tests.containers.command import kapelle
 from tests.containers.docker import QUICK, SLOW, Compose, Docker, DockerFailed, Outcome
 from tests.containers.events import Event, Events
 
-KAPELLE = str(Path(sys.executable).with_name("kapelle"))
 NOT_COPIED = shutil.ignore_patterns("artifacts", ".artifacts.*", ".kapelle", "__pycache__", "training")
 
 CRASH = """
@@ -50,20 +47,7 @@ class Deployed:
 
     def kapelle(self, *arguments: str, timeout: float = QUICK) -> Outcome:
         """Run the command line in the project's folder."""
-        try:
-            done = subprocess.run(
-                [KAPELLE, *arguments],
-                cwd=self._project,
-                env={**self.docker.environment, "PYTHONPATH": os.environ.get("PYTHONPATH", "")},
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=timeout,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            raise DockerFailed(f"kapelle {' '.join(arguments)}: still running after {timeout:g} s") from None
-        return Outcome(done.returncode, done.stdout, done.stderr)
+        return kapelle(*arguments, folder=self._project, environment=self.docker.environment, timeout=timeout)
 
     def build(self) -> None:
         """Build the images."""

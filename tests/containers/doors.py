@@ -1,14 +1,12 @@
-"""Clients at the doors of a swarm's nodes: each asks steadily, and counts what became of its requests."""
+"""Clients at several doors of one system: each asks steadily, and counts what became of its requests."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from tests.containers.stack import PORT
-from tests.containers.swarm import Node
 from tests.integration.processes.load import Load
 
 RATE = 12.0
@@ -21,16 +19,14 @@ def tell(text: str) -> None:
 
 
 class Clients:
-    """One client for each node, as far as a load balancer would send it there. ``seen`` counts answers by their parts."""
+    """One client at each door, as far as a load balancer would send it there. ``seen`` counts answers by their parts."""
 
-    def __init__(self, nodes: list[Node]) -> None:
+    def __init__(self, doors: Mapping[str, str]) -> None:
         self.seen: Counter[tuple[str, str]] = Counter()
         self.last: dict[str, tuple[str, str]] = {}
         self.at = {
-            node.name: Load(
-                f"http://{node.address}:{PORT}", RATE, "/read", self._checker(node.name), forgiving=True, patience=12.0
-            )
-            for node in nodes
+            name: Load(url, RATE, "/read", self._checker(name), forgiving=True, patience=12.0)
+            for name, url in doors.items()
         }
 
     def _checker(self, node: str) -> Callable[[int, bytes], bool]:
@@ -74,9 +70,9 @@ class Clients:
 
 
 @asynccontextmanager
-async def clients(nodes: list[Node]) -> AsyncIterator[Clients]:
-    """Ask at the doors of these nodes for as long as this is entered."""
-    found = Clients(nodes)
+async def clients(doors: Mapping[str, str]) -> AsyncIterator[Clients]:
+    """Ask at these addresses, by the names of what they belong to, for as long as this is entered."""
+    found = Clients(doors)
     async with AsyncExitStack() as stack:
         for load in found.at.values():
             await stack.enter_async_context(load)

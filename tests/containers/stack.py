@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 import yaml
 
 from kapelle.control import status
+from tests.containers.command import kapelle
 from tests.containers.docker import SLOW, Docker, DockerFailed, Outcome
 from tests.containers.swarm import SHARED, Node, Swarm
 
-KAPELLE = str(Path(sys.executable).with_name("kapelle"))
 PORT = 8080
 _SERVICE = "com.docker.swarm.service.name"
 _METRICS = "import urllib.request; print(urllib.request.urlopen('http://127.0.0.1:7102/metrics').read().decode())"
@@ -41,17 +38,7 @@ class Stack:
 
     def attempt(self, *words: str, on: Docker | None = None) -> Outcome:
         """What became of a ``kapelle`` command; without ``on`` it reaches the first node's engine."""
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("KAPELLE_")}
-        done = subprocess.run(
-            [KAPELLE, *words],
-            cwd=self._folder,
-            env={**environment, **(on or self.swarm[1].docker).environment},
-            capture_output=True,
-            text=True,
-            timeout=SLOW,
-            check=False,
-        )
-        return Outcome(done.returncode, done.stdout, done.stderr)
+        return kapelle(*words, folder=self._folder, environment=(on or self.swarm[1].docker).environment)
 
     def kapelle(self, *words: str, on: Docker | None = None) -> str:
         """What a ``kapelle`` command prints.
@@ -73,6 +60,10 @@ class Stack:
     def up(self) -> Outcome:
         """Start or update it."""
         return self.attempt(*self._words, "--up")
+
+    def doors(self, nodes: Iterable[Node] = ()) -> dict[str, str]:
+        """Where clients of these nodes ask, or of all, by the node's name."""
+        return {node.name: f"http://{node.address}:{PORT}" for node in nodes or self.nodes}
 
     def _deploy(self) -> None:
         self.kapelle(*self._words)

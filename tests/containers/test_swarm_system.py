@@ -74,7 +74,7 @@ async def test_a_file_is_fetched_once_per_node(stack: Stack) -> None:
     tell(f"bytes fetched per node of r1: {before}")
     needed = dict.fromkeys(before, PARTS * (NEW + SAME))
     assert all(before[name] <= needed[name] + 1000 for name in before)
-    async with clients(stack.nodes) as asking:
+    async with clients(stack.doors()) as asking:
         await stack.build_release("--edition", "two")
         await stack.publish("r2")
         await asking.until(lambda: asking.all_see("first", "two"))
@@ -88,7 +88,7 @@ async def test_a_file_is_fetched_once_per_node(stack: Stack) -> None:
 
 async def test_new_code_comes_with_no_failed_request(stack: Stack) -> None:
     stack.edit('CODE = "first"', 'CODE = "second"')
-    async with clients(stack.nodes) as asking:
+    async with clients(stack.doors()) as asking:
         await asyncio.to_thread(stack.supply)
         outcome = await asyncio.to_thread(stack.up)
         assert outcome.status == 0, outcome.last_lines
@@ -99,7 +99,7 @@ async def test_new_code_comes_with_no_failed_request(stack: Stack) -> None:
 async def test_broken_code_goes_back(stack: Stack) -> None:
     good = stack.images["gateway"]
     stack.edit('CODE = "second"', 'import os\n\nif "KAPELLE_NODE" in os.environ:\n    raise RuntimeError("out of ink")')
-    async with clients(stack.nodes) as asking:
+    async with clients(stack.doors()) as asking:
         await asyncio.to_thread(stack.supply)
         outcome = await asyncio.to_thread(stack.up)
         assert outcome.status == 1
@@ -113,7 +113,7 @@ async def test_broken_code_goes_back(stack: Stack) -> None:
 
 
 async def test_a_plain_service_and_a_sharded_one_are_scaled(stack: Stack) -> None:
-    async with clients(stack.nodes) as asking:
+    async with clients(stack.doors()) as asking:
         for reader, page in ((3, 3), (2, 2)):
             await asyncio.to_thread(stack.scale, reader=reader, page=page)
             await _until_there(stack, asking, {"Reader": reader, "Page": page})
@@ -123,7 +123,7 @@ async def test_a_plain_service_and_a_sharded_one_are_scaled(stack: Stack) -> Non
 async def test_a_killed_gateway_is_replaced(stack: Stack) -> None:
     node = stack.swarm[2]
     [gateway] = stack.containers(node, "gateway")
-    async with clients(stack.nodes) as asking:
+    async with clients(stack.doors()) as asking:
         await asyncio.to_thread(node.docker, "kill", "--signal", "KILL", gateway)
         await asking.at[node.name].sent_more(5)
         # Nobody lets these in before the next gateway does: they wait at the door.
@@ -135,7 +135,7 @@ async def test_a_killed_gateway_is_replaced(stack: Stack) -> None:
 
 async def test_a_node_loses_its_power(stack: Stack) -> None:
     lost = _with_copy(stack)
-    async with clients(stack.nodes) as asking:
+    async with clients(stack.doors()) as asking:
         with stack.swarm.watched(stack.swarm[1]) as events:
             await asyncio.to_thread(lost.kill)
             await _heard(events, node_went("down", lost))
@@ -144,10 +144,10 @@ async def test_a_node_loses_its_power(stack: Stack) -> None:
     asking.count("a plug pulled", without=lost.name)
 
     others = [node for node in stack.nodes if node is not lost]
-    async with clients(others) as asking:
+    async with clients(stack.doors(others)) as asking:
         await asyncio.to_thread(lost.start)
         await _until_there(stack, asking, {"": 3})
-        async with clients([lost]) as again:
+        async with clients(stack.doors([lost])) as again:
             await again.at[lost.name].more(10)
         again.count("the node that is back")
     asking.count("power again")
@@ -156,7 +156,7 @@ async def test_a_node_loses_its_power(stack: Stack) -> None:
 async def test_a_node_is_cut_off_and_comes_back(stack: Stack) -> None:
     lost = _with_copy(stack)
     others = [node for node in stack.nodes if node is not lost]
-    async with clients(others) as asking:
+    async with clients(stack.doors(others)) as asking:
         with stack.swarm.watched(stack.swarm[1]) as events:
             await asyncio.to_thread(lost.cut)
             await _heard(events, node_went("down", lost))
@@ -168,7 +168,7 @@ async def test_a_node_is_cut_off_and_comes_back(stack: Stack) -> None:
         await asyncio.to_thread(stack.scale, reader=3)
         await _until_there(stack, asking, {"Reader": 3})
         assert lost.name in {one.node for one in stack.status() if one.service == "Reader"}
-        async with clients([lost]) as again:
+        async with clients(stack.doors([lost])) as again:
             await again.at[lost.name].more(20)
         again.count("the door that is back")
     asking.count("a cable cut and mended")
