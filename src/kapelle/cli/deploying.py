@@ -16,12 +16,12 @@ from kapelle.deploy.certificates import certificates_of
 from kapelle.deploy.containers import Project as Containers
 from kapelle.deploy.docker import Docker
 from kapelle.deploy.files import File, write_files
-from kapelle.deploy.images import Images, Variant, plan_images
+from kapelle.deploy.images import Variant, plan_images
 from kapelle.deploy.kubernetes import files as kubernetes_files
 from kapelle.deploy.kubernetes import up as kubernetes_up
 from kapelle.deploy.programs import docker, kubectl
 from kapelle.deploy.supply import supply
-from kapelle.deploy.topology import Topology, topology
+from kapelle.deploy.topology import Role, Topology, topology
 from kapelle.errors import DeployError
 
 
@@ -46,7 +46,7 @@ class Request:
 def run_compose(request: Request, *, up: bool) -> int:
     """``kapelle deploy compose``; the exit status."""
     console = _console()
-    project, system, images = _planned(request)
+    project, system = _planned(request)
     folder, names = request.folder, compose.secret_names(system, observe=request.observe)
     files = compose.compose_files(system, folder, observe=request.observe)
     _tell(
@@ -65,7 +65,7 @@ def run_compose(request: Request, *, up: bool) -> int:
     if not containers.containers("door"):
         _check_ports(system)
     preflight.check_docker_room(engine, _needed(project))
-    supply(Docker(), images, console.print)
+    supply(Docker(), system, system.parts, console.print)
     compose_up.Deployment(containers, system, console.print).up(observe=request.observe)
     console.print(f"{system.name} is ready at http://127.0.0.1:{system.port}")
     if request.observe:
@@ -78,7 +78,7 @@ def run_swarm(request: Request, *, up: bool) -> int:
     """``kapelle deploy swarm``; the exit status."""
     console = _console()
     swarm.check_scale(_scale(request.scale))
-    _, system, images = _planned(request)
+    _, system = _planned(request)
     swarm.check_store(system)
     folder, names = request.folder, compose.secret_names(system, observe=request.observe)
     made = secrets.make_secrets(folder, names, system.certificates.files)
@@ -97,7 +97,8 @@ def run_swarm(request: Request, *, up: bool) -> int:
     if not stack.services():
         _check_ports(system)
     preflight.check_docker_room(engine, 0)
-    supply(Docker(), images, console.print, push=bool(request.registry))
+    running = [part for part in system.parts if part.role is not Role.TESTS]
+    supply(Docker(), system, running, console.print, push=bool(request.registry))
     swarm_up.up(stack, system, console.print, from_registry=bool(request.registry))
     console.print(f"{system.name} is ready at port {system.port} of each machine with a gateway")
     console.print(f"  stop  kapelle down swarm {request.target}")
@@ -107,7 +108,7 @@ def run_swarm(request: Request, *, up: bool) -> int:
 def run_kubernetes(request: Request, *, up: bool) -> int:
     """``kapelle deploy kubernetes``; the exit status."""
     console = _console()
-    _, system, images = _planned(request, gateways=kubernetes_files.GATEWAYS)
+    _, system = _planned(request, gateways=kubernetes_files.GATEWAYS)
     folder = request.folder
     files = kubernetes_files.kubernetes_files(system, observe=request.observe)
     written = write_files(folder, f"{system.name} on kubernetes", files)
@@ -122,7 +123,8 @@ def run_kubernetes(request: Request, *, up: bool) -> int:
     program = kubectl()
     preflight.check_cluster(program)
     secrets.check_secrets(base, names)
-    supply(Docker(), images, console.print, push=bool(request.registry))
+    running = system.of(Role.CONTROLLER, Role.GATEWAY, Role.REPLICA, Role.RELEASE)
+    supply(Docker(), system, running, console.print, push=bool(request.registry))
     kubernetes_up.up(kubernetes_up.Cluster(program, system.name), system, folder, console.print)
     console.print(f"{system.name} is ready")
     console.print(f"  try   kubectl -n {system.name} port-forward service/{system.name} {system.port}")
@@ -130,7 +132,7 @@ def run_kubernetes(request: Request, *, up: bool) -> int:
     return 0
 
 
-def _planned(request: Request, *, gateways: int = 1) -> tuple[Project, Topology, Images]:
+def _planned(request: Request, *, gateways: int = 1) -> tuple[Project, Topology]:
     project = Project(request.target, request.options)
     app = project.load()
     settings = project.settings
@@ -138,7 +140,7 @@ def _planned(request: Request, *, gateways: int = 1) -> tuple[Project, Topology,
     certificates = certificates_of(settings)
     images = plan_images(project.target, app, variant=request.variant, name=name, s3=settings.store.startswith("s3://"))
     system = topology(app, images, settings, scale=_scale(request.scale), gateways=gateways, certificates=certificates)
-    return project, system, images
+    return project, system
 
 
 def _scale(words: Sequence[str]) -> dict[str, int]:

@@ -9,10 +9,12 @@ from kapelle.deploy import supply as supplying
 from kapelle.deploy.docker import Docker
 from kapelle.deploy.images import Image
 from kapelle.deploy.supply import supply
+from kapelle.deploy.topology import Role
 from kapelle.errors import DeployError
 from tests.unit.deploy.systems import system_of
 
-IMAGES = system_of("question_search").images
+SYSTEM = system_of("question_search")
+IMAGES = SYSTEM.images
 
 
 class Engine(Docker):
@@ -43,14 +45,19 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_builds_what_is_missing_once(built: list[str]) -> None:
     said: list[str] = []
-    supply(Engine({IMAGES.door.reference}), IMAGES, said.append)
-    assert built == ["gateway", "release", "tests"]
-    assert said[0] == f"building {IMAGES.gateway.reference}"
+    supply(Engine({IMAGES.door.reference}), SYSTEM, SYSTEM.parts, said.append)
+    assert built == ["release", "gateway", "tests"]
+    assert said[0] == f"building {IMAGES.release.reference}"
+
+
+def test_builds_what_is_to_run_and_nothing_else(built: list[str]) -> None:
+    supply(Engine(set()), SYSTEM, SYSTEM.of(Role.GATEWAY, Role.CONTROLLER), lambda _: None)
+    assert built == ["gateway"]
 
 
 def test_pushes_all_where_it_is_asked_to(built: list[str]) -> None:
     engine = Engine({image.reference for image in IMAGES.roles})
-    supply(engine, IMAGES, lambda _: None, push=True)
+    supply(engine, SYSTEM, SYSTEM.parts, lambda _: None, push=True)
     assert built == []
     assert engine.did[0] == f"push --quiet {IMAGES.door.reference}"
     assert len(engine.did) == 4
@@ -62,4 +69,4 @@ def test_an_image_that_cannot_be_built_ends_it(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(supplying, "build_image", build)
     with pytest.raises(DeployError, match="door:0123456789ab cannot be built"):
-        supply(Engine(set()), IMAGES, lambda _: None)
+        supply(Engine(set()), SYSTEM, SYSTEM.parts, lambda _: None)
