@@ -11,6 +11,7 @@ import structlog
 from kapelle.core.rollout_fence import Fence
 from kapelle.core.rollout_messages import Shards, Side, Stamp
 from kapelle.errors import in_a_line
+from kapelle.observe.metrics import Registry
 from kapelle.tasks import Tasks
 from kapelle.wire import messages
 
@@ -69,6 +70,12 @@ class Keeper:
         self._retiring = Tasks()
         self._failed: dict[str, str] = {}
         self._routed_in = 0
+
+    def register_metrics(self, registry: Registry) -> None:
+        """Add what the process holds to its metrics."""
+        held, current = "1 for each release that the process has loaded.", "1 for the release that new requests see."
+        registry.states("kapelle_release_held", held, "release", lambda: self._holder.holds)
+        registry.states("kapelle_release_current", current, "release", lambda: filter(None, [self._holder.routed]))
 
     @property
     def report(self) -> messages.Report:

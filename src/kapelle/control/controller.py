@@ -25,8 +25,7 @@ from kapelle.control.versions import Version
 from kapelle.core.life import Phase, Terms
 from kapelle.core.rollout_messages import Shape
 from kapelle.errors import StartError
-from kapelle.observe.metrics import Registry
-from kapelle.observe.process import register_process_metrics
+from kapelle.observe.process import process_registry
 from kapelle.transport.sockets import Address
 from kapelle.wire import messages
 
@@ -76,9 +75,8 @@ class Controller:
         self._probes = 0
         self._probe_every = min(_PROBE_EVERY, plan.settings.hang_timeout / 4)
         self._unwritten = False
-        self._registry = registry = Registry(role="controller")
+        self._registry = registry = process_registry(role="controller")
         self._metered: set[str] = set()
-        register_process_metrics(registry)
         self._meter(self._recipes)
         self._desk = Desk(self.system_status, registry, conductor)
         settings = plan.settings

@@ -12,8 +12,7 @@ import uvloop
 from kapelle.config.settings import Settings
 from kapelle.control.engine import listen, open_port
 from kapelle.errors import ConfigError, StartError
-from kapelle.observe.metrics import Registry
-from kapelle.observe.process import register_process_metrics
+from kapelle.observe.process import process_registry
 from kapelle.transport.door import open_door
 from kapelle.transport.forwarding import Forwarding
 from kapelle.transport.health_port import serve_health
@@ -35,8 +34,7 @@ def keep_door(settings: Settings) -> int:
 
 
 async def _keep(settings: Settings, folder: Path) -> int:
-    registry = Registry(role="door")
-    register_process_metrics(registry)
+    registry = process_registry(role="door")
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

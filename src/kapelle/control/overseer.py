@@ -20,8 +20,7 @@ from kapelle.control.rundir import RunDir, System
 from kapelle.control.single_code import ImageConductor
 from kapelle.declare.apps import AppSpec
 from kapelle.errors import StartError
-from kapelle.observe.metrics import Registry
-from kapelle.observe.process import register_process_metrics
+from kapelle.observe.process import process_registry
 from kapelle.transport import sockets
 from kapelle.transport.credentials import Credentials
 from kapelle.transport.discovery import Discovery, Found
@@ -45,8 +44,7 @@ class Overseer:
         self, target: str, app: AppSpec, settings: Settings, run: RunDir, conductor: ImageConductor, creds: Credentials
     ) -> None:
         self.conductor = conductor
-        self.registry = Registry(role="controller")
-        register_process_metrics(self.registry)
+        self.registry = process_registry(role="controller")
         self._target = target
         self._settings = settings
         self._run = run

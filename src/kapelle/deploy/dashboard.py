@@ -61,6 +61,11 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             (f"sum by (service) (rate(kapelle_retries_total{_RATE}))", "{{service}} sent again"),
             (f"sum by (service) (rate(kapelle_hedges_total{_RATE}))", "{{service}} hedged"),
         ]),
+        Panel("Replicas that may be called", "short", [("min by (service) (kapelle_pool_usable)", "{{service}}")]),
+        Panel("Rows sent and not yet answered", "short", [("sum by (service) (kapelle_pool_outstanding)", "{{service}}")]),
+        Panel("Shared memory in use", "bytes", [
+            ("kapelle_shared_memory_bytes", "{{service}} {{replica}}{{gateway}}"),
+        ], stacked=True),
     ),
     "Processes": (
         Panel("CPU", "short", [
@@ -72,11 +77,15 @@ ROWS: dict[str, tuple[Panel, ...]] = {
         Panel("Containers that answer", "short", [("sum by (instance) (up)", "{{instance}}")], stacked=True),
     ),
     "Releases": (
-        Panel("Replicas that may be called", "short", [("min by (service) (kapelle_pool_usable)", "{{service}}")]),
+        Panel("Release that new requests see, by gateways", "short", [
+            ("sum by (release) (kapelle_release_current)", "{{release}}"),
+        ], stacked=True),
+        Panel("Releases that are loaded, by processes", "short", [
+            ("sum by (release, service) (kapelle_release_held)", "{{release}} {{service}}"),
+        ], stacked=True),
         Panel("Answers of a release asked beside", "reqps", [
             (f"sum by (outcome) (rate(kapelle_mirrored_total{_RATE}))", "{{outcome}}"),
         ]),
-        Panel("Rows sent and not yet answered", "short", [("sum by (service) (kapelle_pool_outstanding)", "{{service}}")]),
     ),
 }  # fmt: skip
 """The rows of the dashboard."""

@@ -35,8 +35,7 @@ from kapelle.gateway.protocols.regions import Regions
 from kapelle.gateway.scrape import Collector
 from kapelle.gateway.side_door import SideDoor, grpc_port
 from kapelle.observe.logs import capture_prints, configure
-from kapelle.observe.metrics import Registry
-from kapelle.observe.process import register_process_metrics, settle
+from kapelle.observe.process import process_registry, settle
 from kapelle.transport import sockets
 from kapelle.transport.connection import Connection
 from kapelle.transport.credentials import Credentials, credentials_of
@@ -118,8 +117,7 @@ class State:
 async def serve(spec: AppSpec, orders: GatewayOrders) -> int:
     """Run until drained; the exit code."""
     settings = orders.settings
-    registry = Registry(gateway=orders.name)
-    register_process_metrics(registry)
+    registry = process_registry(gateway=orders.name)
     arenas = Arenas(settings.shared_memory, registry)
     place = Abroad(orders, orders.network) if orders.network is not None else AtHome()
     fleet = Fleet(spec, orders.name, partial(reach, arenas, credentials=place.credentials), registry, place.code)
@@ -134,6 +132,7 @@ async def serve(spec: AppSpec, orders: GatewayOrders) -> int:
     sources = Sources(Path(orders.artifacts), orders.store, Path(orders.cache), registry)
     holder = GatewayHolder(assembly, sources, resting=orders.resting)
     keeper = Keeper(holder)
+    keeper.register_metrics(registry)
     holder.on_deserted, keeper.on_dropped = keeper.changed, partial(place.dropped, holder)
     duties = Duties(assembly, keeper)
     asked, drain = _to_be_drained()

@@ -72,6 +72,7 @@ class Registry:
         self._labels = labels
         self._families: dict[str, tuple[str, str]] = {}
         self._cells: dict[str, dict[Labels, Counter | Histogram | Callable[[], float]]] = {}
+        self._states: dict[str, tuple[str, str, Callable[[], Iterable[str]]]] = {}
 
     def counter(self, name: str, help: str, **labels: str) -> Counter:
         """The counter of this name and these labels, made on first use."""
@@ -93,12 +94,21 @@ class Registry:
         """A number that only grows and is counted elsewhere, read when the metrics are collected."""
         self._cell(name, "counter", help, labels, lambda: read)
 
+    def states(self, name: str, help: str, label: str, read: Callable[[], Iterable[str]]) -> None:
+        """What holds at a time: a series of 1 for each value of ``label``, which are read when metrics are collected."""
+        self._states[name] = help, label, read
+
     def collect(self) -> list[Family]:
         """The state of all metrics now."""
-        return [
+        found = [
             Family(name, kind, text, [_sample(labels, cell) for labels, cell in self._cells[name].items()])
             for name, (kind, text) in self._families.items()
         ]
+        for name, (text, label, read) in self._states.items():
+            series = [tuple(sorted({**self._labels, label: value}.items())) for value in read()]
+            if series:
+                found.append(Family(name, "gauge", text, [Sample(labels, 1.0) for labels in series]))
+        return found
 
     def _cell(
         self,

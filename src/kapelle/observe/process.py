@@ -35,10 +35,12 @@ def _own_resident_bytes() -> float:
     return float(peak if sys.platform == "darwin" else peak * 1024)
 
 
-def register_process_metrics(registry: Registry) -> None:
-    """Add CPU and memory of this process to its metrics."""
+def process_registry(**labels: str) -> Registry:
+    """The metrics of this process, with its CPU and memory; ``labels`` are part of each."""
+    registry = Registry(**labels)
     registry.total("kapelle_process_cpu_seconds_total", "CPU time of the process, user and system.", cpu_seconds)
     registry.gauge("kapelle_process_resident_memory_bytes", "Resident memory of the process.", _own_resident_bytes)
+    return registry
 
 
 _YOUNG = 50_000

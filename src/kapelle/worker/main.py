@@ -23,8 +23,7 @@ from kapelle.declare.loading import Target
 from kapelle.declare.services import ServiceSpec
 from kapelle.errors import StartError
 from kapelle.observe.logs import capture_prints, configure
-from kapelle.observe.metrics import Registry
-from kapelle.observe.process import register_process_metrics, settle
+from kapelle.observe.process import process_registry, settle
 from kapelle.transport import sockets
 from kapelle.transport.credentials import credentials_of
 from kapelle.transport.sharing import Arenas
@@ -44,14 +43,14 @@ _LONGEST_TURN = 30.0
 async def serve(spec: ServiceSpec, orders: WorkerOrders) -> int:
     """Run until drained; the exit code."""
     held, settings = orders.holding, orders.settings
-    registry = Registry(service=orders.service, replica=orders.replica)
-    register_process_metrics(registry)
+    registry = process_registry(service=orders.service, replica=orders.replica)
     place = Abroad(orders, orders.network) if orders.network is not None else AtHome()
     worker = Worker(spec, orders.replica, registry, place.code)
     cache = Path(orders.cache)
     turns = Turns(cache, orders.replica, min(_LONGEST_TURN, settings.prepare_timeout / 10))
     holder = WorkerHolder(worker, Sources(Path(orders.artifacts), orders.store, cache, registry), turns)
     keeper = Keeper(holder)
+    keeper.register_metrics(registry)
     keeper.on_dropped = partial(place.dropped, holder)
     asked: asyncio.Future[float] = asyncio.get_running_loop().create_future()
 

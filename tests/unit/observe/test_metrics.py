@@ -185,3 +185,15 @@ def test_merging_does_not_touch_the_parts() -> None:
     (merged,) = merge([one, two])
     assert [sample.value for sample in merged.samples] == [1.0, 2.0]
     assert (len(one[0].samples), len(two[0].samples)) == (1, 1)
+
+
+def test_a_state_has_a_series_for_each_value_that_holds() -> None:
+    registry = Registry(gateway="gateway-0")
+    held = ["r1"]
+    registry.states("kapelle_release_held", "1 for each release.", "release", lambda: held)
+    held.append("r2")
+    _, series = parse(render(registry.collect()))
+    name = "kapelle_release_held"
+    assert series == {(name, (("gateway", "gateway-0"), ("release", one))): 1.0 for one in held}
+    held.clear()
+    assert registry.collect() == []

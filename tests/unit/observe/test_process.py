@@ -12,8 +12,7 @@ import time
 import pytest
 
 from kapelle.observe import process
-from kapelle.observe.metrics import Registry
-from kapelle.observe.process import cpu_seconds, register_process_metrics, resident_bytes, settle
+from kapelle.observe.process import cpu_seconds, process_registry, resident_bytes, settle
 
 needs_proc = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 
@@ -53,9 +52,8 @@ def test_time_that_is_used_is_seen() -> None:
 def test_a_process_tells_its_own_cost(has_proc: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if not has_proc:
         monkeypatch.setattr(process, "resident_bytes", lambda _: None)
-    registry = Registry()
-    register_process_metrics(registry)
-    cpu, memory = registry.collect()
+    cpu, memory = process_registry(role="door").collect()
+    assert cpu.samples[0].labels == (("role", "door"),)
     assert (cpu.name, cpu.kind) == ("kapelle_process_cpu_seconds_total", "counter")
     assert cpu.samples[0].value > 0
     assert (memory.name, memory.kind) == ("kapelle_process_resident_memory_bytes", "gauge")
