@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +43,26 @@ class Request:
         """Where the files go."""
         return Path(self.out)
 
+    def to_start(self, engine: str) -> str:
+        """The command line that asks for the same, and starts it."""
+        scale = [word for one in self.scale for word in ("--scale", one)]
+        options = [
+            word for name, value in self.options.items() if value is not None for word in (f"--{name}", str(value))
+        ]
+        registry = ["--registry", self.registry] if self.registry else []
+        variant = ["--variant", self.variant] if self.variant != "cpu" else []
+        observe = ["--observe"] if self.observe else []
+        words = [*self._words("deploy", engine), *options, *scale, *registry, *variant, *observe, "--up"]
+        return shlex.join(words)
+
+    def to_stop(self, engine: str) -> str:
+        """The command line that takes it away again."""
+        return shlex.join(self._words("down", engine))
+
+    def _words(self, verb: str, engine: str) -> list[str]:
+        out = [] if self.out == f"deploy/{engine}" else ["--out", self.out]
+        return ["kapelle", verb, engine, self.target, *out]
+
 
 def run_compose(request: Request, *, up: bool) -> int:
     """``kapelle deploy compose``; the exit status."""
@@ -55,7 +76,7 @@ def run_compose(request: Request, *, up: bool) -> int:
         secrets.make_secrets(folder, names, system.certificates.files),
     )
     if not up:
-        console.print(f"start it  kapelle deploy compose {request.target} --up")
+        console.print(f"start it  {request.to_start('compose')}")
         return 0
     engine = docker()
     preflight.check_engine(engine)
@@ -70,7 +91,7 @@ def run_compose(request: Request, *, up: bool) -> int:
     console.print(f"{system.name} is ready at http://127.0.0.1:{system.port}")
     if request.observe:
         console.print("  dashboard  http://127.0.0.1:3000")
-    console.print(f"  stop       kapelle down compose {request.target}")
+    console.print(f"  stop       {request.to_stop('compose')}")
     return 0
 
 
@@ -87,7 +108,7 @@ def run_swarm(request: Request, *, up: bool) -> int:
     files = swarm.stack_files(system, digests, observe=request.observe)
     _tell(console, write_files(folder, f"{system.name} on swarm", files), made)
     if not up:
-        console.print(f"start it  kapelle deploy swarm {request.target} --up")
+        console.print(f"start it  {request.to_start('swarm')}")
         return 0
     engine = docker()
     preflight.check_engine(engine)
@@ -101,7 +122,7 @@ def run_swarm(request: Request, *, up: bool) -> int:
     supply(Docker(), system, running, console.print, push=bool(request.registry))
     swarm_up.up(stack, system, console.print, from_registry=bool(request.registry))
     console.print(f"{system.name} is ready at port {system.port} of each machine with a gateway")
-    console.print(f"  stop  kapelle down swarm {request.target}")
+    console.print(f"  stop  {request.to_stop('swarm')}")
     return 0
 
 
@@ -118,7 +139,7 @@ def run_kubernetes(request: Request, *, up: bool) -> int:
     made += secrets.make_secrets(observing, [secrets.GRAFANA])
     _tell(console, written, made)
     if not up:
-        console.print(f"start it  kapelle deploy kubernetes {request.target} --up")
+        console.print(f"start it  {request.to_start('kubernetes')}")
         return 0
     program = kubectl()
     preflight.check_cluster(program)
@@ -128,7 +149,7 @@ def run_kubernetes(request: Request, *, up: bool) -> int:
     kubernetes_up.up(kubernetes_up.Cluster(program, system.name), system, folder, console.print)
     console.print(f"{system.name} is ready")
     console.print(f"  try   kubectl -n {system.name} port-forward service/{system.name} {system.port}")
-    console.print(f"  stop  kapelle down kubernetes {request.target}")
+    console.print(f"  stop  {request.to_stop('kubernetes')}")
     return 0
 
 

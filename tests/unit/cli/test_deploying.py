@@ -45,7 +45,7 @@ def test_writes_files_and_says_how_to_start_them(engine: str, folder: Path, caps
     shown = capsys.readouterr().out
     assert ": written" in shown
     assert "secrets/kapelle: made, a secret; git does not see it" in shown
-    assert f"start it  kapelle deploy {engine} app.py --up" in shown
+    assert f"start it  {request.to_start(engine)}" in shown
     before = {path: path.read_bytes() for path in (folder / "out").rglob("*") if path.is_file()}
     assert run(request, up=False) == 0
     again = capsys.readouterr().out
@@ -106,3 +106,16 @@ def test_options_reach_the_files(folder: Path) -> None:
     assert "replicas: 3" in text
     assert (folder / "out/grafana/kapelle.json").is_file()
     assert (folder / "out/secrets/grafana").is_file()
+
+
+def test_what_is_told_to_type_asks_for_the_same_again() -> None:
+    plain = Request("app.py", "deploy/swarm", [], False, "cpu", options={"port": None, "store": None})
+    assert plain.to_start("swarm") == "kapelle deploy swarm app.py --up"
+    assert plain.to_stop("swarm") == "kapelle down swarm app.py"
+    scale, options = ["Big=3", "gateway=2"], {"port": 80, "store": "s3://a/b"}
+    other = Request("my app", "k8s", scale, True, "cuda", "example.org/team", options)
+    assert other.to_start("kubernetes") == (
+        "kapelle deploy kubernetes 'my app' --out k8s --port 80 --store s3://a/b --scale Big=3 --scale gateway=2 "
+        "--registry example.org/team --variant cuda --observe --up"
+    )
+    assert other.to_stop("kubernetes") == "kapelle down kubernetes 'my app' --out k8s"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from kapelle.deploy import observing
 from kapelle.deploy.kubernetes.seen import Seen
 from kapelle.deploy.kubernetes.workloads import job_name
 from kapelle.deploy.programs import Program, Say, last_lines
@@ -98,6 +99,9 @@ def up(cluster: Cluster, system: Topology, folder: Path, say: Say, pause: Callab
         cluster.apply(folder)
         for part in system.of(Role.RELEASE, Role.CONTROLLER, Role.REPLICA, Role.GATEWAY):
             watch.wait(part)
+        # The system serves without them.
+        for name in observing.VOLUMES:
+            watch.tell_troubles(name)
     except (DeployError, KeyboardInterrupt):
         if first:
             say("taking away what was started")
@@ -130,8 +134,7 @@ class _Watch:
         workload, before, quiet = _workload(part), None, 0.0
         while not (seen := self._cluster.look()).is_done(workload):
             troubles = seen.troubles(part.name, self._known)
-            for one in troubles:
-                self._tell(f"{part.name}: {one}")
+            self._tell(part.name, troubles)
             if seen.has_failed(workload) or seen.is_hopeless(part.name, self._known):
                 raise self._failure(workload, part, seen)
             quiet = quiet + _PAUSE if seen.state(workload) == before else 0.0
@@ -144,10 +147,15 @@ class _Watch:
             self._pause(_PAUSE)
         self._say(f"{part.name}: {'there' if part.role is Role.RELEASE else 'ready'}")
 
-    def _tell(self, text: str) -> None:
-        if text not in self._told:
-            self._told.add(text)
-            self._say(text)
+    def tell_troubles(self, name: str) -> None:
+        """Say what keeps something that nobody waits for."""
+        self._tell(name, self._cluster.look().troubles(name, self._known))
+
+    def _tell(self, name: str, troubles: Iterable[str]) -> None:
+        for text in (f"{name}: {one}" for one in troubles):
+            if text not in self._told:
+                self._told.add(text)
+                self._say(text)
 
     def _failure(self, workload: str, part: Part, seen: Seen) -> DeployError:
         pod = seen.newest(part.name, self._known)

@@ -84,6 +84,11 @@ def test_what_it_waits_for_is_told_once() -> None:
     assert said[:3] == ["starting", "release: ErrImagePull: not found", "release: there"]
 
 
+def test_what_is_not_waited_for_is_told_too() -> None:
+    said, _ = deployed(nothing_there([*SERVING, pod("grafana", waiting="ErrImagePull", says="no such host")]))
+    assert said[-1] == "grafana: ErrImagePull: no such host"
+
+
 def test_a_release_may_take_its_time() -> None:
     building = [job(RELEASE), pod("release")]
     _, seconds = deployed(nothing_there(*[building] * 1000, SERVING))
