@@ -91,6 +91,13 @@ class Overseer:
         self._desk.close()
         self._run.remove()
 
+    def unready(self) -> str:
+        """Why it is of no use to the system: nobody there trusts it; "" where somebody does, or nobody is there."""
+        refused = [one.trouble for one in self._remotes.values() if one.is_refused]
+        if not refused or any(one.reached for one in self._remotes.values()):
+            return ""
+        return f"every process of the system refuses it: {refused[0]}"
+
     def system_status(self) -> status.SystemStatus:
         """What runs."""
         found = [one.status(self.conductor.releases(one)) for one in self._there]

@@ -41,7 +41,7 @@ async def _oversee(target: str, app: AppSpec, settings: Settings, stock: Stock, 
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     listening = listen(settings, "health_port")
-    health = await serve_health(listening, lambda: "", lambda: "", overseer.registry.collect)
+    health = await serve_health(listening, lambda: "", overseer.unready, overseer.registry.collect)
     await overseer.open()
     log.info("follows the store", store=str(objects))
     await stop.wait()

@@ -16,6 +16,7 @@ from kapelle.control.recipes import Role
 from kapelle.errors import WireError
 from kapelle.transport.complaints import trouble_of
 from kapelle.transport.connection import Connection
+from kapelle.transport.greeter import LinkRefusedError
 from kapelle.wire import messages
 from kapelle.wire.frames import Frame
 
@@ -61,6 +62,8 @@ class Remote:
         """Whether it waits until it may end."""
         self.trouble = ""
         """Why it cannot be reached; "" while it can."""
+        self.is_refused = False
+        """Whether that is because one side does not trust the other."""
         self.health: messages.Health | None = None
         self._connect = connect
         self._ears = ears
@@ -149,8 +152,9 @@ class Remote:
                     connection = await self._connect()
             except OSError as error:
                 self.trouble = trouble_of(error, self.trouble, "a process refuses the link", self.address)
+                self.is_refused = isinstance(error, LinkRefusedError)
             else:
-                self.trouble = ""
+                self.trouble, self.is_refused = "", False
                 await self._use(connection)
             await asyncio.sleep(_AGAIN)
 

@@ -18,14 +18,19 @@ log = structlog.get_logger()
 
 
 class Complaints:
-    """Warns about each address at most once a minute. ``clock`` counts seconds."""
+    """Warns about each address at most once a minute. ``clock`` counts seconds.
+
+    ``reason`` is that of the latest refusal, as long as nobody has been trusted since.
+    """
 
     def __init__(self, clock: Callable[[], float]) -> None:
+        self.reason = ""
         self._clock = clock
         self._latest: OrderedDict[str, float] = OrderedDict()
 
     def about(self, remote: str, reason: str, next_step: str) -> None:
         """Log why a link from ``remote`` was refused, unless that was said just now."""
+        self.reason = f"{reason}; {next_step}"
         now = self._clock()
         while self._latest and next(iter(self._latest.values())) <= now - _EVERY:
             self._latest.popitem(last=False)

@@ -37,7 +37,7 @@ class Reception:
         self._greeting.spawn(self._begin_tls(arrived))
 
     def _host(self) -> Host:
-        return Host(Listening(self._credentials.secret), self._pairing.admit, self._complain, PAIRING_TIMEOUT)
+        return Host(Listening(self._credentials.secret), self._admit, self._complain, PAIRING_TIMEOUT)
 
     async def _begin_tls(self, arrived: socket.socket) -> None:
         assert self._credentials.tls is not None
@@ -55,6 +55,10 @@ class Reception:
             )
         except OSError as error:
             self._complaints.about(remote, f"TLS: {_said(error)}", _TLS_STEP)
+
+    def _admit(self, lane: Lane, link: bytes, name: bytes) -> None:
+        self._complaints.reason = ""
+        self._pairing.admit(lane, link, name)
 
     def _complain(self, transport: asyncio.Transport, reason: str, next_step: str) -> None:
         self._complaints.about(remote_host(transport), reason, next_step)

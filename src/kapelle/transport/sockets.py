@@ -75,10 +75,18 @@ def bind(address: Address) -> socket.socket:
     return bound
 
 
-async def serve(bound: socket.socket, accept: Accept, credentials: Credentials | None = None) -> asyncio.Server:
-    """Accept connections on a listening socket. Over TCP with ``credentials``, of those alone who have them too."""
+async def serve(
+    bound: socket.socket,
+    accept: Accept,
+    credentials: Credentials | None = None,
+    complaints: Complaints | None = None,
+) -> asyncio.Server:
+    """Accept connections on a listening socket. Over TCP with ``credentials``, of those alone who have them too.
+
+    ``complaints`` are told of all others; several listeners of a process may share them.
+    """
     loop = asyncio.get_running_loop()
-    complaints = Complaints(loop.time)
+    complaints = complaints or Complaints(loop.time)
     pairing = LanePairing(accept, complaints.about)
     if bound.family == socket.AF_UNIX:
         # Who may open the path is one of ours: the file system has asked already.

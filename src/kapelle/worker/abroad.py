@@ -12,13 +12,14 @@ from kapelle.artifacts.beside import beside
 from kapelle.artifacts.keeper import Holder
 from kapelle.artifacts.releases import code_version
 from kapelle.artifacts.tidying import tidy
-from kapelle.clock import wall
+from kapelle.clock import monotonic, wall
 from kapelle.config.engine import CONTROLLER, host_of
 from kapelle.config.orders import Network, WorkerOrders
 from kapelle.declare.code import code_of
 from kapelle.declare.loading import Target
 from kapelle.observe.metrics import Registry
 from kapelle.tasks import Tasks
+from kapelle.transport.complaints import Complaints
 from kapelle.transport.credentials import Credentials, credentials_of
 from kapelle.transport.health_port import serve_health
 from kapelle.transport.knock import knock
@@ -37,6 +38,8 @@ class AtHome:
     credentials: Credentials | None = None
     about: About | None = None
     code = ""
+    complaints: Complaints | None = None
+    """About links that were refused."""
 
     leaving = False
     """Whether it serves on until others have what it holds."""
@@ -66,6 +69,7 @@ class Abroad(AtHome):
         self.code = code_version(code_of(Target(orders.target)))
         self.about = About(orders.replica, "replica", orders.service, network.node, self.code, wall())
         self.credentials = credentials_of(orders.settings)
+        self.complaints: Complaints = Complaints(monotonic)
         self._network = network
         self._orders = orders
         self._tasks = Tasks()
@@ -78,7 +82,12 @@ class Abroad(AtHome):
 
         def unready() -> str:
             state = self.state_of(worker)
-            return "" if state == "ready" else f"{state} {worker.detail}".strip()
+            if state != "ready":
+                return f"{state} {worker.detail}".strip()
+            # Nobody can call it, so it must not take the place of one that is called.
+            if self.complaints.reason and not worker.called and not supervised.attended:
+                return f"every link to it is refused: {self.complaints.reason}"
+            return ""
 
         listening = socket.socket(fileno=self._network.health)
         self._health = await serve_health(listening, stuck, unready, registry.collect)

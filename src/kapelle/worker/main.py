@@ -76,10 +76,17 @@ async def serve(spec: ServiceSpec, orders: WorkerOrders) -> int:
         asyncio.get_running_loop().add_signal_handler(
             number, place.asked_to_end, worker, supervised, partial(drain, settings.drain_timeout)
         )
-    control = await sockets.serve(socket.socket(fileno=orders.control), supervised.accept, place.credentials)
+    control = await sockets.serve(
+        socket.socket(fileno=orders.control), supervised.accept, place.credentials, place.complaints
+    )
     bound = socket.socket(fileno=orders.data)
     arenas = Arenas(settings.shared_memory if bound.family == socket.AF_UNIX else 0, registry)
-    data = await sockets.serve(bound, lambda connection: worker.accept(arenas.accepted(connection)), place.credentials)
+    data = await sockets.serve(
+        bound,
+        lambda connection: worker.accept(arenas.accepted(connection)),
+        place.credentials,
+        place.complaints,
+    )
     await place.open(worker, supervised, registry)
     # Which shards it is to hold, a replica on a network hears from the controller.
     first = keeper.begin(held.release, holder.first(held.release, held.shards)) if held.release else worker.opened()

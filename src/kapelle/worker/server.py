@@ -69,6 +69,11 @@ class Worker:
         return self._in_flight
 
     @property
+    def called(self) -> bool:
+        """Whether a gateway has a link to it."""
+        return any(caller.welcomed for caller in self._callers)
+
+    @property
     def holds(self) -> dict[str, list[int]]:
         """The shards of each release that are ready."""
         return {release: sorted(instances) for release, instances in self._instances.items()}
@@ -88,7 +93,7 @@ class Worker:
 
     async def deserted(self, seconds: float) -> None:
         """Return when no gateway knows this replica any more, or after ``seconds``."""
-        await self._within(seconds, lambda: not any(caller.welcomed for caller in self._callers))
+        await self._within(seconds, lambda: not self.called)
 
     def open(self) -> None:
         """There is nothing to hold for now: the replica is there for when somebody else ends."""
@@ -129,7 +134,7 @@ class Worker:
         await self._within(seconds, lambda: not self._in_flight)
         done = not any(caller.waits for caller in self._callers)
         # A gateway hangs up when it has heard of the draining and has its answers: no call can be on its way then.
-        await self._within(_HANG_UP, lambda: not any(caller.welcomed for caller in self._callers))
+        await self._within(_HANG_UP, lambda: not self.called)
         return done
 
     async def close(self) -> None:

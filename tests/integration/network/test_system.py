@@ -138,6 +138,7 @@ async def test_nobody_talks_to_one_with_another_secret_and_both_say_why(landscap
     landscape.secret("another", "fedcba9876543210" * 2)
     stranger = await landscape.model(secret="another")
     await stranger.serving.said("secret.*a link was refused")
+    assert await stranger.health() == 503  # no engine takes it for one that can replace another
     async with landscape.load as load:
         await load.more(50)
     load.check()

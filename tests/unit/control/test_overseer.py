@@ -154,6 +154,10 @@ async def test_who_does_not_know_the_secret_is_not_spoken_to(engine: Engine) -> 
     assert "secret" in overseer._remotes["127.0.9.8"].trouble
     assert seen(overseer) == []
     assert stranger.holds == {"r1": [0]}
+    assert overseer.unready().startswith("every process of the system refuses it: the secret does not match")
+    await engine.start("127.0.9.7")
+    await until(lambda: len(seen(overseer)) == 1)
+    assert overseer.unready() == ""
 
 
 async def test_people_find_it_in_its_run_folder(engine: Engine) -> None:

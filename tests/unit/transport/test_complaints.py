@@ -34,6 +34,16 @@ def test_an_address_is_warned_about_once_a_minute() -> None:
     }
 
 
+def test_the_latest_reason_is_known_even_where_it_is_not_told_again() -> None:
+    refused = Complaints(Clock())
+    assert refused.reason == ""
+    with capture_logs() as lines:
+        refused.about("10.0.0.1", "no secret", "give it one")
+        refused.about("10.0.0.1", "another secret", "give it the same")
+    assert refused.reason == "another secret; give it the same"
+    assert len(lines) == 1
+
+
 def test_many_addresses_take_no_more_memory_than_some() -> None:
     clock = Clock()
     refused = Complaints(clock)

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from kapelle.transport import complaints, reception, sockets
+from kapelle.transport.complaints import Complaints
 from kapelle.transport.connection import Connection
 from kapelle.transport.credentials import Credentials
 from kapelle.transport.greeter import LinkRefusedError
@@ -122,6 +123,19 @@ async def test_without_the_same_secret_both_sides_say_so(
     assert warning.endswith("secret_file must name a file with the same secret on both sides")
     assert SECRET.decode() not in warning
     assert listener.accepted.empty()
+
+
+async def test_a_refusal_is_past_when_somebody_is_trusted() -> None:
+    kept = Complaints(lambda: 0.0)
+    bound = sockets.bind(Address("tcp", "127.0.0.1"))
+    address = Address("tcp", "127.0.0.1", bound.getsockname()[1])
+    async with await sockets.serve(bound, lambda _: None, Credentials(SECRET), kept):
+        with pytest.raises(LinkRefusedError):
+            await sockets.connect(address, Credentials(OTHER))
+        assert kept.reason.startswith("the secret does not match")
+        trusted = await sockets.connect(address, Credentials(SECRET))
+        assert kept.reason == ""
+        trusted.abort()
 
 
 async def test_one_without_a_secret_learns_that_one_is_demanded_when_the_link_ends(listen: Any) -> None:

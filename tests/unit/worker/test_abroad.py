@@ -34,6 +34,7 @@ class Replica:
         self.spec = SimpleNamespace(sharded=sharded)
         self.state, self.detail = "ready", ""
         self.attended = attended
+        self.called = False
         self.told: list[str] = []
         self.nobody = asyncio.Event()
         orders = WorkerOrders(
@@ -88,6 +89,18 @@ async def test_its_health_is_that_of_the_worker(replica: Replica) -> None:
     replica.state, replica.detail = "starting", ""
     assert await replica.health("/readyz") == (503, "starting")
     assert await replica.health("/livez") == (200, "ok")
+
+
+@pytest.mark.parametrize("linked", ["called", "attended"])
+async def test_one_whom_nobody_trusts_is_not_ready(replica: Replica, linked: str) -> None:
+    replica.attended = False
+    assert await replica.health("/readyz") == (200, "ok"), "nobody has tried yet"
+    replica.place.complaints.about("10.0.0.1", "the secret does not match", "see secret_file")
+    refused = "every link to it is refused: the secret does not match; see secret_file"
+    assert await replica.health("/readyz") == (503, refused)
+    assert await replica.health("/livez") == (200, "ok"), "to start it again would not help"
+    setattr(replica, linked, True)
+    assert await replica.health("/readyz") == (200, "ok")
 
 
 async def test_it_waits_until_nobody_calls_it(replica: Replica) -> None:
