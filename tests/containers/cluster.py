@@ -103,6 +103,15 @@ class Cluster:
         self.kubectl("scale", workload, f"--replicas={count}")
         self.kubectl("rollout", "status", workload, f"--timeout={SLOW:g}s")
 
+    def give_secret(self, workload: str, secret: str) -> None:
+        """Have the pods of a workload take another secret than all others."""
+        volumes = json.loads(self.kubectl("get", workload, "--output", "json"))["spec"]["template"]["spec"]["volumes"]
+        for one in volumes:
+            if "secret" in one:
+                one["secret"]["secretName"] = secret
+        patch = {"spec": {"template": {"spec": {"volumes": volumes}}}}
+        self.kubectl("patch", workload, "--type", "merge", "--patch", json.dumps(patch))
+
     async def build_release(self, name: str, *options: str) -> None:
         """Build a release in a job like that of the first one."""
         [job] = self.items("jobs")[:1]

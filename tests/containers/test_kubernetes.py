@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.containers.cluster import Cluster
-from tests.containers.docker import Docker
+from tests.containers.docker import Docker, DockerFailed
 from tests.containers.doors import clients, tell
 
 pytestmark = [
@@ -73,6 +73,18 @@ async def test_a_killed_pod_costs_no_request(cluster: Cluster, part: str) -> Non
         await asyncio.to_thread(cluster.kubectl, "rollout", "status", workload)
         await asking.more(20)
     asking.count(f"{part} killed")
+
+
+async def test_a_replica_with_another_secret_takes_nobodys_place(cluster: Cluster) -> None:
+    cluster.kubectl("create", "secret", "generic", "another", "--from-literal=kapelle=known-to-nobody-else")
+    async with clients(cluster.doors()) as asking:
+        await asyncio.to_thread(cluster.give_secret, "deployment/reader", "another")
+        with pytest.raises(DockerFailed, match="timed out"):
+            await asyncio.to_thread(cluster.kubectl, "rollout", "status", "deployment/reader", "--timeout=30s")
+        assert "every link to it is refused" in cluster.kubectl("get", "events", "--output", "json")
+        cluster.kubectl("rollout", "undo", "deployment/reader")
+        await asyncio.to_thread(cluster.kubectl, "rollout", "status", "deployment/reader")
+    asking.count("another secret")
 
 
 async def test_a_release_is_published_with_no_failed_request(cluster: Cluster) -> None:
