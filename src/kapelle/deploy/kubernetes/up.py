@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from kapelle.deploy import observing
@@ -23,6 +24,8 @@ _KINDS = (
 _WATCHED = "deployment,statefulset,job,pod,persistentvolumeclaim"
 _PAUSE = 2.0
 """Seconds between two looks at what starts."""
+_AWAY = 60.0
+"""Seconds that a cluster may not answer meanwhile, as when it is updated itself."""
 _VOLUMES = 120.0
 """Seconds that a cluster has for making a volume."""
 
@@ -103,12 +106,12 @@ def up(cluster: Cluster, system: Topology, folder: Path, say: Say, pause: Callab
         for name in observing.VOLUMES:
             watch.tell_troubles(name)
     except (DeployError, KeyboardInterrupt):
-        if first:
-            say("taking away what was started")
-            cluster.remove(volumes=True)
-        else:
-            say("going back to what ran before")
-            cluster.go_back(before)
+        say("taking away what was started" if first else "going back to what ran before")
+        with suppress(DeployError):  # what went wrong first is what is told
+            if first:
+                cluster.remove(volumes=True)
+            else:
+                cluster.go_back(before)
         raise
 
 
@@ -132,7 +135,7 @@ class _Watch:
             DeployError: it cannot be, or nothing has changed for as long as it may take to start.
         """
         workload, before, quiet = _workload(part), None, 0.0
-        while not (seen := self._cluster.look()).is_done(workload):
+        while not (seen := self._look()).is_done(workload):
             troubles = seen.troubles(part.name, self._known)
             self._tell(part.name, troubles)
             if seen.has_failed(workload) or seen.is_hopeless(part.name, self._known):
@@ -149,7 +152,14 @@ class _Watch:
 
     def tell_troubles(self, name: str) -> None:
         """Say what keeps something that nobody waits for."""
-        self._tell(name, self._cluster.look().troubles(name, self._known))
+        self._tell(name, self._look().troubles(name, self._known))
+
+    def _look(self) -> Seen:
+        for _ in range(round(_AWAY / _PAUSE)):
+            with suppress(DeployError):
+                return self._cluster.look()
+            self._pause(_PAUSE)
+        return self._cluster.look()
 
     def _tell(self, name: str, troubles: Iterable[str]) -> None:
         for text in (f"{name}: {one}" for one in troubles):

@@ -30,10 +30,15 @@ class Kubectl(Answering):
     def __init__(self, answers: dict[str, str], *states: Sequence[Item]) -> None:
         super().__init__(answers)
         self.states = [*states]
+        self.silent = 0
+        """Looks in the last state that get no answer."""
 
     def run(self, *arguments: str, folder: Path | None = None, timeout: float = 0.0) -> str:
         found = super().run(*arguments, folder=folder, timeout=timeout)
         if self.asked[-1].startswith(f"{HERE}get deployment,"):
+            if self.silent and len(self.states) == 1:
+                self.silent -= 1
+                raise DeployError("connection refused")
             return json.dumps({"items": self.states.pop(0) if len(self.states) > 1 else self.states[0]})
         return found
 
@@ -120,6 +125,21 @@ def test_what_the_cluster_does_not_take_leaves_nothing() -> None:
 def test_nothing_happens_for_too_long() -> None:
     said = failure(nothing_there([*SERVING[:2], deployment("encoder", ready=0)]))
     assert said == "deployment/encoder does not become ready: nothing has changed for too long"
+
+
+def test_a_cluster_may_be_silent_for_a_minute() -> None:
+    kubectl = nothing_there(SERVING)
+    kubectl.silent = 20
+    assert deployed(kubectl)[0][-1] == "gateway: ready"
+    kubectl = nothing_there(SERVING)
+    kubectl.silent = 1000
+    assert failure(kubectl) == "connection refused"
+    assert kubectl.done[-1] == "delete namespace question-search --ignore-not-found"
+
+
+def test_what_went_wrong_first_is_told() -> None:
+    crashing = [*SERVING[:2], pod("encoder", waiting="CrashLoopBackOff", says="back-off 20s", again=2)]
+    assert "back-off 20s" in failure(nothing_there(crashing, **{"delete namespace": "fails:connection refused"}))
 
 
 def test_a_cluster_without_volumes() -> None:
