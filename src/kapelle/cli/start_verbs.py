@@ -11,7 +11,6 @@ from kapelle.config.settings import load
 from kapelle.control import engine
 from kapelle.control.awaiting import current_release
 from kapelle.control.overseer_main import oversee
-from kapelle.errors import InvalidInput
 from kapelle.observe.logs import configure
 
 
@@ -25,13 +24,8 @@ def start_gateway(target: str) -> int:
 def start_replica(target: str, service: str) -> int:
     """Become a replica."""
     project = _project(target, service)
-    services = {one.name: one for one in project.load().services.values() if not one.inline}
-    if service not in services:
-        raise InvalidInput(
-            f"{target} has no service {service!r} with processes; it has {', '.join(services) or 'none'}"
-        )
     release = current_release(project.objects, target)
-    engine.become_replica(target, services[service], project.settings, project.stock, release)
+    engine.become_replica(target, service, project.settings, project.stock, release)
 
 
 def start_controller(target: str) -> int:

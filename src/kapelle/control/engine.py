@@ -16,7 +16,6 @@ from kapelle.config.orders import Holding, Network
 from kapelle.config.settings import Settings
 from kapelle.control.plan import Stock, memory_environment, node, thread_environment
 from kapelle.control.spawn import letter
-from kapelle.declare.services import ServiceSpec
 from kapelle.errors import ConfigError, StartError
 from kapelle.transport import sockets
 from kapelle.transport.credentials import credentials_of
@@ -52,8 +51,8 @@ def process_name(service: str) -> str:
     return host if host.startswith(prefix) else f"{prefix}-{host}"
 
 
-def become_replica(target: str, service: ServiceSpec, settings: Settings, stock: Stock, release: str) -> NoReturn:
-    """Go on as a replica of ``service``. One of a sharded service hears from the controller what it holds.
+def become_replica(target: str, service: str, settings: Settings, stock: Stock, release: str) -> NoReturn:
+    """Go on as a replica of ``service``. The app is imported there, once, with the threads that it is to have.
 
     Raises:
         StartError: a port is taken.
@@ -61,9 +60,9 @@ def become_replica(target: str, service: ServiceSpec, settings: Settings, stock:
     data, control, health = (listen(settings, port) for port in ("data_port", "control_port", "health_port"))
     told = orders.WorkerOrders(
         target=target,
-        service=service.name,
-        replica=process_name(service.name),
-        holding=Holding("", []) if service.sharded else Holding(release, [0]),
+        service=service,
+        replica=process_name(service),
+        holding=Holding(release, [0]),
         artifacts=str(stock.artifacts),
         store=stock.store,
         cache=str(stock.cache),

@@ -18,7 +18,7 @@ import uvloop
 from kapelle.artifacts.keeper import Keeper
 from kapelle.artifacts.sources import Sources
 from kapelle.artifacts.turns import Turns
-from kapelle.config.orders import WorkerOrders, decode_worker
+from kapelle.config.orders import Holding, WorkerOrders, decode_worker
 from kapelle.declare.loading import Target
 from kapelle.declare.services import ServiceSpec
 from kapelle.errors import StartError
@@ -42,7 +42,7 @@ _LONGEST_TURN = 30.0
 
 async def serve(spec: ServiceSpec, orders: WorkerOrders) -> int:
     """Run until drained; the exit code."""
-    held, settings = orders.holding, orders.settings
+    held, settings = _first(spec, orders), orders.settings
     registry = process_registry(service=orders.service, replica=orders.replica)
     place = Abroad(orders, orders.network) if orders.network is not None else AtHome()
     worker = Worker(spec, orders.replica, registry, place.code)
@@ -117,16 +117,23 @@ async def serve(spec: ServiceSpec, orders: WorkerOrders) -> int:
     return 0 if clean else 1
 
 
+def _first(spec: ServiceSpec, orders: WorkerOrders) -> Holding:
+    """What it begins with. On a network, one of a sharded service hears its shards from the controller."""
+    return Holding("", []) if orders.network is not None and spec.sharded else orders.holding
+
+
 def load(orders: WorkerOrders) -> ServiceSpec:
     """The service, imported.
 
     Raises:
-        StartError: the app has no such service.
+        StartError: the app has no such service, or one that lives in the gateway.
     """
-    spec = Target(orders.target).load().services.get(orders.service)
-    if spec is None:
-        raise StartError(f"{orders.target} has no service {orders.service!r}")
-    return spec
+    services = {name: one for name, one in Target(orders.target).load().services.items() if not one.inline}
+    if orders.service not in services:
+        raise StartError(
+            f"{orders.target} has no service {orders.service!r} with processes; it has {', '.join(services) or 'none'}"
+        )
+    return services[orders.service]
 
 
 def main() -> int:

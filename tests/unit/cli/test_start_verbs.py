@@ -17,7 +17,7 @@ from kapelle.cli.project import Project
 from kapelle.cli.start_verbs import start_controller, start_door, start_gateway, start_replica
 from kapelle.control import engine
 from kapelle.core.rollout_messages import Pointer
-from kapelle.errors import ConfigError, InvalidInput
+from kapelle.errors import ConfigError
 from tests.unit.cli.served import KAPELLE
 
 APP = """
@@ -88,17 +88,11 @@ def test_each_begins_with_the_current_release(container: Container) -> None:
     assert (target, release) == ("app.py", "r7")
     with pytest.raises(Become):
         start_replica("app.py", "Encoder")
-    assert [container.became[-1][1].name, container.became[-1][4]] == ["Encoder", "r7"]
+    assert [container.became[-1][1], container.became[-1][4]] == ["Encoder", "r7"]
     with pytest.raises(Become):
         start_controller("app.py")
     assert container.became[-1][1].name == "Sample"
     assert container.became[-1][3] == stock
-
-
-@pytest.mark.parametrize("service", ["Nobody", "Inner", "encoder"])
-def test_a_service_without_processes_is_named(service: str, container: Container) -> None:
-    with pytest.raises(InvalidInput, match=rf"app.py has no service '{service}' with processes; it has Encoder"):
-        start_replica("app.py", service)
 
 
 @pytest.mark.parametrize("start", [start_gateway, start_controller, lambda target: start_replica(target, "Encoder")])
@@ -107,6 +101,13 @@ def test_without_a_secret_nothing_begins(start: Any, container: Container, monke
     with pytest.raises(ConfigError, match="secret_file is not set"):
         start("app.py")
     assert not container.became
+
+
+def test_a_replica_leaves_the_app_to_the_process_that_it_becomes(container: Container) -> None:
+    container.point("r7")
+    Path("app.py").write_text("raise RuntimeError('imported')")
+    with pytest.raises(Become):
+        start_replica("app.py", "Encoder")
 
 
 def test_a_door_needs_its_folder_and_no_secret(container: Container, monkeypatch: pytest.MonkeyPatch) -> None:

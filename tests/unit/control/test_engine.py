@@ -12,13 +12,11 @@ from pathlib import Path
 
 import pytest
 
-import kapelle
 from kapelle.config.orders import GatewayOrders, Holding, WorkerOrders, decode_gateway, decode_worker
 from kapelle.config.settings import Settings
 from kapelle.control import engine
 from kapelle.control.engine import become_gateway, become_replica, check_credentials, leave_on_signals, process_name
 from kapelle.control.plan import Stock
-from kapelle.declare.services import ServiceSpec, service_spec
 from kapelle.errors import ConfigError, StartError
 from kapelle.transport.shared_door import DoorKeeper
 
@@ -27,22 +25,6 @@ pytestmark = [pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"), pyt
 
 FREE = Settings(data_port=0, control_port=0, health_port=0, port=0, node="node-a")
 STOCK = Stock(Path("artifacts"), "store", Path("cache"))
-
-
-@kapelle.service
-class Encoder:
-    @kapelle.method
-    def embed(self) -> int:
-        return 0
-
-
-@kapelle.service(sharded_by="index")
-class Part:
-    def __init__(self, shard: Path) -> None: ...
-
-    @kapelle.method
-    def find(self) -> int:
-        return 0
 
 
 class Become(BaseException):
@@ -85,15 +67,9 @@ def found(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Exec]]:
     os.close(mine)
 
 
-def spec(service: type) -> ServiceSpec:
-    found = service_spec(service)
-    assert found is not None
-    return found
-
-
 def test_a_replica_begins_with_the_current_release(found: list[Exec]) -> None:
     with pytest.raises(Become):
-        become_replica("app.py", spec(Encoder), FREE, STOCK, "r7")
+        become_replica("app.py", "Encoder", FREE, STOCK, "r7")
     (one,) = found
     assert one.command == [sys.executable, "-m", "kapelle.worker.main", "encoder-3f2a9b1c0d4e"]
     assert one.listening == [True] * 3
@@ -102,12 +78,6 @@ def test_a_replica_begins_with_the_current_release(found: list[Exec]) -> None:
     assert (told.service, told.replica, told.holding) == ("Encoder", "encoder-3f2a9b1c0d4e", Holding("r7", [0]))
     assert told.network is not None
     assert told.network.node == "node-a"
-
-
-def test_one_of_a_sharded_service_hears_what_it_holds_later(found: list[Exec]) -> None:
-    with pytest.raises(Become):
-        become_replica("app.py", spec(Part), FREE, STOCK, "r7")
-    assert decode_worker(found[0].orders).holding == Holding("", [])
 
 
 def gateway(found: list[Exec], settings: Settings, run_dir: Path) -> GatewayOrders:
@@ -150,7 +120,7 @@ def test_a_port_that_is_taken_is_named_by_its_setting(setting: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         settings = Settings(**{"data_port": 0, "control_port": 0, "health_port": 0, setting: other.getsockname()[1]})
         with pytest.raises(StartError) as error:
-            become_replica("app.py", spec(Encoder), settings, STOCK, "r7")
+            become_replica("app.py", "Encoder", settings, STOCK, "r7")
     assert error.value.detail.startswith(f"{setting}: cannot listen on 127.0.0.1:{getattr(settings, setting)}: ")
     assert f"KAPELLE_{setting.upper()}" in error.value.detail
 

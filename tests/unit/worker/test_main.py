@@ -11,10 +11,11 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 import kapelle
-from kapelle.config.orders import LOCAL, Holding, WorkerOrders, encode
+from kapelle.config.orders import LOCAL, Holding, Network, WorkerOrders, encode
 from kapelle.config.settings import Settings
 from kapelle.declare.services import service_spec
 from kapelle.errors import StartError
@@ -219,8 +220,22 @@ def orders(target: str, service: str, control: int) -> WorkerOrders:
 
 def test_the_service_is_found_in_the_app() -> None:
     assert main.load(orders(APP, "Player", 0)).name == "Player"
-    with pytest.raises(StartError, match=r"test_main\.py:App has no service 'Sleeper'"):
-        main.load(orders(APP, "Sleeper", 0))
+    for service in ("Sleeper", "player"):
+        with pytest.raises(
+            StartError, match=rf"test_main\.py:App has no service '{service}' with processes; it has .*Player"
+        ):
+            main.load(orders(APP, service, 0))
+
+
+def test_one_of_a_sharded_service_on_a_network_hears_what_it_holds_later() -> None:
+    here = orders(APP, "Reader", 0)
+    abroad = msgspec.structs.replace(here, network=Network("node-a", 0))
+    reader, player = service_spec(Reader), service_spec(Player)
+    assert reader is not None
+    assert player is not None
+    assert main._first(reader, here) == here.holding
+    assert main._first(reader, abroad) == Holding("", [])
+    assert main._first(player, abroad) == here.holding
 
 
 async def test_an_app_that_cannot_be_imported_is_told_to_the_supervisor(tmp_path: Path) -> None:
