@@ -11,6 +11,7 @@ from typing import Any, Generic, Literal, TypeVar, get_args, get_origin, overloa
 from kapelle.clock import seconds
 from kapelle.declare.golden import GoldenSpec, golden_of
 from kapelle.declare.lifecycle import HookSpec, hooks_of
+from kapelle.declare.options import checked
 from kapelle.declare.parameters import Signature, refuse_positional_only, signature_of
 from kapelle.declare.services import ServiceSpec, injected_names, resolved_annotations, service_spec
 from kapelle.errors import DeclarationError
@@ -92,6 +93,7 @@ class AppSpec:
         return {handle.service.name: handle.service for handle in self.handles}
 
 
+@checked
 def get(path: str, *, timeout: str | float | None = None) -> Callable[[F], F]:
     """Serve ``GET path`` with this method of the app.
 
@@ -100,6 +102,7 @@ def get(path: str, *, timeout: str | float | None = None) -> Callable[[F], F]:
     return _endpoint("GET", path, timeout)
 
 
+@checked
 def post(path: str, *, timeout: str | float | None = None) -> Callable[[F], F]:
     """Serve ``POST path`` with this method of the app.
 
@@ -127,6 +130,7 @@ def _endpoint(method: HttpMethod, path: str, timeout: str | float | None) -> Cal
 def app(cls: C, /) -> C: ...
 @overload
 def app(*, artifact: str | None = None, mounts: dict[str, Any] | None = None) -> Callable[[C], C]: ...
+@checked
 def app(cls: type | None = None, /, *, artifact: str | None = None, mounts: dict[str, Any] | None = None) -> Any:
     """Declare the app: the class whose endpoints the gateway runs. Its annotations name the services it calls.
 

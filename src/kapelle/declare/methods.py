@@ -18,6 +18,7 @@ from typing import Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, Union
 import numpy as np
 
 from kapelle.clock import seconds
+from kapelle.declare.options import checked
 from kapelle.declare.parameters import Parameter, Signature, by_position, check_type, signature_of
 from kapelle.errors import ContractError, DeclarationError, RowErrors
 from kapelle.types.arrays import is_array_type
@@ -241,6 +242,7 @@ def method(function: Callable[Concatenate[S, P], R], /) -> Method[S, P, R]: ...
 def method(
     *, timeout: str | float | None = None, idempotent: bool = True, hedge: str | float | None = None
 ) -> MethodDecorator: ...
+@checked
 def method(
     function: Callable[..., Any] | None = None,
     /,
@@ -315,6 +317,7 @@ class BatchedDecorator:
         return Batched(function, self._policy, self._batch)
 
 
+@checked
 def batched(
     *,
     max_size: int = 32,

@@ -12,6 +12,7 @@ from kapelle.declare.containers import check_container
 from kapelle.declare.golden import golden_of
 from kapelle.declare.lifecycle import HookSpec, hooks_of
 from kapelle.declare.methods import BaseMethod, MethodSpec
+from kapelle.declare.options import checked
 from kapelle.errors import DeclarationError
 
 C = TypeVar("C", bound=type)
@@ -71,6 +72,7 @@ def service(
     gpus: int = 0,
     placement: Mapping[str, str] | None = None,
 ) -> Callable[[C], C]: ...
+@checked
 def service(
     cls: type | None = None,
     /,

@@ -1,0 +1,48 @@
+"""The options of decorators are of the types that they are declared with: most notebooks are checked by nobody else."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import cache, wraps
+from typing import Any, ParamSpec, TypeVar, get_type_hints
+
+import msgspec
+
+from kapelle.errors import DeclarationError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def checked(decorator: Callable[P, R]) -> Callable[P, R]:
+    """Have a decorator refuse options that are not of its annotated types.
+
+    Raises:
+        DeclarationError: one is not; the message names it.
+    """
+    signature = inspect.signature(decorator)
+
+    @cache
+    def types() -> dict[str, Any]:
+        hints = get_type_hints(decorator)
+        only = inspect.Parameter.POSITIONAL_ONLY  # what is decorated is looked at by the decorator
+        return {name: hints[name] for name, one in signature.parameters.items() if one.kind is not only}
+
+    @wraps(decorator)
+    def call(*arguments: P.args, **options: P.kwargs) -> R:
+        given = signature.bind(*arguments, **options).arguments
+        for name, kind in types().items():
+            if name in given:
+                _check(name, given[name], kind)
+        return decorator(*arguments, **options)
+
+    return call
+
+
+def _check(name: str, value: Any, kind: Any) -> None:
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        said = str(error).replace("`", "").replace(" | null", " or None").replace("Expected", "expected", 1)
+        raise DeclarationError(f"{name}={value!r:.100}: {said}") from None
