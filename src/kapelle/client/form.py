@@ -37,6 +37,9 @@ def body_of(value: Any, files: Files | None) -> Body:
     return json_of(value), {"content-type": "application/json"}
 
 
+_FOREIGN = (ContractError, TypeError, NotImplementedError, ValueError)  # what encoders raise at foreign values
+
+
 def json_of(value: Any) -> bytes:
     """``value`` as JSON.
 
@@ -45,12 +48,7 @@ def json_of(value: Any) -> bytes:
     """
     try:
         return encode_json(value, "the body")
-    except (
-        ContractError,
-        TypeError,
-        NotImplementedError,
-        ValueError,
-    ) as error:  # what encoders raise at foreign values
+    except _FOREIGN as error:
         raise InvalidInput(str(error)) from None
 
 

@@ -28,6 +28,10 @@ class Complaints:
         self._clock = clock
         self._latest: OrderedDict[str, float] = OrderedDict()
 
+    def past(self) -> None:
+        """Somebody is trusted now."""
+        self.reason = ""
+
     def about(self, remote: str, reason: str, next_step: str) -> None:
         """Log why a link from ``remote`` was refused, unless that was said just now."""
         self.reason = f"{reason}; {next_step}"

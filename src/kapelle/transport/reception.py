@@ -57,7 +57,7 @@ class Reception:
             self._complaints.about(remote, f"TLS: {_said(error)}", _TLS_STEP)
 
     def _admit(self, lane: Lane, link: bytes, name: bytes) -> None:
-        self._complaints.reason = ""
+        self._complaints.past()
         self._pairing.admit(lane, link, name)
 
     def _complain(self, transport: asyncio.Transport, reason: str, next_step: str) -> None:

@@ -30,7 +30,7 @@ unchecked: Any = kapelle
         (lambda: unchecked.service(placement={"disk": 1}), r"placement=\{'disk': 1\}: expected str, got int"),
         (
             lambda: unchecked.service(memory_limit=0.5),
-            r"memory_limit=0.5: expected int \| str or None|memory_limit=0.5:",
+            r"memory_limit=0.5: expected int \| str or None, got float",
         ),
         (lambda: unchecked.service(inline=1), r"inline=1: expected bool, got int"),
         (lambda: unchecked.method(timeout=[1]), r"timeout=\[1\]: expected"),

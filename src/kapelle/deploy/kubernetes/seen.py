@@ -10,9 +10,8 @@ Item = Mapping[str, Any]
 
 _WORKLOADS = ("Deployment", "StatefulSet", "Job")
 _STARTING = ("ContainerCreating", "PodInitializing")
-_HOPELESS = ("CrashLoopBackOff", "InvalidImageName")
-_AGAIN = 2
-"""So often a container is started again before it counts as one that cannot start."""
+_HOPELESS = {"CrashLoopBackOff": 2, "InvalidImageName": 0}
+"""What a container that cannot start waits for, and how often it was started again before it counts as one."""
 
 
 class Seen:
@@ -38,8 +37,7 @@ class Seen:
     @property
     def workloads(self) -> list[str]:
         """The names of Deployments, StatefulSets and Jobs, such as ``deployment/encoder``."""
-        kinds = tuple(f"{kind.lower()}/" for kind in _WORKLOADS)
-        return [name for name in self._items if name.startswith(kinds)]
+        return [name for name, one in self._items.items() if one["kind"] in _WORKLOADS]
 
     def revision(self, workload: str) -> str:
         """Which template a workload has; it changes with that and with nothing else."""
@@ -77,11 +75,8 @@ class Seen:
 
     def is_hopeless(self, part: str, known: Collection[str]) -> bool:
         """Whether a pod of a part that is not ``known`` cannot start."""
-        return any(
-            name in _HOPELESS and again >= (_AGAIN if name == _HOPELESS[0] else 0)
-            for pod in self._new(part, known)
-            for name, _, again in _waiting(pod)
-        )
+        waiting = [one for pod in self._new(part, known) for one in _waiting(pod)]
+        return any(reason in _HOPELESS and again >= _HOPELESS[reason] for reason, _, again in waiting)
 
     def newest(self, part: str, known: Collection[str]) -> str:
         """The name of the youngest pod of a part that is not ``known``; empty where there is none."""
