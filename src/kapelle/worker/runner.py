@@ -27,8 +27,8 @@ from kapelle.worker.job import Job
 
 FAST = 0.005
 """Seconds below which a method runs on the event loop."""
-_TURN = 0.002
-"""Seconds of user code on the event loop before other events get their turn."""
+_TURN = 0.005
+"""Seconds of user code on the event loop before other events get their turn, and what was answered leaves."""
 _TICK = 0.0005
 """Seconds below which the event loop's clock cannot wait."""
 STUCK_GRACE = 1.0
@@ -88,6 +88,7 @@ class Runner:
         self._busy = False
         self._stuck = False
         self._closed = False
+        self._goes_on = False
         self._timer: asyncio.TimerHandle | None = None
         self._wake = 0.0
         self._watchdog: asyncio.TimerHandle | None = None
@@ -163,7 +164,7 @@ class Runner:
                 if not self._run(queue, cast(list[Job], poll.entries), now):
                     return
                 if monotonic() > until:
-                    self._loop.call_soon(self.pump)
+                    self._go_on_later()
                     return
                 idle = 0
             elif poll.time is not None:
@@ -300,6 +301,16 @@ class Runner:
     def _bark(self) -> None:
         self._stuck = True
         self._on_stuck("a call still runs after its deadline, and cannot be stopped")
+
+    def _go_on_later(self) -> None:
+        """Pump again after the other events: once, however often it was pumped meanwhile, or turns would add up."""
+        if not self._goes_on:
+            self._goes_on = True
+            self._loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        self._goes_on = False
+        self.pump()
 
     def _wake_at(self, time: float) -> None:
         if self._timer is not None:

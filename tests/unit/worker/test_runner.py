@@ -265,10 +265,29 @@ async def test_fast_calls_leave_the_event_loop_time_for_others(monkeypatch: pyte
         workshop.clock = clock
         workshop.cost = FAST / 20
         await make_fast(caller, "where")
-        tickets = [caller.call("where") for _ in range(100)]
+        tickets = [caller.call("where") for _ in range(200)]
         await caller.pong()
         answered = sum(bool(caller.answers(ticket)) for ticket in tickets)
-        assert 1 < answered < 30, "a ping is heard between them"
+        assert 1 < answered < 100, "a ping is heard between them"
+        for ticket in tickets:
+            assert await caller.value(ticket) == "MainThread"
+
+
+async def test_calls_that_keep_coming_do_not_make_its_turns_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(runners, "monotonic", lambda: clock.now)
+    async with serving(Workshop) as (worker, caller):
+        workshop = instance_of(worker)
+        workshop.clock = clock
+        workshop.cost = 0.9 * FAST
+        await make_fast(caller, "where")
+        tickets, turns = [], []
+        for _ in range(100):
+            tickets += [caller.call("where") for _ in range(4)]
+            before = clock.now
+            await asyncio.sleep(0)
+            turns.append(clock.now - before)
+        assert max(turns) < 5 * FAST, "what came to one turn of the event loop, and the turn of what had waited"
         for ticket in tickets:
             assert await caller.value(ticket) == "MainThread"
 
