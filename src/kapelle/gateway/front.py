@@ -20,6 +20,7 @@ from kapelle.gateway.aside import Aside
 from kapelle.gateway.bodies import Reserve, Room, plain_room
 from kapelle.gateway.edition import Edition
 from kapelle.gateway.endpoint import Answer, Endpoint, Traffic
+from kapelle.gateway.familiar import FamiliarHeads
 from kapelle.gateway.http import HttpConnection
 from kapelle.gateway.problems import CLIENT_GONE, HttpError
 from kapelle.gateway.request import Request
@@ -72,6 +73,7 @@ class Gateway:
         self.held = 0
         self.draining = False
         self.preambles: dict[tuple[int, bytes, bytes], bytes] = {}
+        self.familiar = FamiliarHeads()
         self.new_id = request_ids()
         self._settings = settings
         self._fallback = fallback
@@ -206,11 +208,12 @@ class Gateway:
         else:
             edition.leave()
             self._admission.leave(endpoint.lane, request.size)
-            self._done(request, endpoint, 200, edition)
+            # The client first: it does not wait for what is counted.
             if request.begun:
                 request.connection.end_stream(request)
             elif not request.finished:
                 request.connection.respond(request, 200, *answer)
+            self._done(request, endpoint, 200, edition)
             if self.aside is not None and not endpoint.spec.streams:
                 self.aside.mirror(request, endpoint, in_path, answer[1])
 

@@ -14,6 +14,7 @@ from typing import Any, Protocol, cast
 
 from kapelle.gateway import heads
 from kapelle.gateway.bodies import LARGE, Body, Room
+from kapelle.gateway.familiar import FamiliarHeads
 from kapelle.gateway.peers import is_under_way, origin_of
 from kapelle.gateway.problems import HttpError, overloaded
 from kapelle.gateway.receiver import Phase, Receiver
@@ -47,6 +48,7 @@ class Front(Protocol):
     held: int
     draining: bool
     preambles: dict[tuple[int, bytes, bytes], bytes]
+    familiar: FamiliarHeads
 
     def room(self, request: Request, length: int) -> Room: ...
     def opened(self, connection: HttpConnection) -> bool: ...
@@ -61,7 +63,7 @@ class HttpConnection(asyncio.BufferedProtocol):
     def __init__(self, front: Front) -> None:
         self._front = front
         self._transport: asyncio.Transport | None = None
-        self._receiver = Receiver(self, self._received, front.max_body)
+        self._receiver = Receiver(self, self._received, front.max_body, front.familiar)
         self._waiting: deque[Request] = deque()
         self._refusal: HttpError | None = None
         self._held = 0
@@ -240,13 +242,10 @@ class HttpConnection(asyncio.BufferedProtocol):
         no_body = request.method == "HEAD" or status in heads.BODILESS
         framing = b"" if no_body and not body else b"content-length: %d\r\n" % len(body)
         head = self._head(request, status, content_type, headers, framing)
-        if no_body:
-            transport.write(head)
-        elif len(body) < _COPY_LIMIT:
-            transport.write(head + body)
+        if no_body or len(body) < _COPY_LIMIT:
+            transport.write(head if no_body else head + body)
         else:
-            transport.write(head)
-            transport.write(body)
+            transport.writelines((head, body))
         self._finish(request)
 
     def begin_stream(

@@ -59,6 +59,8 @@ class Link:
         # Rows of cancelled calls, which keep the replica busy until it says that they are over.
         self._abandoned: dict[int, int] = {}
         self._number = 0
+        self._together = 0
+        """Calls since nothing was last on its way."""
         self._checked: float | None = None
         self._quiet = 0.0
         self._pinged = False
@@ -90,13 +92,21 @@ class Link:
         )  # fmt: skip
         bulk = is_bulk(head, segments)
         try:
-            connection.send(head, segments, bulk=bulk)
+            connection.send(head, segments, bulk=bulk, at_once=self._is_alone())
         except WireError as error:
             outcome.set_exception(TooLarge(f"the arguments of {site.name} are too large: {error.detail}"))
             return number
         self._attempts[number] = call, outcome, bulk
         self.candidate.outstanding += call.rows
         return number
+
+    def _is_alone(self) -> bool:
+        """Whether calls come one after the other: then none waits for others to leave with."""
+        if self._attempts:
+            self._together += 1
+            return False
+        before, self._together = self._together, 1
+        return before == 1
 
     def cancel(self, number: int) -> None:
         """Nobody waits for the call any more; nothing happens when it is over."""

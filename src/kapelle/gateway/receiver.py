@@ -11,6 +11,7 @@ from enum import IntEnum
 import httptools
 
 from kapelle.gateway import heads
+from kapelle.gateway.familiar import LONGEST, FamiliarHeads, Head
 from kapelle.gateway.problems import HttpError
 from kapelle.gateway.request import Headers, Request, Responder
 
@@ -34,15 +35,24 @@ _STOPS = (httptools.HttpParserError, httptools.HttpParserUpgrade)
 
 
 class Receiver:
-    """The requests of one connection. Each is given to ``on_request`` when it is whole, with ``responder`` in it."""
+    """The requests of one connection. Each is given to ``on_request`` when it is whole, with ``responder`` in it.
 
-    def __init__(self, responder: Responder, on_request: Callable[[Request], None], max_body: int) -> None:
+    Heads that are ``familiar`` are not parsed again.
+    """
+
+    def __init__(
+        self, responder: Responder, on_request: Callable[[Request], None], max_body: int, familiar: FamiliarHeads
+    ) -> None:
         self.phase: Phase = _IDLE
         self.owes_continue = False
         self.parsing: Request | None = None
         self._responder = responder
         self._on_request = on_request
         self._max_body = max_body
+        self._familiar = familiar
+        # Whether the parser stands between two requests, and how the piece starts that came when it last did.
+        self._between = True
+        self._start = b""
         self._parser = httptools.HttpRequestParser(self)
         self._target = b""
         self._headers: Headers = []
@@ -74,11 +84,22 @@ class Receiver:
         assert request is not None, "its head has been read"
         self._parser = httptools.HttpRequestParser(self)  # the old one waits for the body
         self._piece = 0
+        self._between = True
+        self._start = b""
         self._end(request, body)
 
     def feed(self, data: bytes | memoryview) -> HttpError | None:
         """Read on; an error says that nothing more can be read."""
         self._piece = len(data)
+        if self._between:
+            self._start = start = bytes(data[:LONGEST])
+            found = self._familiar.find(start, self._piece)
+            if found is not None:
+                self._recall(*found, data)
+                return None
+            self._between = False
+        else:
+            self._start = b""
         self._unseen += self._piece
         stopped = self._parse(data)
         if stopped is not None:
@@ -163,6 +184,14 @@ class Receiver:
         pieces = self.take()
         self._end(request, bytes(pieces[0]) if len(pieces) == 1 else b"".join(pieces))
 
+    def _recall(self, head: Head, end: int, data: bytes | memoryview) -> None:
+        """A whole request with a head that needs no parser."""
+        request = Request(head.method, head.target, head.headers, self._responder, "1.1")
+        request.body = bytes(data[end:])
+        request.size = head.length
+        self._shared = self._piece
+        self._on_request(request)
+
     def _end(self, request: Request, body: bytes | memoryview) -> None:
         self.parsing = None
         self.phase = _IDLE
@@ -177,6 +206,9 @@ class Receiver:
         else:
             request.room = body
         request.size = len(body)
+        start, self._start = self._start, b""
+        if start:
+            self._between = self._familiar.meet(start, self._piece, request, request.size)
         self._on_request(request)
 
     # --- what it cannot read ------------------------------------------------------------------------------------------

@@ -88,8 +88,10 @@ class FaultyConnection:
             lambda reason: self._in.carry(lambda: lost(reason), last=True),
         )
 
-    def send(self, head: bytes, segments: Sequence[Buffer] = (), *, bulk: bool | None = None) -> None:
-        self._out.carry(lambda: self._inner.send(head, segments, bulk=bulk))
+    def send(
+        self, head: bytes, segments: Sequence[Buffer] = (), *, bulk: bool | None = None, at_once: bool = False
+    ) -> None:
+        self._out.carry(lambda: self._inner.send(head, segments, bulk=bulk, at_once=at_once))
 
     @property
     def backlog(self) -> int:

@@ -30,9 +30,12 @@ class Connection(Protocol):
     def start(self, on_frames: Callable[[list[Frame]], None], on_lost: Callable[[str], None]) -> None:
         """Begin to deliver: ``on_frames`` gets what arrived together, ``on_lost`` the reason of the end."""
 
-    def send(self, head: bytes, segments: Sequence[Buffer] = (), *, bulk: bool | None = None) -> None:
+    def send(
+        self, head: bytes, segments: Sequence[Buffer] = (), *, bulk: bool | None = None, at_once: bool = False
+    ) -> None:
         """Queue a frame. Never blocks; frames sent in one turn of the event loop leave together.
 
+        ``at_once`` is for who has nothing else to send: the frame does not wait for the end of the turn.
         None lets its size decide how it travels; ``bulk=True`` keeps a small frame behind the large ones before it.
         Segments are not copied: they must not change until they have left. After the end it does nothing.
 

@@ -101,11 +101,13 @@ class Lane(asyncio.BufferedProtocol):
         if plain is not None and plain.family != socket.AF_UNIX and _USER_TIMEOUT is not None:
             plain.setsockopt(socket.IPPROTO_TCP, _USER_TIMEOUT, _UNHEARD_AFTER)
 
-    def write(self, buffers: list[Buffer]) -> None:
-        """Queue ``buffers``; they are not copied."""
-        if not self._pending:
+    def write(self, buffers: list[Buffer], *, at_once: bool = False) -> None:
+        """Queue ``buffers``, which are not copied, to leave at the end of the turn or at once."""
+        if not self._pending and not at_once:
             self._loop.call_soon(self._flush)
         self._pending += buffers
+        if at_once:
+            self._flush()
 
     @property
     def backlog(self) -> int:

@@ -41,7 +41,9 @@ class MemoryConnection:
         self._on_lost = on_lost
         self._schedule()
 
-    def send(self, head: bytes, segments: Sequence[Buffer] = (), *, bulk: bool | None = None) -> None:
+    def send(
+        self, head: bytes, segments: Sequence[Buffer] = (), *, bulk: bool | None = None, at_once: bool = False
+    ) -> None:
         raw = b"".join(encode(head, segments))
         if self._peer is not None:
             self._peer._receive(raw, is_bulk(head, segments) if bulk is None else bulk)

@@ -155,7 +155,9 @@ class SharedConnection:
         self._on_frames = on_frames
         self._inner.start(self._receive, lost)
 
-    def send(self, head: bytes, segments: Sequence[Buffer] = (), *, bulk: bool | None = None) -> None:
+    def send(
+        self, head: bytes, segments: Sequence[Buffer] = (), *, bulk: bool | None = None, at_once: bool = False
+    ) -> None:
         if self._greets:
             self._greets = False
             self._inner.send(_HELLO)
@@ -167,9 +169,11 @@ class SharedConnection:
             if places:
                 about = _encode(places)
                 self._in_transit.append(leases)
-                self._inner.send(b"%b%b%b%b" % (_SHARED, _LENGTH.pack(len(about)), about, head), bulk=True)
+                self._inner.send(
+                    b"%b%b%b%b" % (_SHARED, _LENGTH.pack(len(about)), about, head), bulk=True, at_once=at_once
+                )
                 return
-        self._inner.send(head, segments, bulk=bulk)
+        self._inner.send(head, segments, bulk=bulk, at_once=at_once)
 
     @property
     def backlog(self) -> int:

@@ -42,9 +42,11 @@ class StreamConnection:
             first = on_frames if self._is_proven else partial(self._first, lane, on_frames)
             lane.start(first, partial(self._lane_lost, lane))
 
-    def send(self, head: bytes, segments: Sequence[Buffer] = (), *, bulk: bool | None = None) -> None:
+    def send(
+        self, head: bytes, segments: Sequence[Buffer] = (), *, bulk: bool | None = None, at_once: bool = False
+    ) -> None:
         lane = self._bulk if (is_bulk(head, segments) if bulk is None else bulk) else self._small
-        lane.write(encode(head, segments))
+        lane.write(encode(head, segments), at_once=at_once)
 
     @property
     def backlog(self) -> int:

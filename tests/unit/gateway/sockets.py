@@ -7,6 +7,7 @@ import socket
 from dataclasses import dataclass, field
 
 from kapelle.gateway.bodies import Room, plain_room
+from kapelle.gateway.familiar import FamiliarHeads
 from kapelle.gateway.http import HttpConnection
 from kapelle.gateway.problems import PROBLEM_TYPE, HttpError, problem
 from kapelle.gateway.request import Request
@@ -75,6 +76,7 @@ class Desk:
     full: bool = False
     scratch: memoryview = field(default_factory=lambda: memoryview(bytearray(1 << 16)))
     preambles: dict[tuple[int, bytes, bytes], bytes] = field(default_factory=dict)
+    familiar: FamiliarHeads = field(default_factory=FamiliarHeads)
     handled: list[Request] = field(default_factory=list)
     refused: list[int] = field(default_factory=list)
     rooms: list[int] = field(default_factory=list)

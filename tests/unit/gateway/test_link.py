@@ -19,6 +19,7 @@ from kapelle.errors import ContractError, DeadlineExceeded, ReplicaLost, TooLarg
 from kapelle.gateway import link as links
 from kapelle.gateway.link import PING_EVERY, SILENT_AFTER, Link
 from kapelle.transport.greeter import LinkRefusedError
+from kapelle.transport.memory import MemoryConnection
 from kapelle.wire import messages
 from kapelle.wire.frames import MAX_HEAD
 from tests.unit.gateway.puppets import Puppet, Stage, in_request, stage
@@ -62,6 +63,25 @@ async def test_a_call_brings_everything_the_replica_must_know() -> None:
         puppet.done(call, 9)
         assert await waiting == 9
         await one.at_rest()
+
+
+async def test_only_calls_that_come_one_by_one_leave_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[bool] = []
+    send = MemoryConnection.send
+
+    def spy(connection: MemoryConnection, head: bytes, *rest: Any, at_once: bool = False, **more: Any) -> None:
+        if head[:2] == b"\x9a\x02":  # a Call: ten fields, of which the first is its tag
+            told.append(at_once)
+        send(connection, head, *rest, at_once=at_once, **more)
+
+    monkeypatch.setattr(MemoryConnection, "send", spy)
+    async with stage(Service) as one:
+        (puppet,) = one.puppets
+        puppet.answer = lambda call: 0
+        for together in (1, 1, 3, 1, 1, 2, 1):
+            await asyncio.gather(*[one.handle.plain(0) for _ in range(together)])
+    # The first of several cannot be told from one alone before the others come.
+    assert told == [False, True, *(True, False, False), False, True, *(True, False), False]
 
 
 async def test_answers_find_their_calls_in_any_order() -> None:

@@ -10,6 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kapelle.gateway import heads
+from kapelle.gateway.familiar import FamiliarHeads
 from kapelle.gateway.problems import HttpError
 from kapelle.gateway.receiver import Phase, Receiver
 from kapelle.gateway.request import Request
@@ -20,12 +21,13 @@ from tests.unit.gateway.recorder import Recorder
 class Read:
     """What came of some bytes."""
 
+    familiar: FamiliarHeads = field(default_factory=FamiliarHeads)
     requests: list[Request] = field(default_factory=list)
     refusal: HttpError | None = None
     receiver: Receiver = field(init=False)
 
     def __post_init__(self) -> None:
-        self.receiver = Receiver(Recorder(), self.requests.append, max_body=1000)
+        self.receiver = Receiver(Recorder(), self.requests.append, 1000, self.familiar)
 
     def feed(self, *pieces: bytes) -> Read:
         for piece in pieces:
@@ -163,6 +165,43 @@ def test_pieces_make_no_difference(data: bytes, cuts: list[int]) -> None:
     places = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
     pieces = [data[start:end] for start, end in pairwise(places)]
     assert read(*pieces).outcome() == read(data).outcome()
+
+
+pieces = st.lists(
+    st.one_of(
+        messages,
+        messages.map(lambda one: one[:-1]),
+        messages.map(lambda one: one[1:]),
+        st.tuples(messages, st.binary(max_size=3)).map(b"".join),
+        st.binary(max_size=8),
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+@pytest.mark.filterwarnings("ignore:Generating overly large repr")
+@given(pieces=pieces, before=st.lists(messages, max_size=8))
+@example(pieces=[POST, POST, POST], before=[])
+@example(pieces=[b"G", GET], before=[GET])
+@example(pieces=[POST + b"\r", POST, GET], before=[POST, GET])
+@example(pieces=[POST + b"P", GET], before=[POST, GET])
+@example(pieces=[POST + b"P", b"OST" + POST[4:]], before=[POST])
+@example(pieces=[POST[:-1], b"e" + GET], before=[POST, GET])
+@example(pieces=[GET, CLOSE, GET], before=[GET, CLOSE])
+def test_familiar_heads_make_no_difference(pieces: list[bytes], before: list[bytes]) -> None:
+    """What is known of a head, from this connection or from others, changes nothing about what comes of the bytes."""
+    familiar = FamiliarHeads()
+    for message in before:
+        Read(familiar).feed(message)
+    assert Read(familiar).feed(*pieces).outcome() == Read(Unfamiliar()).feed(*pieces).outcome()
+
+
+class Unfamiliar(FamiliarHeads):
+    """Knows nothing, whatever it met."""
+
+    def find(self, start: bytes, size: int) -> None:
+        return None
 
 
 @given(data=streams)

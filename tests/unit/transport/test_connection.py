@@ -46,7 +46,8 @@ async def test_frames_of_one_class_keep_their_order_in_both_directions(network: 
     sizes = [chance.choice([10, 200, 5_000, BULK, 3 * BULK]) for _ in range(300)]
     for number, size in enumerate(sizes):
         for end in (here, there):
-            end.connection.send(b"%06d" % number, [bytes(size)] if size > 200 else ())
+            segments = [bytes(size)] if size > 200 else ()
+            end.connection.send(b"%06d" % number, segments, at_once=chance.random() < 0.3)
         if chance.random() < 0.1:
             await asyncio.sleep(0)
     for end in (here, there):

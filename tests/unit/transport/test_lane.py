@@ -90,6 +90,16 @@ async def test_frames_of_one_turn_leave_together(bench: Bench) -> None:
     assert await bench.hear() == b"".join(b"".join(encode(b"%d" % number)) for number in range(10))
 
 
+async def test_a_frame_may_leave_at_once_behind_those_before_it(bench: Bench) -> None:
+    bench.start()
+    bench.lane.write(encode(b"first"))
+    bench.lane.write(encode(b"second"), at_once=True)
+    # No turn of the event loop has passed.
+    assert bench.other.recv(100) == b"".join(encode(b"first") + encode(b"second"))
+    bench.lane.write(encode(b"third"))
+    assert await bench.hear() == b"".join(encode(b"third"))
+
+
 async def test_close_waits_for_the_other_side_but_not_for_ever(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lanes, "_LINGER", 0.02)
     bench.start()
