@@ -5,6 +5,7 @@ A header is untrusted: its dtype must be on the list, and its shape must account
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, get_args, get_origin
 
 import msgspec
@@ -77,8 +78,11 @@ def from_buffer(header: ArrayHeader, data: bytes | bytearray | memoryview) -> Ar
 
 def annotated_dtype(annotation: Any) -> np.dtype[Any] | None:
     """The dtype of ``NDArray[np.float32]``; None for a bare ``np.ndarray`` or one of any dtype."""
-    if get_origin(annotation) is not np.ndarray:
-        return None
+    return _dtype_within(annotation) if get_origin(annotation) is np.ndarray else None
+
+
+@lru_cache(maxsize=256)  # to take an annotation apart costs as much as the rest of an array's arrival
+def _dtype_within(annotation: Any) -> np.dtype[Any] | None:
     arguments = get_args(annotation)
     inner = get_args(arguments[1]) if len(arguments) > 1 else ()
     scalar = inner[0] if inner else None
