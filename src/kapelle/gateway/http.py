@@ -242,8 +242,9 @@ class HttpConnection(asyncio.BufferedProtocol):
         no_body = request.method == "HEAD" or status in heads.BODILESS
         framing = b"" if no_body and not body else b"content-length: %d\r\n" % len(body)
         head = self._head(request, status, content_type, headers, framing)
-        if no_body or len(body) < _COPY_LIMIT:
-            transport.write(head if no_body else head + body)
+        body = b"" if no_body else body
+        if len(body) < _COPY_LIMIT:
+            transport.write(head + body)
         else:
             transport.writelines((head, body))
         self._finish(request)

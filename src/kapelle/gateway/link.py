@@ -92,7 +92,7 @@ class Link:
         )  # fmt: skip
         bulk = is_bulk(head, segments)
         try:
-            connection.send(head, segments, bulk=bulk, at_once=self._is_alone())
+            connection.send(head, segments, bulk=bulk, at_once=self._came_alone())
         except WireError as error:
             outcome.set_exception(TooLarge(f"the arguments of {site.name} are too large: {error.detail}"))
             return number
@@ -100,8 +100,8 @@ class Link:
         self.candidate.outstanding += call.rows
         return number
 
-    def _is_alone(self) -> bool:
-        """Whether calls come one after the other: then none waits for others to leave with."""
+    def _came_alone(self) -> bool:
+        """Count a call; whether calls come one after the other, so that it need not wait for others to leave with."""
         if self._attempts:
             self._together += 1
             return False

@@ -112,6 +112,7 @@ class Receiver:
     def stop(self) -> None:
         """Nothing that comes now has a meaning."""
         self.phase = _DEAF
+        self._between = False
         self._pieces, self.held = [], 0
 
     def refused(self) -> Request:

@@ -294,7 +294,7 @@ class SharedConnection:
 def _find(segment: Buffer) -> tuple[Lease, int] | None:
     """The lease in which a segment lies, and where in it."""
     found: object = segment
-    # The very types, as they are here: to look for subclasses takes three times as long.
+    # The very types, as they are here: to look for subclasses takes longer.
     while type(found) is memoryview or type(found) is np.ndarray:
         found = found.obj if type(found) is memoryview else found.base
     if not isinstance(found, Lease):

@@ -81,7 +81,7 @@ def annotated_dtype(annotation: Any) -> np.dtype[Any] | None:
     return _dtype_within(annotation) if get_origin(annotation) is np.ndarray else None
 
 
-@lru_cache(maxsize=256)  # to take an annotation apart costs as much as the rest of an array's arrival
+@lru_cache(maxsize=256)  # asked with every array that arrives
 def _dtype_within(annotation: Any) -> np.dtype[Any] | None:
     arguments = get_args(annotation)
     inner = get_args(arguments[1]) if len(arguments) > 1 else ()

@@ -19,7 +19,6 @@ from kapelle.types.arrays import Array, ArrayHeader, from_buffer, portable
 from kapelle.types.hooks import from_plain, to_plain
 from kapelle.wire.body import Body, Buffer, cut
 
-_new_tuple = tuple.__new__  # what Payload(...) ends in, without the detour: this is done twice per call
 INLINE_LIMIT = 4096
 ALIGNMENT = 16
 
@@ -74,14 +73,12 @@ class Packer:
         segments = self._segments
         self._offset = 0
         try:
-            data = msgspec.Raw(self._encode(value))
-            return _new_tuple(Payload, (data, tuple(segments)))
+            return Payload(msgspec.Raw(self._encode(value)), tuple(segments))
         except (NotImplementedError, TypeError, ValueError, OverflowError, RecursionError) as error:
             raise InvalidInput(str(error)) from None
         finally:
-            if segments:
-                # Nothing of the value is kept: its arrays live no longer than their users want.
-                segments.clear()
+            # Nothing of the value is kept: its arrays live no longer than their users want.
+            segments.clear()
 
     def _hook(self, value: Any) -> Any:
         if isinstance(value, np.ndarray):

@@ -19,7 +19,6 @@ from kapelle.errors import ContractError, DeadlineExceeded, ReplicaLost, TooLarg
 from kapelle.gateway import link as links
 from kapelle.gateway.link import PING_EVERY, SILENT_AFTER, Link
 from kapelle.transport.greeter import LinkRefusedError
-from kapelle.transport.memory import MemoryConnection
 from kapelle.wire import messages
 from kapelle.wire.frames import MAX_HEAD
 from tests.unit.gateway.puppets import Puppet, Stage, in_request, stage
@@ -67,16 +66,17 @@ async def test_a_call_brings_everything_the_replica_must_know() -> None:
 
 async def test_only_calls_that_come_one_by_one_leave_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[bool] = []
-    send = MemoryConnection.send
-
-    def spy(connection: MemoryConnection, head: bytes, *rest: Any, at_once: bool = False, **more: Any) -> None:
-        if head[:2] == b"\x9a\x02":  # a Call: ten fields, of which the first is its tag
-            told.append(at_once)
-        send(connection, head, *rest, at_once=at_once, **more)
-
-    monkeypatch.setattr(MemoryConnection, "send", spy)
     async with stage(Service) as one:
         (puppet,) = one.puppets
+        connection = link_of(one, puppet)._connection
+        assert connection is not None
+        send = connection.send
+
+        def spy(head: bytes, *rest: Any, at_once: bool = False, **more: Any) -> None:
+            told.append(at_once)
+            send(head, *rest, at_once=at_once, **more)
+
+        monkeypatch.setattr(connection, "send", spy)
         puppet.answer = lambda call: 0
         for together in (1, 1, 3, 1, 1, 2, 1):
             await asyncio.gather(*[one.handle.plain(0) for _ in range(together)])

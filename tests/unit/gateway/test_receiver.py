@@ -152,6 +152,12 @@ def test_it_is_deaf_after_a_stop() -> None:
     assert result.feed(b"de" + GET).requests == []
 
 
+def test_it_is_deaf_to_what_is_familiar_too() -> None:
+    result = read(POST, POST)
+    result.receiver.stop()
+    assert len(result.feed(POST).requests) == 2
+
+
 messages = st.sampled_from([GET, POST, CHUNKED, UPGRADE, UPGRADE_POST, CLOSE, OLD, BAD, LARGE, CREEPING, FAT])
 streams = st.lists(st.one_of(messages, st.binary(max_size=30)), min_size=1, max_size=4).map(b"".join)
 

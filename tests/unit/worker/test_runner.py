@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -124,6 +126,17 @@ async def entered(workshop: Workshop) -> None:
     assert await asyncio.to_thread(workshop.entered.acquire, True, 30)
 
 
+@asynccontextmanager
+async def timed(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Workshop, Caller]]:
+    """A workshop whose methods take the time that a test says, by the clock that the runner reads."""
+    clock = Clock()
+    monkeypatch.setattr(runners, "monotonic", lambda: clock.now)
+    async with serving(Workshop) as (worker, caller):
+        workshop: Workshop = instance_of(worker)
+        workshop.clock = clock
+        yield workshop, caller
+
+
 async def make_fast(caller: Caller, method: str, *arguments: Any) -> None:
     """Call until the worker knows that the method is fast."""
     for _ in range(100):
@@ -240,11 +253,7 @@ async def test_a_batch_waits_for_company_only_as_long_as_it_may() -> None:
 
 
 async def test_a_fast_method_moves_to_the_event_loop_and_a_slow_one_off_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = Clock()
-    monkeypatch.setattr(runners, "monotonic", lambda: clock.now)
-    async with serving(Workshop) as (worker, caller):
-        workshop = instance_of(worker)
-        workshop.clock = clock
+    async with timed(monkeypatch) as (workshop, caller):
         workshop.cost = FAST / 2
         assert await caller.asks("where") == "kapelle-user-code", "what is unknown may be slow"
         await make_fast(caller, "where")
@@ -258,27 +267,21 @@ async def test_a_fast_method_moves_to_the_event_loop_and_a_slow_one_off_it(monke
 
 
 async def test_fast_calls_leave_the_event_loop_time_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = Clock()
-    monkeypatch.setattr(runners, "monotonic", lambda: clock.now)
-    async with serving(Workshop) as (worker, caller):
-        workshop = instance_of(worker)
-        workshop.clock = clock
+    async with timed(monkeypatch) as (workshop, caller):
         workshop.cost = FAST / 20
         await make_fast(caller, "where")
         tickets = [caller.call("where") for _ in range(200)]
         await caller.pong()
         answered = sum(bool(caller.answers(ticket)) for ticket in tickets)
-        assert 1 < answered < 100, "a ping is heard between them"
+        assert 1 < answered < 70, "a ping is heard between them"
         for ticket in tickets:
             assert await caller.value(ticket) == "MainThread"
 
 
 async def test_calls_that_keep_coming_do_not_make_its_turns_longer(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = Clock()
-    monkeypatch.setattr(runners, "monotonic", lambda: clock.now)
-    async with serving(Workshop) as (worker, caller):
-        workshop = instance_of(worker)
-        workshop.clock = clock
+    async with timed(monkeypatch) as (workshop, caller):
+        clock = workshop.clock
+        assert clock is not None
         workshop.cost = 0.9 * FAST
         await make_fast(caller, "where")
         tickets, turns = [], []
@@ -287,7 +290,7 @@ async def test_calls_that_keep_coming_do_not_make_its_turns_longer(monkeypatch: 
             before = clock.now
             await asyncio.sleep(0)
             turns.append(clock.now - before)
-        assert max(turns) < 5 * FAST, "what came to one turn of the event loop, and the turn of what had waited"
+        assert max(turns) < 3 * FAST, "one turn, and what was begun in it"
         for ticket in tickets:
             assert await caller.value(ticket) == "MainThread"
 
