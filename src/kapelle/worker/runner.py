@@ -147,7 +147,7 @@ class Runner:
 
     def pump(self) -> None:
         """Run what is due; called whenever something arrived or ended."""
-        if self._busy or self._goes_on or not self._queues or self._closed:
+        if self._busy or not self._queues or self._closed:
             return
         until = monotonic() + _TURN
         idle = 0
@@ -164,9 +164,7 @@ class Runner:
                 if not self._run(queue, cast(list[Job], poll.entries), now):
                     return
                 if monotonic() > until:
-                    # Once, whatever arrives meanwhile: or each arrival would add a turn of its own.
-                    self._goes_on = True
-                    self._loop.call_soon(self._go_on)
+                    self._go_on_later()
                     return
                 idle = 0
             elif poll.time is not None:
@@ -303,6 +301,12 @@ class Runner:
     def _bark(self) -> None:
         self._stuck = True
         self._on_stuck("a call still runs after its deadline, and cannot be stopped")
+
+    def _go_on_later(self) -> None:
+        """Pump again after the other events: once, however often it was pumped meanwhile, or turns would add up."""
+        if not self._goes_on:
+            self._goes_on = True
+            self._loop.call_soon(self._go_on)
 
     def _go_on(self) -> None:
         self._goes_on = False

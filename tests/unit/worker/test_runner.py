@@ -290,7 +290,7 @@ async def test_calls_that_keep_coming_do_not_make_its_turns_longer(monkeypatch: 
             before = clock.now
             await asyncio.sleep(0)
             turns.append(clock.now - before)
-        assert max(turns) < 3 * FAST, "one turn, and what was begun in it"
+        assert max(turns) < 5 * FAST, "what came to one turn of the event loop, and the turn of what had waited"
         for ticket in tickets:
             assert await caller.value(ticket) == "MainThread"
 
