@@ -16,10 +16,12 @@ from kapelle.core.ticket import Setback
 from kapelle.errors import ContractError, DeadlineExceeded, InvalidInput, TooLarge, WireError, rebuild
 from kapelle.gateway.calls import OpenCall, Outcome, SetbackError, StreamCall
 from kapelle.transport.complaints import trouble_of
-from kapelle.transport.connection import Connection, is_bulk
+from kapelle.transport.connection import Connection
+from kapelle.transport.outbox import Outbox
 from kapelle.wire import messages
 from kapelle.wire.body import Body
 from kapelle.wire.frames import Frame
+from kapelle.wire.turns import said_by_replica
 
 log = structlog.get_logger()
 
@@ -32,8 +34,6 @@ _FIRST_BACKOFF = 0.05
 _LONGEST_BACKOFF = 2.0
 
 Connect = Callable[[], Awaitable[Connection]]
-
-_decode = messages.Decoder[messages.FromReplica](messages.FromReplica)
 
 
 class Link:
@@ -55,6 +55,7 @@ class Link:
         self._connect = connect
         self._on_change = on_change
         self._connection: Connection | None = None
+        self._outbox: Outbox[messages.OneToReplica] | None = None
         self._attempts: dict[int, tuple[OpenCall, Outcome, bool]] = {}
         # Rows of cancelled calls, which keep the replica busy until it says that they are over.
         self._abandoned: dict[int, int] = {}
@@ -78,21 +79,25 @@ class Link:
     def submit(self, call: OpenCall, outcome: Outcome, now: float) -> int:
         """Hand a call over; what comes of it, or a ``SetbackError``, is put into ``outcome``. Returns its number."""
         self._number = number = self._number + 1
-        connection = self._connection
-        if connection is None:
+        outbox = self._outbox
+        if outbox is None:
             outcome.set_exception(SetbackError(Setback.REFUSED, "not connected"))
             return number
         site = call.site
         data, segments = call.payload
-        head = messages.encode(
-            messages.Call(
-                number, site.method, site.shard, call.rows, call.deadline - now, call.request, call.trace, data,
-                site.release,
-            )
-        )  # fmt: skip
-        bulk = is_bulk(head, segments)
+        message = messages.Call(
+            number,
+            site.method,
+            site.shard,
+            call.rows,
+            call.deadline - now,
+            call.request,
+            call.trace,
+            data,
+            site.release,
+        )
         try:
-            connection.send(head, segments, bulk=bulk, at_once=self._came_alone())
+            bulk = outbox.say(message, segments, at_once=self._came_alone())
         except WireError as error:
             outcome.set_exception(TooLarge(f"the arguments of {site.name} are too large: {error.detail}"))
             return number
@@ -111,11 +116,11 @@ class Link:
     def cancel(self, number: int) -> None:
         """Nobody waits for the call any more; nothing happens when it is over."""
         attempt = self._attempts.pop(number, None)
-        if attempt is not None and self._connection is not None:
+        if attempt is not None and self._outbox is not None:
             call, _, bulk = attempt
             self._abandoned[number] = call.rows
             # Behind the call itself, or it would be forgotten before the call arrives.
-            self._connection.send(messages.encode(messages.Cancel(number)), bulk=bulk)
+            self._outbox.say(messages.Cancel(number), bulk=bulk)
 
     def grant(self, number: int, items: int) -> None:
         """There is room for more items of a stream."""
@@ -191,6 +196,7 @@ class Link:
         """Serve one connection; why it ended."""
         self._ended = self._loop.create_future()
         self._connection = connection
+        self._outbox = Outbox(connection, messages.TurnToReplica)
         # The answer to Hello may take as long as the instance takes to load; that the process is there, pings tell.
         self._welcomed = self._leaving = self._pinged = False
         self._quiet = 0.0
@@ -200,9 +206,9 @@ class Link:
             self._leave()
         return await self._ended
 
-    def _send(self, message: messages.ToReplica) -> None:
-        if self._connection is not None:
-            self._connection.send(messages.encode(message))
+    def _send(self, message: messages.OneToReplica) -> None:
+        if self._outbox is not None:
+            self._outbox.say(message)
 
     # --- what the replica says ----------------------------------------------------------------------------------------
 
@@ -213,11 +219,11 @@ class Link:
         self._pinged = False
         try:
             for head, body in frames:
-                message = _decode(head)
-                if type(message) is messages.Done:
-                    self._done(message, body)
-                else:
-                    self._other(message, body)
+                for message in said_by_replica(head):
+                    if type(message) is messages.Done:
+                        self._done(message, body)
+                    else:
+                        self._other(message, body)
         except WireError as error:
             self._drop(f"it sent garbage: {error.detail}")
 
@@ -243,7 +249,7 @@ class Link:
         if self.candidate.standing is Standing.HALF_OPEN:
             self._stand(Standing.READY)
 
-    def _other(self, message: messages.FromReplica, body: Body) -> None:
+    def _other(self, message: messages.OneFromReplica, body: Body) -> None:
         match message:
             case messages.Failed(ticket, code, detail, extra):
                 self._raise(ticket, rebuild(code, detail, extra))
@@ -343,10 +349,9 @@ class Link:
             self._hang_up()
 
     def _hang_up(self) -> None:
-        connection = self._connection
-        if connection is not None:
-            connection.close()
-            self._lost(connection, "hung up")
+        if self._connection is not None and self._outbox is not None:
+            self._outbox.close()
+            self._lost(self._connection, "hung up")
 
     def _drop(self, reason: str) -> None:
         connection = self._connection
@@ -358,7 +363,7 @@ class Link:
         """``connection`` is of no use any more. Its own end may be told later, when there is another one."""
         if connection is not self._connection:
             return
-        self._connection = None
+        self._connection = self._outbox = None
         self._came_back = self._came_back or self.candidate.standing is not Standing.UNREADY
         self._stand(Standing.UNREADY)
         attempts, self._attempts = self._attempts, {}

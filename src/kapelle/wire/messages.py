@@ -7,13 +7,13 @@ new ``PROTOCOL``, and two sides of different protocols refuse each other by name
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
 
 from kapelle.errors import WireError
 
-PROTOCOL = 1
+PROTOCOL = 2
 
 STREAM_WINDOW = 32
 """Items of a stream a replica may send before the caller grants more."""
@@ -24,6 +24,11 @@ FULL = "full"
 
 class Message(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Base of all messages."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of what users or their code have put into it; the rest of a message is small."""
+        return 0
 
 
 # --- gateway to replica -----------------------------------------------------------------------------------------------
@@ -52,6 +57,10 @@ class Call(Message, tag=2, frozen=True):
     arguments: msgspec.Raw
     release: str
 
+    @property
+    def size(self) -> int:
+        return len(memoryview(self.arguments))
+
 
 class Cancel(Message, tag=3, frozen=True):
     """Nobody waits for ``ticket`` any more: do not begin it; stop it where that is possible."""
@@ -72,7 +81,16 @@ class Credit(Message, tag=5, frozen=True):
     items: int
 
 
-ToReplica = Hello | Call | Cancel | Ping | Credit
+OneToReplica = Hello | Call | Cancel | Ping | Credit
+
+
+class TurnToReplica(Message, tag=6, frozen=True):
+    """Small messages of one turn of the caller's event loop, in their order."""
+
+    messages: Annotated[list[OneToReplica], msgspec.Meta(min_length=1)]
+
+
+ToReplica = OneToReplica | TurnToReplica
 
 
 # --- replica to gateway -----------------------------------------------------------------------------------------------
@@ -99,6 +117,10 @@ class Done(Message, tag=2, frozen=True):
     ticket: int
     result: msgspec.Raw
 
+    @property
+    def size(self) -> int:
+        return len(memoryview(self.result))
+
 
 class Failed(Message, tag=3, frozen=True):
     """``ticket`` failed; the fields rebuild the error (``kapelle.errors.rebuild``)."""
@@ -107,6 +129,10 @@ class Failed(Message, tag=3, frozen=True):
     error: str
     detail: str
     extra: str
+
+    @property
+    def size(self) -> int:
+        return len(self.detail) + len(self.extra)
 
 
 class Refused(Message, tag=4, frozen=True):
@@ -122,6 +148,10 @@ class Item(Message, tag=5, frozen=True):
     ticket: int
     value: msgspec.Raw
     number: int = 0
+
+    @property
+    def size(self) -> int:
+        return len(memoryview(self.value))
 
 
 class Pong(Message, tag=6, frozen=True):
@@ -152,7 +182,16 @@ class Holds(Message, tag=10, frozen=True):
     holds: dict[str, list[int]]
 
 
-FromReplica = Welcome | Done | Failed | Refused | Item | Pong | Unready | Readied | Dropped | Holds
+OneFromReplica = Welcome | Done | Failed | Refused | Item | Pong | Unready | Readied | Dropped | Holds
+
+
+class TurnFromReplica(Message, tag=11, frozen=True):
+    """Small messages of one turn of the replica's event loop, in their order."""
+
+    messages: Annotated[list[OneFromReplica], msgspec.Meta(min_length=1)]
+
+
+FromReplica = OneFromReplica | TurnFromReplica
 
 
 # --- supervisor to process --------------------------------------------------------------------------------------------

@@ -24,14 +24,14 @@ _LONGEST_EXTRA = 64 << 10
 class Asker(Protocol):
     """Who waits for the answer."""
 
-    def send(self, message: messages.FromReplica, segments: Sequence[Buffer] = ()) -> None:
+    def send(self, message: messages.OneFromReplica, segments: Sequence[Buffer] = ()) -> None:
         """Send something that is not the answer yet.
 
         Raises:
             WireError: it is too large.
         """
 
-    def answer(self, job: Job, message: messages.FromReplica, segments: Sequence[Buffer]) -> None:
+    def answer(self, job: Job, message: messages.OneFromReplica, segments: Sequence[Buffer]) -> None:
         """Send the one answer of ``job``, which is over then.
 
         Raises:

@@ -16,9 +16,11 @@ from kapelle.declare.services import ServiceSpec
 from kapelle.errors import ContractError, WireError
 from kapelle.observe.metrics import LATENCY_BUCKETS, SIZE_BUCKETS, Registry
 from kapelle.transport.connection import Connection
+from kapelle.transport.outbox import Outbox
 from kapelle.wire import messages
 from kapelle.wire.body import Body, Buffer
 from kapelle.wire.frames import Frame
+from kapelle.wire.turns import said_to_replica
 from kapelle.worker.execution import Execution
 from kapelle.worker.job import Job, failure
 from kapelle.worker.runner import Queue, Runner
@@ -29,8 +31,6 @@ log = structlog.get_logger()
 _HANG_UP = 1.0
 """Seconds gateways are given to hang up, once they have all their answers."""
 _LONGEST_TIMEOUT = 1e6
-
-_decode = messages.Decoder[messages.ToReplica](messages.ToReplica)
 
 
 class Worker:
@@ -146,7 +146,7 @@ class Worker:
             await instance.shutdown()
         self.runner.close()
         for caller in self._callers:
-            caller.connection.close()
+            caller.close()
         await self._within(_HANG_UP, lambda: not self._callers)
 
     def abort(self) -> None:
@@ -219,7 +219,7 @@ class Worker:
             for caller in self._callers:
                 caller.welcome()
 
-    def _tell(self, message: messages.FromReplica) -> None:
+    def _tell(self, message: messages.OneFromReplica) -> None:
         for caller in self._callers:
             if caller.welcomed:
                 caller.send(message)
@@ -254,6 +254,7 @@ class _Caller:
         self.worker = worker
         self.connection = connection
         self.welcomed = False
+        self._outbox: Outbox[messages.OneFromReplica] = Outbox(connection, messages.TurnFromReplica)
         self._greeted = False
         self._jobs: dict[int, tuple[Job, Queue]] = {}
 
@@ -264,13 +265,17 @@ class _Caller:
 
     # --- what is said to it -------------------------------------------------------------------------------------------
 
-    def send(self, message: messages.FromReplica, segments: Sequence[Buffer] = ()) -> None:
-        self.connection.send(messages.encode(message), segments)
+    def send(self, message: messages.OneFromReplica, segments: Sequence[Buffer] = ()) -> None:
+        self._outbox.say(message, segments)
 
-    def answer(self, job: Job, message: messages.FromReplica, segments: Sequence[Buffer]) -> None:
-        self.connection.send(messages.encode(message), segments)
+    def answer(self, job: Job, message: messages.OneFromReplica, segments: Sequence[Buffer]) -> None:
+        self._outbox.say(message, segments)
         _, queue = self._jobs.pop(job.key)
         self.worker.over(queue)
+
+    def close(self) -> None:
+        """Say good-bye, behind all that was said."""
+        self._outbox.close()
 
     def welcome(self) -> None:
         """Tell the gateway what is served here, once both it and the instances are there."""
@@ -285,11 +290,13 @@ class _Caller:
         now = monotonic()
         try:
             for head, body in frames:
-                message = _decode(head)
-                if type(message) is messages.Call:
-                    self._call(message, body, len(head) + len(body), now)
-                else:
-                    self._other(message)
+                said = said_to_replica(head)
+                size = (len(head) + len(body)) // len(said)
+                for message in said:
+                    if type(message) is messages.Call:
+                        self._call(message, body, size, now)
+                    else:
+                        self._other(message)
         except WireError as error:
             log.warning("a caller sent garbage and is cut off", replica=self.worker.replica, reason=error.detail)
             self.connection.abort()
@@ -359,7 +366,7 @@ class _Caller:
         self.worker.refusals.inc()
         self.send(messages.Refused(call.ticket, reason))
 
-    def _other(self, message: messages.ToReplica) -> None:
+    def _other(self, message: messages.OneToReplica) -> None:
         match message:
             case messages.Cancel(ticket):
                 if ticket in self._jobs:
@@ -377,7 +384,7 @@ class _Caller:
         if protocol != messages.PROTOCOL:
             # The other side is told what is spoken here, and can say so where its people look.
             self.send(messages.Welcome(messages.PROTOCOL, worker.spec.name, worker.replica, {}))
-            self.connection.close()
+            self.close()
             log.error("a caller speaks another protocol: update the older side", caller=caller, theirs=protocol)
             return
         self._greeted = True

@@ -18,9 +18,7 @@ from kapelle.transport.memory import MemoryNetwork
 from kapelle.wire import messages
 from kapelle.wire.frames import Frame
 from kapelle.wire.payload import Packer, Unpacker
-
-_decode = messages.Decoder[messages.ToReplica](messages.ToReplica)
-
+from kapelle.wire.turns import said_to_replica
 
 RELEASE = "r1"
 
@@ -41,7 +39,7 @@ class Puppet:
         """When set, every call is answered with what this makes of it."""
         self.connections: list[Connection] = []
         self.calls: list[messages.Call] = []
-        self.heard: list[messages.ToReplica] = []
+        self.heard: list[messages.OneToReplica] = []
         self.losses: list[str] = []
         self._network = network
         self._pack = Packer()
@@ -121,8 +119,7 @@ class Puppet:
         connection.start(self._on_frames, self._on_lost)
 
     def _on_frames(self, frames: list[Frame]) -> None:
-        for head, _ in frames:
-            message = _decode(head)
+        for message in (message for head, _ in frames for message in said_to_replica(head)):
             self.heard.append(message)
             if isinstance(message, messages.Call):
                 self.calls.append(message)

@@ -68,20 +68,57 @@ async def test_only_calls_that_come_one_by_one_leave_at_once(monkeypatch: pytest
     told: list[bool] = []
     async with stage(Service) as one:
         (puppet,) = one.puppets
-        connection = link_of(one, puppet)._connection
-        assert connection is not None
-        send = connection.send
+        outbox = link_of(one, puppet)._outbox
+        assert outbox is not None
+        say = outbox.say
 
-        def spy(head: bytes, *rest: Any, at_once: bool = False, **more: Any) -> None:
+        def spy(message: Any, *rest: Any, at_once: bool = False) -> bool:
             told.append(at_once)
-            send(head, *rest, at_once=at_once, **more)
+            return say(message, *rest, at_once=at_once)
 
-        monkeypatch.setattr(connection, "send", spy)
+        monkeypatch.setattr(outbox, "say", spy)
         puppet.answer = lambda call: 0
         for together in (1, 1, 3, 1, 1, 2, 1):
             await asyncio.gather(*[one.handle.plain(0) for _ in range(together)])
     # The first of several cannot be told from one alone before the others come.
     assert told == [False, True, *(True, False, False), False, True, *(True, False), False]
+
+
+async def test_calls_of_one_turn_leave_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[bytes] = []
+    async with stage(Service) as one:
+        (puppet,) = one.puppets
+        connection = link_of(one, puppet)._connection
+        assert connection is not None
+        send = connection.send
+
+        def spy(head: bytes, *rest: Any, **more: Any) -> None:
+            sent.append(head)
+            send(head, *rest, **more)
+
+        monkeypatch.setattr(connection, "send", spy)
+        puppet.answer = lambda call: call.ticket
+        answers = await asyncio.gather(*[one.handle.plain(0) for _ in range(10)])
+        assert answers == [call.ticket for call in puppet.calls]
+    assert len(answers) == 10
+    assert len(sent) == 1
+
+
+async def test_what_a_broken_connection_would_have_said_is_not_said_to_the_next() -> None:
+    async with stage(Service) as one:
+        (puppet,) = one.puppets
+        link = link_of(one, puppet)
+        lost = asyncio.create_task(one.handle.once(1))
+        await asyncio.sleep(0)
+        assert link._attempts
+        link._drop("it broke before the end of the turn")
+        with pytest.raises(ReplicaLost):
+            await lost
+        await one.until(lambda: one.pool.reaches(puppet.name))
+        waiting = asyncio.create_task(one.handle.plain(2))
+        puppet.done(await puppet.called(), 4)
+        assert await waiting == 4
+        assert [call.method for call in puppet.calls] == ["plain"]
 
 
 async def test_answers_find_their_calls_in_any_order() -> None:

@@ -22,7 +22,12 @@ class Line(End):
 
     @property
     def heard(self) -> list[Any]:
-        return [self._decode(frame.head) for frame in self.frames]
+        """What was said, by itself or in a turn with others."""
+        heard: list[Any] = []
+        for frame in self.frames:
+            message = self._decode(frame.head)
+            heard += message.messages if isinstance(message, messages.TurnFromReplica) else [message]
+        return heard
 
     async def hears(self, wanted: Callable[[Any], bool]) -> Any:
         """The first message that is wanted."""

@@ -22,6 +22,7 @@ TO_REPLICA: list[m.Message] = [
     m.Cancel(7),
     m.Ping(300),
     m.Credit(7, 16),
+    m.TurnToReplica([m.Cancel(7), m.Ping(300)]),
 ]
 FROM_REPLICA: list[m.Message] = [
     m.Welcome(m.PROTOCOL, "Cluster", "Cluster-1", {"r7": [0, 2]}),
@@ -34,6 +35,7 @@ FROM_REPLICA: list[m.Message] = [
     m.Readied(),
     m.Dropped(7),
     m.Holds({"r7": [0], "r8": [0, 1]}),
+    m.TurnFromReplica([m.Done(7, NOTHING), m.Pong(300)]),
 ]
 TO_PROCESS: list[m.Message] = [
     m.Probe(1),
@@ -115,11 +117,12 @@ def test_a_newer_side_may_add_fields_at_the_end(union: Any, samples: list[m.Mess
 def test_to_replica() -> None:
     assert golden(TO_REPLICA) == snapshot(
         {
-            "Hello": b"\x93\x01\x01\xa9gateway-0",
+            "Hello": b"\x93\x01\x02\xa9gateway-0",
             "Call": b"\x9a\x02\x07\xa5embed\x03\x02\xcb?\xf8\x00\x00\x00\x00\x00\x00\xa75f1c-2a\xaf00-0af7-b7ad-01\xc0\xa2r7",
             "Cancel": b"\x92\x03\x07",
             "Ping": b"\x92\x04\xcd\x01,",
             "Credit": b"\x93\x05\x07\x10",
+            "TurnToReplica": b"\x92\x06\x92\x92\x03\x07\x92\x04\xcd\x01,",
         }
     )
 
@@ -127,7 +130,7 @@ def test_to_replica() -> None:
 def test_from_replica() -> None:
     assert golden(FROM_REPLICA) == snapshot(
         {
-            "Welcome": b"\x97\x01\x01\xa7Cluster\xa9Cluster-1\x81\xa2r7\x92\x00\x02\xa0\xa0",
+            "Welcome": b"\x97\x01\x02\xa7Cluster\xa9Cluster-1\x81\xa2r7\x92\x00\x02\xa0\xa0",
             "Done": b"\x93\x02\x07\xc0",
             "Failed": b"\x95\x03\x07\xadinvalid-input\xb5expected numbers only\xa8$.vector",
             "Refused": b"\x93\x04\x07\xa4full",
@@ -137,6 +140,7 @@ def test_from_replica() -> None:
             "Readied": b"\x91\x08",
             "Dropped": b"\x92\t\x07",
             "Holds": b"\x92\n\x82\xa2r7\x91\x00\xa2r8\x92\x00\x01",
+            "TurnFromReplica": b"\x92\x0b\x92\x93\x02\x07\xc0\x92\x06\xcd\x01,",
         }
     )
 

@@ -17,10 +17,9 @@ from kapelle.wire import messages
 from kapelle.wire.body import Body, Buffer
 from kapelle.wire.frames import Frame
 from kapelle.wire.payload import Packer, Unpacker
+from kapelle.wire.turns import said_by_replica
 from kapelle.worker.server import Worker
 from tests.unit.artifacts.anywhere import Anywhere
-
-_decode = messages.Decoder[messages.FromReplica](messages.FromReplica)
 
 Answer = messages.Done | messages.Failed | messages.Refused | messages.Dropped
 
@@ -29,7 +28,9 @@ class Caller:
     """One gateway, as a worker sees it. It never takes the initiative."""
 
     def __init__(self, worker: Worker) -> None:
-        self.heard: list[messages.FromReplica] = []
+        self.heard: list[messages.OneFromReplica] = []
+        self.frames = 0
+        """How many have come, whatever was in them."""
         self.lost: str | None = None
         self._bodies: dict[int, Body] = {}
         self._pack = Packer()
@@ -99,7 +100,7 @@ class Caller:
         self.send(messages.Ping(0))
         await self.until(lambda: sum(isinstance(one, messages.Pong) for one in self.heard) > before)
 
-    async def hears(self, kind: type[messages.Message]) -> messages.FromReplica:
+    async def hears(self, kind: type[messages.Message]) -> messages.OneFromReplica:
         """The first message of a kind."""
         await self.until(lambda: any(isinstance(one, kind) for one in self.heard))
         return next(one for one in self.heard if isinstance(one, kind))
@@ -117,11 +118,12 @@ class Caller:
         return self.lost
 
     def _on_frames(self, frames: list[Frame]) -> None:
+        self.frames += len(frames)
         for head, body in frames:
-            message = _decode(head)
-            self.heard.append(message)
-            if isinstance(message, messages.Done) and body:
-                self._bodies[message.ticket] = body
+            for message in said_by_replica(head):
+                self.heard.append(message)
+                if isinstance(message, messages.Done) and body:
+                    self._bodies[message.ticket] = body
         self._changed.set()
 
     def _on_lost(self, reason: str) -> None:

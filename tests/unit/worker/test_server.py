@@ -178,6 +178,32 @@ async def test_messages_about_nothing_are_ignored(message: messages.ToReplica) -
         assert await caller.asks("double", 4) == [8]
 
 
+async def test_a_turn_of_messages_is_heard_as_if_each_had_come_by_itself() -> None:
+    async with serving(Gate) as (worker, caller):
+        calls = [a_call(ticket=ticket, arguments=raw([ticket])) for ticket in (1, 2, 3)]
+        waiting = a_call(ticket=4, method="linger", arguments=raw([]))
+        refused = a_call(ticket=5, arguments=raw(["x"]))
+        turn: list[messages.OneToReplica] = [waiting, *calls, refused, messages.Cancel(4), messages.Ping(9)]
+        caller.connection.send(messages.encode(messages.TurnToReplica(turn)))
+        assert [await caller.value(ticket) for ticket in (1, 2, 3)] == [[2], [4], [6]]
+        assert (await caller.error(5)).error == "invalid-input"
+        assert await caller.answer(4) == messages.Dropped(4)
+        assert messages.Pong(9) in caller.heard
+        assert worker.in_flight == 0
+
+
+async def test_answers_of_one_turn_leave_as_one() -> None:
+    async with serving(Gate) as (_, caller):
+        await caller.asks("double", 0)  # the first run goes to the thread
+        frames = caller.frames
+        caller.connection.send(
+            messages.encode(messages.TurnToReplica([a_call(ticket=ticket) for ticket in (10, 11, 12)]))
+        )
+        for ticket in (10, 11, 12):
+            assert await caller.value(ticket) == [2]
+        assert caller.frames - frames == 1
+
+
 GARBAGE = {
     "no msgpack": b"\xc1",
     "nothing of ours": msgspec.msgpack.encode({"a": 1}),
@@ -188,6 +214,10 @@ GARBAGE = {
     "deep": b"\x91" * 100_000 + b"\x01",
     "text that is not UTF-8": b"\x93\x01\x01\xa1\xff",
     "an answer": messages.encode(messages.Done(1, raw(1))) + b"x",
+    "an empty turn": messages.encode(messages.TurnToReplica([])),
+    "a turn with a ticket twice": messages.encode(
+        messages.TurnToReplica([messages.Ping(1), messages.Call(1, "wait", 0, 1, 5.0, "", "", raw([1]), "r1")])
+    ),
     "a ticket twice": messages.encode(messages.Call(1, "wait", 0, 1, 5.0, "", "", raw([1]), "r1")),
 }
 
