@@ -22,7 +22,14 @@ from kapelle.errors import (
 )
 from kapelle.oip.grpc_messages import SERVICE, STATUS
 
-OPTIONS = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
+OPTIONS = (
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    # A gateway that is back is found within a second. gRPC's own waits between two attempts to connect grow to two
+    # minutes, and calls are refused for as long without being tried.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+)
 # Those are HTTP's own; gRPC has its own in their place.
 _NOT_METADATA = frozenset({"user-agent", "content-type", "content-length", "host", "connection"})
 _REFUSED = (429, 503)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from kapelle.client.asking import Answer, Ask, Failure, Options
 from kapelle.client.attempts import Course
 from kapelle.client.over_grpc import async_attempt, async_channel, attempt, channel, failure
 from kapelle.client.terms import Terms
+from kapelle.clock import monotonic
 from kapelle.errors import (
     CallError,
     DeadlineExceeded,
@@ -154,3 +157,22 @@ async def test_channels_open_without_a_connection(tmp_path: Path) -> None:
     for given in (terms(), terms("grpcs://gateway:1"), terms("grpcs://gateway:1", trust)):
         channel(given).close()
         await async_channel(given).close()
+
+
+def test_a_gateway_that_is_gone_is_looked_for_again_soon() -> None:
+    def count(door: socket.socket) -> float:
+        """Hang up on those who come; the seconds from the first attempt to the fifth."""
+        times: list[float] = []
+        while len(times) < 5:
+            door.accept()[0].close()
+            times.append(monotonic())
+        return times[-1] - times[0]
+
+    with socket.create_server(("127.0.0.1", 0)) as door, ThreadPoolExecutor(1) as threads:
+        here = terms(f"grpc://127.0.0.1:{door.getsockname()[1]}")
+        way = channel(here)
+        counted = threads.submit(count, door)
+        while not counted.done():
+            assert isinstance(attempt(way, course(), here), Failure)
+        way.close()
+    assert counted.result() < 4  # gRPC's own waits would have been 9 s
