@@ -187,7 +187,8 @@ class AsyncClient:
         return await self._said(inference.speech(self._terms).live(Options(**options)))
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Close all connections; calls from then on raise ``CallError``."""
+        self._terms.closed = True
         await self._http.aclose()
         if self._channel is not None:
             await self._channel.close()
@@ -242,6 +243,7 @@ class AsyncClient:
     async def _attempt_rpc(self, course: Course) -> Answer | Failure:
         from kapelle.client import over_grpc  # noqa: PLC0415 - it needs what may not be installed
 
+        self._terms.check_open()
         if self._channel is None:
             self._channel = over_grpc.async_channel(self._terms)
         return await over_grpc.async_attempt(self._channel, course, self._terms)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -73,6 +74,12 @@ async def async_attempt(channel: grpc.aio.Channel, course: Course, terms: Terms)
         return Answer(200, {}, await invoke(course.ask.body, **_arguments(course)))
     except grpc.aio.AioRpcError as error:
         return failure(error, course, terms)
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        # Nobody cancelled the task: this is how a channel that is closed ends its calls.
+        return Failure(ReplicaLost("this client was closed before the answer came"), reached=True)
 
 
 def failure(error: Any, course: Course, terms: Terms) -> Failure:

@@ -26,9 +26,11 @@ def request(client: Client, terms: Terms, course: Course) -> httpx.Request:
     """The request of the next attempt.
 
     Raises:
+        CallError: the client is closed.
         ConfigError: it has no address, or headers that cannot be sent.
         DeadlineExceeded: it comes too late.
     """
+    terms.check_open()
     ask, patience = course.ask, course.begin()
     timeout = httpx.Timeout(patience, connect=PATIENCE if patience is None else min(patience, PATIENCE))
     try:

@@ -188,7 +188,9 @@ class Client:
         return self._said(inference.speech(self._terms).live(Options(**options)))
 
     def close(self) -> None:
-        """Close all connections."""
+        """Close all connections; calls from then on raise ``CallError``."""
+        with self._opening:
+            self._terms.closed = True
         self._http.close()
         if self._channel is not None:
             self._channel.close()
@@ -238,6 +240,7 @@ class Client:
         from kapelle.client import over_grpc  # noqa: PLC0415 - it needs what may not be installed
 
         with self._opening:
+            self._terms.check_open()
             if self._channel is None:
                 self._channel = over_grpc.channel(self._terms)
         return over_grpc.attempt(self._channel, course, self._terms)

@@ -12,7 +12,7 @@ from kapelle.client.asking import Ask
 from kapelle.client.attempts import REQUEST_ID, Course, Rules
 from kapelle.clock import seconds
 from kapelle.core.budget import Budget
-from kapelle.errors import ConfigError, InvalidInput
+from kapelle.errors import CallError, ConfigError, InvalidInput
 from kapelle.ids import is_safe_request_id, request_ids
 from kapelle.version import VERSION
 
@@ -27,7 +27,7 @@ _GRPC = ("grpc", "grpcs")
 
 
 class Terms:
-    """``base`` is empty where the client speaks gRPC only; ``grpc`` is the host and port of gRPC.
+    """``base`` is empty where the client speaks gRPC only; ``grpc`` is the host and port of gRPC. ``closed`` ends it all.
 
     Raises:
         ConfigError: one of them cannot be.
@@ -50,6 +50,7 @@ class Terms:
         self.trusted = None if trust is None else _certificates(Path(trust))
         if retries < 0:
             raise ConfigError(f"retries is {retries}; expected 0 or more")
+        self.closed = False
         self._retries = retries
         self._timeout = None if timeout is None else seconds(timeout)
         self.headers = {name.lower(): value for name, value in (headers or {}).items()}
@@ -68,6 +69,15 @@ class Terms:
         given = ask.options.timeout
         timeout = self._timeout if given is None else seconds(given)
         return Course(ask, Rules(self._retries, timeout), self._budget, self._headers(ask))
+
+    def check_open(self) -> None:
+        """An attempt begins, of a call that may have begun before the client was closed.
+
+        Raises:
+            CallError: it is closed.
+        """
+        if self.closed:
+            raise CallError("this client is closed; make another one")
 
     def certificates(self) -> ssl.SSLContext | bool:
         """What httpx takes for ``verify``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -202,3 +203,28 @@ async def test_a_server_that_says_nothing(kind: Any) -> None:
         with pytest.raises(DeadlineExceeded):
             await client.ask("get", "/x", timeout=0)
         assert len(server.asked) <= 2
+
+
+@each_client
+async def test_a_closed_client_says_so(kind: Any) -> None:
+    async with facing(kind, FINE) as (client, server):
+        assert await client.ask("get", "/x") == 1
+        await client.close()
+        for options in ({}, {"protocol": "grpc"}):
+            with pytest.raises(CallError, match="this client is closed"):
+                await client.ask("infer", "Scaler", {"values": [1.0]}, **options)
+        with pytest.raises(CallError, match="this client is closed"):
+            await anext(client.stream("/x"))
+        assert not await client.ask("ready")
+        assert len(server.asked) == 1
+
+
+@each_client
+async def test_a_call_of_grpc_ends_with_its_client(kind: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        client = kind(f"grpc://127.0.0.1:{door.getsockname()[1]}")
+        asking = asyncio.ensure_future(client.ask("infer", "Scaler", {"values": [1.0]}))
+        silent, _ = await asyncio.to_thread(door.accept)
+        await client.close()
+        with silent, pytest.raises(CallError, match="this client is closed"):
+            await asking
