@@ -5,7 +5,7 @@ So each stage of an app can be called and looked at alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from inspect import cleandoc
 from typing import Any
 
@@ -14,6 +14,7 @@ from kapelle.declare.parameters import Parameter, Signature, Upload
 from kapelle.errors import DeclarationError, InvalidInput
 from kapelle.gateway.endpoint import Endpoint
 from kapelle.gateway.exposure import Exposed
+from kapelle.gateway.inputs import Arguments
 from kapelle.gateway.multipart import read_multipart
 from kapelle.gateway.request import Request
 from kapelle.gateway.routes import InPath
@@ -26,9 +27,26 @@ class MethodEndpoint(Endpoint):
     """A method, called with what its parameters say. Where they are raw bytes, a form with one file will do as well."""
 
     def begin(self, function: Callable[..., Any], request: Request, in_path: InPath) -> Coroutine[Any, Any, Any]:
-        if self.inputs.kind == "raw" and request.header(b"content-type").startswith(b"multipart/form-data"):
-            request.body = _only_file(request).data
-        return super().begin(function, request, in_path)
+        if not self._is_form(request):
+            return super().begin(function, request, in_path)
+        begun: Coroutine[Any, Any, Any] = function(**self._read_form(request, in_path))
+        return begun
+
+    def begin_stream(
+        self, function: Callable[..., Any], request: Request, in_path: InPath
+    ) -> AsyncGenerator[Any, None]:
+        if not self._is_form(request):
+            return super().begin_stream(function, request, in_path)
+        return function(**self._read_form(request, in_path))  # type: ignore[no-any-return]  # user code
+
+    def _is_form(self, request: Request) -> bool:
+        return self.inputs.kind == "raw" and request.header(b"content-type").lower().startswith(b"multipart/form-data")
+
+    def _read_form(self, request: Request, in_path: InPath) -> Arguments:
+        # The request stays as it came: it may be mirrored to another release.
+        (raw,) = self.inputs.body
+        data = _only_file(request).data
+        return self.inputs.read(request, in_path) | {raw.name: memoryview(data) if self.inputs.takes_room else data}
 
 
 def method_endpoints(exposed: list[Exposed], default_timeout: float, registry: Registry) -> list[MethodEndpoint]:

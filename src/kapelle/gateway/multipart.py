@@ -81,7 +81,7 @@ def read_multipart(request: Request) -> tuple[dict[str, list[str]], dict[str, li
     collector = _Collector()
     parser = MultipartParser(boundary, collector.callbacks())  # type: ignore[arg-type]  # its TypedDict is private
     try:
-        parser.write(request.body)
+        parser.write(bytes(request.content))
         parser.finalize()
     except FormParserError as error:
         raise HttpError(400, f"malformed multipart body: {error}", code="malformed-body") from None

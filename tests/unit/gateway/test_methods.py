@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 import pytest
 
+import kapelle
 from kapelle.errors import InvalidInput
 from kapelle.gateway.methods import MethodEndpoint, method_endpoints, paths
 from kapelle.observe.metrics import Registry
@@ -48,6 +51,41 @@ async def test_raw_bytes_come_as_they_are_or_as_a_file() -> None:
     assert await raw.begin(function, make_request("POST", b"/", form("abc"), MULTIPART), {}) == b"cba"
     with pytest.raises(InvalidInput, match="expected one file, got 2"):
         await raw.begin(function, make_request("POST", b"/", form("a", "b"), MULTIPART), {})
+
+
+@kapelle.service
+class Scribe:
+    @kapelle.method
+    async def weigh(self, sound: memoryview) -> int:
+        return len(sound)
+
+    @kapelle.method
+    async def write(self, sound: bytes) -> AsyncIterator[bytes]:
+        yield sound
+
+
+@kapelle.app
+class Office:
+    scribe: Scribe
+
+    @kapelle.get("/")
+    async def index(self) -> str:
+        return ""
+
+
+async def test_a_file_is_read_from_wherever_the_form_lies_and_as_often_as_it_is_asked_for() -> None:
+    weigh, write = method_endpoints(exposed(Office), 30.0, Registry())
+    sent = form("abc")
+    for upload in (
+        make_request("POST", b"/", sent, MULTIPART),
+        make_request("POST", b"/", sent, (b"content-type", b'Multipart/Form-Data; boundary="b"')),
+        make_request("POST", b"/", b"", MULTIPART),
+    ):
+        if not upload.body:
+            upload.room = memoryview(sent)  # as the front keeps large ones
+        for _ in "once", "and for a mirror":
+            assert await weigh.begin(Scribe().weigh, upload, {}) == 3
+            assert [part async for part in write.begin_stream(Scribe().write, upload, {})] == [b"abc"]
 
 
 def test_shards_are_named_in_the_query() -> None:
