@@ -23,6 +23,7 @@ from kapelle.gateway.request import Request
 from kapelle.gateway.routes import InPath
 from kapelle.oip.datatypes import BYTES
 from kapelle.types.strict_json import encode_json
+from kapelle.wire.payload import split_path
 
 PREFIX = "/v1/models"
 
@@ -48,7 +49,7 @@ class PredictEndpoint(ModelEndpoint):
         """Predictions by rows, where instances were given, and whole outputs where inputs were.
 
         Raises:
-            InvalidInput: an output is not text.
+            InvalidInput: an output is not text, or has no row for each prediction.
             ContractError: NaN or infinity, which JSON does not have.
         """
         outputs = {produced.name: _values(produced) for produced, _ in value.outputs}
@@ -56,7 +57,9 @@ class PredictEndpoint(ModelEndpoint):
         if value.inference.parameters:
             return JSON, encode_json({"outputs": outputs if only is None else only}), ()
         if only is None:
-            if len({len(values) for values in outputs.values()}) > 1:
+            # A tensor of no dimension is one value, and has no rows at all.
+            counts = {len(values) if isinstance(values, list) else None for values in outputs.values()}
+            if len(counts) > 1 or None in counts:
                 raise InvalidInput("the outputs have different numbers of rows; ask with inputs in place of instances")
             rows = zip(*outputs.values(), strict=True)
             return JSON, encode_json({"predictions": [dict(zip(outputs, row, strict=True)) for row in rows]}), ()
@@ -73,7 +76,8 @@ def read_prediction(body: bytes | memoryview, model: Model) -> Inference:
     try:
         asked = _decode(body)
     except msgspec.ValidationError as error:
-        raise InvalidInput(str(error)) from None
+        detail, path = split_path(str(error))
+        raise InvalidInput(detail, path=path.removeprefix("$.")) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise HttpError(400, f"the body is not JSON: {error}", code="malformed-body") from None
     by_rows = asked.instances is not msgspec.UNSET
@@ -127,9 +131,9 @@ def _given(name: str, spec: TensorSpec | None, values: Any, path: str) -> Given:
     return Given(name, datatype, shape, values, path)
 
 
-def _values(produced: Produced) -> list[Any]:
+def _values(produced: Produced) -> Any:
     if not isinstance(produced.value, list):
-        return produced.value.tolist()  # type: ignore[no-any-return]  # NumPy says Any
+        return produced.value.tolist()
     try:
         return [one.decode() for one in produced.value]
     except UnicodeDecodeError:

@@ -10,6 +10,7 @@ import pytest
 
 from kapelle.errors import InvalidInput
 from kapelle.gateway.problems import HttpError
+from kapelle.gateway.protocols.inference import Inference, Inferred, Produced, Wanted
 from kapelle.gateway.protocols.predict import PredictEndpoint
 from tests.unit.gateway.protocols.zoo import MODELS, common, function_of
 from tests.unit.gateway.recorder import make_request
@@ -40,6 +41,23 @@ async def test_several_outputs_make_objects() -> None:
 async def test_outputs_that_have_no_common_rows_cannot_be_told_by_rows() -> None:
     with pytest.raises(InvalidInput, match="ask with inputs"):
         await asked("Animals.named", {"instances": [True, False]})
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_outputs_without_a_dimension_have_no_rows(count: int) -> None:
+    values: list[Any] = [np.array(3, np.int64), np.array([1], np.int64)]
+    outputs = [
+        (Produced("ab"[at], "INT64", values[at % count].shape, values[at % count]), Wanted("", False)) for at in (0, 1)
+    ]
+    endpoint = PredictEndpoint("Animals.named", MODELS["Animals.named"], common())
+    for whole in ({}, {"whole": True}):
+        inferred = Inferred("Animals.named", Inference("", [], None, parameters=whole), outputs)
+        if whole:
+            shown = {"a": 3, "b": [1] if count == 2 else 3}
+            assert msgspec.json.decode(endpoint.encode(make_request(), inferred)[1]) == {"outputs": shown}
+        else:
+            with pytest.raises(InvalidInput, match="ask with inputs"):
+                endpoint.encode(make_request(), inferred)
 
 
 async def test_whole_tensors_are_answered_whole() -> None:
@@ -73,6 +91,13 @@ async def test_texts_are_rows_as_well() -> None:
 async def test_what_does_not_fit_is_refused(name: str, body: Any, said: str) -> None:
     with pytest.raises((InvalidInput, HttpError), match=said):
         await asked(name, body)
+
+
+@pytest.mark.parametrize("instances", ["x", None, {"x": [1]}])
+async def test_a_wrong_type_is_told_with_its_place(instances: Any) -> None:
+    with pytest.raises(InvalidInput, match=r"^Expected `array`, got `[a-z]+`$") as refused:
+        await asked("Doubler", {"instances": instances})
+    assert refused.value.path == "instances"
 
 
 async def test_bytes_that_are_no_text_cannot_be_told() -> None:
