@@ -23,6 +23,7 @@ from kapelle.gateway.request import Request
 from kapelle.gateway.routes import InPath
 from kapelle.observe.metrics import Registry
 from kapelle.types.strict_json import encode_json
+from kapelle.wire.payload import split_path
 
 PATH = "/v1/embeddings"
 NAME = "v1:embeddings"
@@ -40,7 +41,7 @@ _encode = msgspec.json.Encoder().encode
 class _Request(msgspec.Struct):
     model: str
     input: str | list[Any]
-    encoding_format: Literal["float", "base64"] = "float"
+    encoding_format: Literal["float", "base64"] | None = None
     dimensions: int | None = None
     user: str | None = None
 
@@ -110,7 +111,8 @@ def _read(body: bytes | memoryview) -> _Request:
     try:
         asked = _decode(body)
     except msgspec.ValidationError as error:
-        raise InvalidInput(str(error)) from None
+        detail, path = split_path(str(error))
+        raise InvalidInput(detail, path=path.removeprefix("$.")) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise HttpError(400, f"the body is not JSON: {error}", code="malformed-body") from None
     texts = asked.input if isinstance(asked.input, list) else [asked.input]

@@ -69,6 +69,20 @@ async def test_what_does_not_fit_is_refused(fields: dict[str, Any], said: str) -
         await asked(**fields)
 
 
+@pytest.mark.parametrize(
+    ("fields", "path"), [({"input": 3}, "input"), ({"input": "x", "dimensions": "3"}, "dimensions")]
+)
+async def test_a_wrong_type_is_told_with_its_place(fields: dict[str, Any], path: str) -> None:
+    with pytest.raises(InvalidInput, match=r"^Expected `[a-z |]+`, got `[a-z]+`$") as refused:
+        await asked(**fields)
+    assert refused.value.path == path
+
+
+async def test_what_is_null_is_not_said() -> None:
+    (found,) = (await asked(input="ab", encoding_format=None, dimensions=None, user=None))["data"]
+    assert found["embedding"] == [2.0, 2.0, 2.0]
+
+
 async def test_a_model_that_is_not_there_is_told_in_openais_form() -> None:
     with pytest.raises(HttpError) as refused:
         await asked(model="ada", input="x")
