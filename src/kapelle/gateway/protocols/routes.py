@@ -17,9 +17,11 @@ from kapelle.gateway.protocols.locality import check_local
 from kapelle.gateway.protocols.metadata import Catalogue
 from kapelle.gateway.protocols.refusals import NO_CONTROL, protocol_refusal
 from kapelle.gateway.protocols.regions import Region, Regions
+from kapelle.wire.payload import split_path
 
 Handler = Callable[[Request], Awaitable[Any]]
 
+_PREDICT = ":predict"
 _encode = msgspec.json.Encoder().encode
 
 
@@ -59,7 +61,7 @@ class InferenceRoutes:
             ("POST", "/v2/cudasharedmemory/unregister", self._no_cuda),
             ("GET", "/v1/models", self._listed),
             ("GET", "/v1/models/{model}", self._listed_one),
-            ("POST", "/v1/models/{model}", self._listed_one),
+            ("POST", f"/v1/models/{{model}}{_PREDICT}", self._predicted),
         ]
         # Inferences are answered elsewhere; those that come here are for a model that is not there, which this says.
         of_model = [
@@ -79,9 +81,16 @@ class InferenceRoutes:
         return {"object": "list", "data": [_as_openai(name) for name in names], "models": names}
 
     async def _listed_one(self, request: Request) -> Any:
-        # A prediction that comes here is for a model that is not there, as above.
-        name = request.path_params["model"].removesuffix(":predict")
+        name = request.path_params["model"]
+        if name.endswith(_PREDICT):
+            raise HttpError(
+                405, f"{request.url.path} takes POST", code="method-not-allowed", headers=((b"allow", b"POST"),)
+            )
         return {**_as_openai(name), "name": name, "ready": self._catalogue.is_ready(name) and not self._draining()}
+
+    async def _predicted(self, request: Request) -> Any:
+        # As inferences above: it is for a model that is not there.
+        self._catalogue.find(request.path_params["model"])
 
     async def _live(self, _: Request) -> Any:
         return {"live": True}
@@ -152,7 +161,8 @@ async def _body(request: Request, kind: Any, default: Any = None) -> Any:
     try:
         return msgspec.json.decode(content, type=kind)
     except msgspec.ValidationError as error:
-        raise InvalidInput(str(error)) from None
+        detail, path = split_path(str(error))
+        raise InvalidInput(detail, path=path.removeprefix("$.")) from None
     except (msgspec.DecodeError, RecursionError) as error:
         raise HttpError(400, f"the body is not JSON: {error}", code="malformed-body") from None
 

@@ -64,6 +64,7 @@ async def test_the_repository_lists_what_is_there(client: httpx.AsyncClient) -> 
         ("GET", "/v2/models/none", 404, "unknown model 'none'"),
         ("GET", "/v1/models/none", 404, "unknown model 'none'"),
         ("POST", "/v1/models/none:predict", 404, "unknown model 'none'"),
+        ("GET", "/v1/models/Doubler:predict", 405, "takes POST"),
         ("GET", "/v2/models/Doubler/versions/9", 404, "no version '9'"),
         ("POST", "/v2/models/none/infer", 404, "unknown model 'none'"),
         ("POST", "/v2/models/none/versions/9/infer", 404, "unknown model 'none'"),
@@ -80,6 +81,13 @@ async def test_refusals(client: httpx.AsyncClient, method: str, path: str, statu
     assert response.status_code == status
     assert list(response.json()) == ["error"]
     assert said in response.json()["error"]
+
+
+async def test_a_model_is_no_prediction(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/v1/models/Doubler:predict")).headers["allow"] == "POST"
+    response = await client.post("/v1/models/Doubler", json={"instances": [[1, 2, 3, 4]]})
+    assert (response.status_code, response.headers["allow"]) == (405, "GET, HEAD")
+    assert (await client.post("/v1/models/Doubler:explain", json={})).status_code == 405
 
 
 async def test_models_are_listed_for_clients_of_kserve_and_openai(client: httpx.AsyncClient) -> None:
@@ -100,7 +108,8 @@ async def test_memory_is_registered_and_forgotten(client: httpx.AsyncClient) -> 
             {"name": "r", "key": memory.name, "offset": 0, "byte_size": 64}
         ]
         assert (await client.post(f"{path}/register", json=body)).status_code == 400
-        assert (await client.post(f"{path}/register", json={"key": 3})).status_code == 400
+        wrong = await client.post(f"{path}/register", json={"key": 3})
+        assert (wrong.status_code, wrong.json()) == (400, {"error": "key: Expected `str`, got `int`"})
         assert (await client.post(f"{path}/unregister")).status_code == 200
         assert (await client.get("/v2/systemsharedmemory/status")).json() == []
         assert (await client.post("/v2/systemsharedmemory/unregister")).status_code == 200
