@@ -130,6 +130,8 @@ def as_exact(dtype: np.dtype[Any], value: Any) -> Array:
         ValueError: as for ``as_array``.
     """
     array = value if isinstance(value, np.ndarray) else _from_lists(value)
+    if array.dtype.kind == "f" and dtype == np.uint64 and isinstance(value, list):
+        array = _as_integers(value, array)
     return array if array.dtype == dtype else _cast(array, dtype)
 
 
@@ -143,6 +145,16 @@ def _from_lists(value: Any) -> Array:
     if array.dtype.kind not in "biuf":
         raise ValueError("expected numbers only")
     return array
+
+
+def _as_integers(value: list[Any], array: Array) -> Array:
+    """Lists of integers, of which NumPy makes floats where some fit int64 alone and some uint64 alone; else ``array``."""
+    numbers = np.array(value, object)
+    if not array.size or any(type(one) is not int for one in numbers.flat):
+        return array
+    if any(one < 0 for one in numbers.flat):
+        raise ValueError("a value is out of range for uint64")
+    return numbers.astype(np.uint64)
 
 
 def _cast(array: Array, dtype: np.dtype[Any]) -> Array:

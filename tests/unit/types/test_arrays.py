@@ -134,6 +134,8 @@ def test_tells_array_types_from_others(annotation: Any, expected: bool) -> None:
         (UInt8, [[0, 255]], np.array([[0, 255]], np.uint8)),
         (Int32, [-(2**31), 2**31 - 1], np.array([-(2**31), 2**31 - 1], np.int32)),
         (npt.NDArray[np.uint64], [2**64 - 1], np.array([2**64 - 1], np.uint64)),
+        (npt.NDArray[np.uint64], [[2**64 - 1], [0]], np.array([[2**64 - 1], [0]], np.uint64)),
+        (npt.NDArray[np.uint64], [], np.zeros(0, np.uint64)),
         (npt.NDArray[np.bool_], [True], np.array([True])),
     ],
 )
@@ -159,6 +161,8 @@ def test_lists_become_arrays(annotation: Any, value: Any, expected: Any) -> None
         (Int32, [1.5], "expected values of int32, got float64"),
         (npt.NDArray[np.bool_], [1, 0], "expected values of bool, got int64"),
         (Int32, [2**31], "a value is out of range for int32"),
+        (npt.NDArray[np.uint64], [2**64 - 1, -1], "a value is out of range for uint64"),
+        (npt.NDArray[np.uint64], [2**64 - 1, 1.5], "expected values of uint64, got float64"),
         (UInt8, [256], "a value is out of range for uint8"),
         (UInt8, [-1], "a value is out of range for uint8"),
         (Float32, [1e300], "a value is out of range for float32"),
@@ -201,7 +205,8 @@ def test_no_number_is_changed_by_a_cast(annotation: Any, array: Any) -> None:
 
 
 @given(
-    values=st.lists(st.integers(-(2**63), 2**64 - 1), max_size=5), dtype=st.sampled_from(["i1", "u1", "i4", "u4", "i8"])
+    values=st.lists(st.integers(-(2**63), 2**64 - 1), max_size=5),
+    dtype=st.sampled_from(["i1", "u1", "i4", "u4", "i8", "u8"]),
 )
 def test_integers_arrive_exactly_or_not_at_all(values: list[int], dtype: str) -> None:
     annotation: Any = np.ndarray[Any, np.dtype[np.dtype(dtype).type]]  # type: ignore[misc]  # known at run time only
