@@ -137,7 +137,9 @@ class Gateway:
         request.id = request.id or self.new_id()
         request.edition = self.edition
         self._other.count(error.status)
-        status, answer = self._other.refusal(error, request.id)
+        # In the form of the endpoint that it was for, whose clients may know no other.
+        endpoint, _ = self._routes.find(request.method, split_target(request.target)[0])
+        status, answer = (endpoint or self._other).refusal(error, request.id)
         request.connection.respond(request, status, *answer)
 
     def handle(self, request: Request) -> None:

@@ -15,7 +15,7 @@ from kapelle.declare.apps import app_spec
 from kapelle.gateway.edition import Edition
 from kapelle.gateway.endpoint import Endpoint
 from kapelle.gateway.front import Gateway
-from kapelle.gateway.problems import HttpError
+from kapelle.gateway.problems import PROBLEM_TYPE, HttpError
 from kapelle.gateway.request import Request
 from kapelle.observe.metrics import Registry
 from tests.unit.gateway.recorder import make_request, recorded
@@ -204,6 +204,20 @@ async def test_refusals_are_counted_and_have_an_id(bench: Bench) -> None:
     bench.gateway.refuse(request, HttpError(431, "too much"))
     assert recorded(request).json["request_id"] == request.id != ""
     assert bench.count(431) == 1
+
+
+async def test_refusals_have_the_form_of_the_endpoint_they_are_for(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (endpoint,) = [one for one in bench.gateway._endpoints if one.name == "item"]
+    monkeypatch.setattr(endpoint, "refusal", lambda error, _: (error.status, (b"text/plain", b"so it is", ())))
+    kinds = []
+    for target in (b"/items/x?count=1", b"/hello", b"/nowhere", b"/items/\xff%", b""):
+        request = make_request("GET", target)
+        bench.gateway.refuse(request, HttpError(413, "too large"))
+        kinds.append(recorded(request).content_type)
+    assert kinds == [b"text/plain", *[PROBLEM_TYPE] * 2, b"text/plain", PROBLEM_TYPE]
+    assert bench.count(413) == 5
 
 
 async def test_methods_that_are_served(bench: Bench) -> None:

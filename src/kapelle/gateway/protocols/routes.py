@@ -22,6 +22,8 @@ from kapelle.wire.payload import split_path
 Handler = Callable[[Request], Awaitable[Any]]
 
 _PREDICT = ":predict"
+_SETTINGS = ("/v2/logging", "/v2/trace/setting", "/v2/models/{model}/trace/setting")
+"""What Triton's clients ask for as well, and read no other form of a refusal."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -59,6 +61,7 @@ class InferenceRoutes:
             ("POST", "/v2/cudasharedmemory/region/{region}/register", self._refuse_cuda),
             ("POST", "/v2/cudasharedmemory/region/{region}/unregister", self._no_cuda),
             ("POST", "/v2/cudasharedmemory/unregister", self._no_cuda),
+            *((method, path, self._refuse_settings) for path in _SETTINGS for method in ("GET", "POST")),
             ("GET", "/v1/models", self._listed),
             ("GET", "/v1/models/{model}", self._listed_one),
             ("POST", f"/v1/models/{{model}}{_PREDICT}", self._predicted),
@@ -139,6 +142,9 @@ class InferenceRoutes:
 
     async def _refuse_cuda(self, _: Request) -> Any:
         raise HttpError(400, "memory of a GPU cannot be shared with this server", code="not-supported")
+
+    async def _refuse_settings(self, _: Request) -> Any:
+        raise HttpError(400, "logs and traces are set up with this server, not by its clients", code="not-supported")
 
 
 def _as_openai(name: str) -> dict[str, Any]:

@@ -74,6 +74,9 @@ async def test_the_repository_lists_what_is_there(client: httpx.AsyncClient) -> 
         ("GET", "/v2/systemsharedmemory/region/r/status", 400, "not registered"),
         ("POST", "/v2/systemsharedmemory/region/r/register", 400, "not JSON"),
         ("POST", "/v2/cudasharedmemory/region/r/register", 400, "GPU"),
+        ("GET", "/v2/logging", 400, "not by its clients"),
+        ("POST", "/v2/trace/setting", 400, "not by its clients"),
+        ("GET", "/v2/models/Doubler/trace/setting", 400, "not by its clients"),
     ],
 )
 async def test_refusals(client: httpx.AsyncClient, method: str, path: str, status: int, said: str) -> None:
@@ -88,6 +91,22 @@ async def test_a_model_is_no_prediction(client: httpx.AsyncClient) -> None:
     response = await client.post("/v1/models/Doubler", json={"instances": [[1, 2, 3, 4]]})
     assert (response.status_code, response.headers["allow"]) == (405, "GET, HEAD")
     assert (await client.post("/v1/models/Doubler:explain", json={})).status_code == 405
+
+
+async def test_what_is_refused_unread_is_told_in_the_form_of_its_protocol() -> None:
+    async with running(Zoo, max_body=100) as system:
+        for path in (
+            "/v2/models/Doubler/infer",
+            "/v2/models/Doubler/versions/local/infer",
+            "/v1/models/Doubler:predict",
+        ):
+            response = await system.client.post(path, content=bytes(101))
+            assert (response.status_code, response.json()) == (
+                413,
+                {"error": "the body is over the limit of 100 bytes"},
+            )
+        response = await system.client.post("/v1/embeddings", content=bytes(101))
+        assert (response.status_code, response.json()["error"]["code"]) == (413, "too-large")
 
 
 async def test_models_are_listed_for_clients_of_kserve_and_openai(client: httpx.AsyncClient) -> None:
