@@ -10,8 +10,9 @@ import msgspec
 
 from kapelle.core.admission import Lane
 from kapelle.declare.apps import EndpointSpec
+from kapelle.gateway.heads import check_plain
 from kapelle.gateway.inputs import Inputs
-from kapelle.gateway.problems import PROBLEM_TYPE, problem
+from kapelle.gateway.problems import PROBLEM_TYPE, HttpError, problem
 from kapelle.gateway.request import Header, Request
 from kapelle.gateway.routes import InPath
 from kapelle.observe.metrics import LATENCY_BUCKETS, Counter, Registry
@@ -90,17 +91,26 @@ class Endpoint(Traffic):
         Raises:
             InvalidInput, HttpError: the request is not what the endpoint takes.
         """
-        if self.inputs.decode_json is not None:
-            begun: Coroutine[Any, Any, Any] = function(*_astuple(self.inputs.decode_json(request.body)))
-        else:
-            begun = function(**self.inputs.read(request, in_path))
+        try:
+            if self.inputs.decode_json is not None:
+                begun: Coroutine[Any, Any, Any] = function(*_astuple(self.inputs.decode_json(request.body)))
+            else:
+                begun = function(**self.inputs.read(request, in_path))
+        except HttpError:
+            check_plain(request)
+            raise
         return begun
 
     def begin_stream(
         self, function: Callable[..., Any], request: Request, in_path: InPath
     ) -> AsyncGenerator[Any, None]:
         """As ``begin``, for an async generator."""
-        return function(**self.inputs.read(request, in_path))  # type: ignore[no-any-return]  # user code
+        try:
+            arguments = self.inputs.read(request, in_path)
+        except HttpError:
+            check_plain(request)
+            raise
+        return function(**arguments)  # type: ignore[no-any-return]  # user code
 
     def encode(self, request: Request, value: Any) -> Answer:
         """What ``request`` is answered with: bytes and text as they are, all else as JSON.

@@ -85,6 +85,18 @@ def _read_rare(request: Request, name: bytes, value: bytes) -> int:
     return 0
 
 
+def check_plain(request: Request) -> None:
+    """A body could not be read: say so where that is because it was packed.
+
+    Raises:
+        HttpError: the head says that it was.
+    """
+    encoding = request.header(b"content-encoding")
+    if encoding.lower() not in (b"", b"identity"):
+        detail = f"content-encoding {_shown(encoding)} is not taken here; expected the body as it is"
+        raise HttpError(415, detail, headers=((b"accept-encoding", b"identity"),)) from None
+
+
 def check_size(request: Request) -> None:
     """Check the size of a head that may be too large.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -64,6 +65,11 @@ class Strict:
         self, file: kapelle.Upload, note: str = "", sizes: list[int] | None = None, item: Item | None = None
     ) -> None:
         self.reached += 1
+
+    @kapelle.post("/words")
+    async def words(self, text: str) -> AsyncIterator[str]:
+        self.reached += 1
+        yield text
 
     @kapelle.get("/query/{shard}")
     async def query(self, shard: int, share: float, flag: bool = False, numbers: list[float] | None = None) -> None:
@@ -131,6 +137,16 @@ async def test_wrong_values_are_told_with_their_place(
     assert problem["type"] == "urn:kapelle:error:invalid-input"
     assert [one["path"] for one in problem["errors"]] == [where]
     assert detail in problem["detail"]
+
+
+@pytest.mark.parametrize("path", ["/fields", "/item", "/form", "/words"])
+async def test_a_body_that_is_packed_is_told_to_be(http: httpx.AsyncClient, path: str) -> None:
+    kinds = {"content-type": "multipart/form-data; boundary=b"} if path == "/form" else {}
+    answer = await http.post(path, content=gzip.compress(b"{}"), headers={"content-encoding": "gzip", **kinds})
+    assert problem_of(answer, 415)["detail"] == "content-encoding 'gzip' is not taken here; expected the body as it is"
+    assert answer.headers["accept-encoding"] == "identity"
+    answer = await http.post(path, content=b"{", headers={"content-encoding": "identity", **kinds})
+    problem_of(answer, 400)
 
 
 @pytest.mark.parametrize(
