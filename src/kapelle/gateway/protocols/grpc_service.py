@@ -66,7 +66,7 @@ class InferenceService:
         plain: dict[str, Method] = {
             "ServerLive": lambda _asked, _host: {"live": True},
             "ServerReady": lambda _asked, _host: {"ready": self._catalogue.ready and not self._gateway.draining},
-            "ModelReady": lambda asked, _: {"ready": self._catalogue.is_ready(asked.name, asked.version)},
+            "ModelReady": self._model_ready,
             "ServerMetadata": lambda _asked, _host: self._catalogue.server(),
             "ModelMetadata": lambda asked, _: self._catalogue.metadata(asked.name, asked.version),
             "ModelConfig": lambda asked, _: {"config": self._catalogue.config(asked.name, asked.version)},
@@ -142,6 +142,9 @@ class InferenceService:
             request.cancel()
             raise
 
+    def _model_ready(self, asked: Any, host: str) -> dict[str, Any]:
+        return {"ready": self._catalogue.is_ready(asked.name, asked.version) and not self._gateway.draining}
+
     def _memory_status(self, asked: Any, host: str) -> dict[str, Any]:
         return {"regions": {one.name: _region(one) for one in self._regions.status(asked.name)}}
 
@@ -201,19 +204,18 @@ class _Call:
 def _unary(name: str, function: Method) -> grpc.RpcMethodHandler[Any, Any]:
     """A method that answers at once, with a message of these fields."""
 
-    async def answer(asked: Any, context: Context) -> Any:
+    async def answer(data: bytes, context: Context) -> Any:
         try:
-            found = function(asked, _host(context))
+            found = function(MESSAGES[f"{name}Request"].FromString(data), _host(context))
+        except DecodeError:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"not a {name}Request")
+            raise
         except (CallError, HttpError) as error:
             await context.abort(_CODES.get(status_of(error), grpc.StatusCode.INTERNAL), told(error))
             raise
         return json_format.ParseDict(found, MESSAGES[f"{name}Response"]())
 
-    return grpc.unary_unary_rpc_method_handler(
-        answer,
-        request_deserializer=MESSAGES[f"{name}Request"].FromString,
-        response_serializer=lambda message: message.SerializeToString(),
-    )
+    return grpc.unary_unary_rpc_method_handler(answer, response_serializer=lambda message: message.SerializeToString())
 
 
 async def _no_control(_: bytes, context: Context) -> bytes:

@@ -43,6 +43,12 @@ async def test_health_and_descriptions(client: InferenceServerClient) -> None:
     assert (await client.get_inference_statistics("Doubler")).model_stats[0].inference_count == 0
 
 
+async def test_nothing_is_ready_in_a_gateway_that_ends(zoo: GrpcZoo, client: InferenceServerClient) -> None:
+    zoo.assembly.gateway.draining = True
+    assert not await client.is_server_ready()
+    assert not await client.is_model_ready("Doubler")
+
+
 async def test_an_inference(zoo: GrpcZoo, client: InferenceServerClient) -> None:
     found = await client.infer("Doubler", [rows()], request_id="7", model_version="r1")
     assert found.as_numpy("y").tolist() == [[0, 2, 4, 6], [8, 10, 12, 14]]
@@ -109,9 +115,10 @@ async def test_garbage_is_refused(zoo: GrpcZoo) -> None:
     async with grpc.aio.insecure_channel(zoo.address) as opened:
         channel: Any = opened
         for garbage in (b"\xff" * 100, b"\x0a\xff\xff\xff\xff\x0f"):
-            with pytest.raises(grpc.aio.AioRpcError) as refused:
-                await channel.unary_unary(f"/{SERVICE}/ModelInfer")(garbage)
-            assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+            for name in ("ModelInfer", "ModelMetadata"):
+                with pytest.raises(grpc.aio.AioRpcError, match=f"not a {name}Request") as refused:
+                    await channel.unary_unary(f"/{SERVICE}/{name}")(garbage)
+                assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await channel.unary_unary(f"/{SERVICE}/Nothing")(b"")
         assert refused.value.code() == grpc.StatusCode.UNIMPLEMENTED
