@@ -41,7 +41,7 @@ _KINDS: dict[grpc.StatusCode, type[CallError]] = {
     grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
     grpc.StatusCode.CANCELLED: ReplicaLost,  # what comes to a server of grpcio just when it ends is answered so
 }
-_UNMADE = ("failed to connect", "Connection refused", "DNS resolution failed")
+_UNMADE = ("failed to connect", "Connection refused", "DNS resolution failed", "errors resolving")
 
 
 def channel(terms: Terms) -> grpc.Channel:

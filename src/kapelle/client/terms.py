@@ -106,9 +106,18 @@ def _certificates(file: Path) -> bytes:
 
 def _split(address: str, schemes: tuple[str, ...]) -> tuple[str, str]:
     scheme, found, place = address.partition("://")
-    if not found or scheme not in schemes or not place.strip("/"):
+    if not found or scheme not in schemes or not _is_place(place):
         raise ConfigError(f"a gateway cannot be at {address!r}; expected {schemes[0]}://host:port")
     return scheme, place.rstrip("/")
+
+
+def _is_place(text: str) -> bool:
+    """Whether it is a host, perhaps with a port and a path, and nothing else."""
+    try:
+        parts = urlsplit(f"//{text}")
+        return bool((parts.hostname or "").encode("idna")) and not parts.query and not parts.fragment
+    except ValueError:  # brackets without an address in them; labels that are empty or too long
+        return False
 
 
 def _grpc_place(address: str, grpc: str | None) -> str:
@@ -119,7 +128,8 @@ def _grpc_place(address: str, grpc: str | None) -> str:
     if parts.scheme in _GRPC:
         return parts.netloc
     try:
-        port = parts.port or (443 if parts.scheme == "https" else 80)
+        port = (443 if parts.scheme == "https" else 80) if parts.port is None else parts.port
     except ValueError:
         raise ConfigError(f"a gateway cannot be at {address!r}; the port is no number up to 65535") from None
-    return f"{parts.netloc.rpartition(':')[0] if parts.port else parts.netloc}:{port + 1}"
+    host = parts.hostname or ""
+    return f"[{host}]:{port + 1}" if ":" in host else f"{host}:{port + 1}"

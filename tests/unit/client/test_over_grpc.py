@@ -62,6 +62,7 @@ def course(timeout: float | None = None) -> Course:
         (CODE.RESOURCE_EXHAUSTED, "Received message larger than max (5 vs. 4)", TooLarge, True),
         (CODE.UNAVAILABLE, "Socket closed", ReplicaLost, True),
         (CODE.UNAVAILABLE, "failed to connect to all addresses", Unavailable, False),
+        (CODE.UNAVAILABLE, "errors resolving a:1: [field:hostname lookup error:...]", Unavailable, False),
         (CODE.DEADLINE_EXCEEDED, "late", DeadlineExceeded, True),
         (CODE.CANCELLED, "gone", ReplicaLost, True),
         (CODE.INTERNAL, "it failed", CallError, True),

@@ -27,6 +27,9 @@ def ask(*, rpc: bool = False, **options: Any) -> Ask[None]:
         ("http://a:8080/", None, "http://a:8080", "a:8081", False),
         ("https://a/base/", None, "https://a/base", "a:444", True),
         ("http://[::1]:80", None, "http://[::1]:80", "[::1]:81", False),
+        ("http://[::1]", None, "http://[::1]", "[::1]:81", False),
+        ("http://me:secret@a:8080", None, "http://me:secret@a:8080", "a:8081", False),
+        ("http://a:", None, "http://a:", "a:81", False),
         ("http://a:8080", "b:9", "http://a:8080", "b:9", False),
         ("http://a:8080", "grpc://b:9", "http://a:8080", "b:9", False),
         ("grpc://a:9", None, "", "a:9", False),
@@ -39,7 +42,24 @@ def test_addresses(address: str, grpc: str | None, base: str, place: str, tls: b
 
 
 @pytest.mark.parametrize(
-    "address", ["", "gateway:8080", "ftp://a", "http://", "http:///", "http://a:99999", "http://a:b"]
+    "address",
+    [
+        "",
+        "gateway:8080",
+        "ftp://a",
+        "http://",
+        "http:///",
+        "http://:80",
+        "http://a:99999",
+        "http://a:b",
+        "http://a..b:80",
+        f"http://{'a' * 64}:80",
+        "http://[::1",
+        "http://[a]:80",
+        "http://a:80?b=1",
+        "http://a:80#b",
+        "grpc://a..b:80",
+    ],
 )
 def test_what_is_no_address(address: str) -> None:
     with pytest.raises(ConfigError, match="a gateway cannot be at"):
