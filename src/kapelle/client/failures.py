@@ -28,7 +28,7 @@ _KINDS: tuple[type[errors.CallError], ...] = (*BY_STATUS.values(), errors.UserCo
 _CODES = {kind.code for kind in _KINDS}
 
 # The inference protocol has one text for an error; the place in the request stands first.
-_PLACE = re.compile(r"((?:inputs|outputs|parameters|instances|raw_input_contents)[^\s:]*): (.+)", re.DOTALL)
+_PLACE = re.compile(r"((?:inputs|outputs|parameters|instances|raw_input_contents|\$[.\[])[^\s:]*): (.+)", re.DOTALL)
 
 
 def refusal(answer: Answer) -> errors.CallError:

@@ -85,6 +85,8 @@ def test_others_are_told_by_their_status(status: int, kind: type, body: bytes, t
     [
         ("inputs[0].shape: wrong", ("inputs[0].shape", "wrong")),
         ("parameters.shard: missing", ("parameters.shard", "missing")),
+        ("$.rows[2]: too dark", ("$.rows[2]", "too dark")),
+        ("$5: too dear", ("$", "$5: too dear")),
         ("it failed: badly", ("$", "it failed: badly")),
     ],
 )
