@@ -105,7 +105,10 @@ def _target(path: str, query: Query | None) -> str:
         name: [_text(one) for one in value] if isinstance(value, list) else _text(value)
         for name, value in given.items()
     }
-    return f"{path}{'&' if '?' in path else '?'}{urlencode(texts, doseq=True)}"
+    try:
+        return f"{path}{'&' if '?' in path else '?'}{urlencode(texts, doseq=True)}"
+    except UnicodeEncodeError as error:  # half of a pair, as in names of files that are not UTF-8
+        raise InvalidInput(f"not text that UTF-8 can hold: {error}", path="query") from None
 
 
 def _text(value: Any) -> str:

@@ -103,7 +103,10 @@ def _tensor(name: str, value: Any) -> Tensor:
 
 def _element(name: str, value: Any) -> bytes:
     if isinstance(value, str):
-        return value.encode()
+        try:
+            return value.encode()
+        except UnicodeEncodeError as error:  # half of a pair, as in names of files that are not UTF-8
+            raise InvalidInput(f"not text that UTF-8 can hold: {error}", path=name) from None
     if isinstance(value, bytes):
         return value
     raise InvalidInput(f"expected numbers, text or bytes, got {type(value).__name__}", path=name)

@@ -33,6 +33,12 @@ def test_queries(path: str, query: dict[str, Any] | None, found: str) -> None:
     assert target(path, query) == found
 
 
+def test_a_query_is_text() -> None:
+    with pytest.raises(InvalidInput, match="not text that UTF-8 can hold") as refused:
+        target("/a", {"x": "\udcff"})
+    assert refused.value.path == "query"
+
+
 def test_a_path_begins_with_a_slash() -> None:
     with pytest.raises(InvalidInput, match="begins with /, got 'a'"):
         target("a", None)

@@ -64,6 +64,7 @@ def test_zeros_at_the_end_of_bytes_stay() -> None:
         ([object()], "expected numbers, text or bytes, got object"),
         ([2**70], "got int"),
         (None, "got NoneType"),
+        (["fine", "\udcff"], "not text that UTF-8 can hold"),
     ],
 )
 def test_what_is_no_tensor(value: object, told: str) -> None:
