@@ -58,9 +58,14 @@ def _form(value: Any, files: Files) -> Body:
         fields = msgspec.to_builtins(value, enc_hook=to_plain)
     if not isinstance(fields, Mapping):
         raise InvalidInput(f"expected an object beside files, got {type(value).__name__}")
-    texts = {name: _texts(one) for name, one in fields.items() if one is not None}
-    parts = [(name, _named(name, one)) for name, given in files.items() for one in _several(given)]
-    form = httpx.Request("POST", "http://form", data=texts, files=parts)
+    # Fields are given as parts, too: without a file, httpx would write a form of another kind.
+    parts: list[tuple[str, Any]] = [
+        (name, (None, _encoded(name, text))) for name, one in fields.items() if one is not None for text in _texts(one)
+    ]
+    parts += [(name, _named(name, one)) for name, given in files.items() for one in _several(given)]
+    if not parts:
+        return b"--none--\r\n", {"content-type": "multipart/form-data; boundary=none"}
+    form = httpx.Request("POST", "http://form", files=parts)
     return form.read(), {"content-type": form.headers["content-type"]}
 
 
@@ -81,12 +86,26 @@ def _several(given: File | Sequence[File]) -> list[File]:
     return list(given) if isinstance(given, list) else [given]  # type: ignore[list-item]  # a tuple is a name and bytes
 
 
-def _named(field: str, file: File) -> tuple[str, bytes]:
-    if isinstance(file, bytes):
-        return field, file
-    if isinstance(file, tuple):
-        return file
+def _named(field: str, file: Any) -> Any:
+    """A file as httpx takes it."""
+    match file:
+        case bytes():
+            return field, file
+        case (str(name), bytes(), *_):
+            _encoded(field, name)
+            return file
+        case Path():
+            _encoded(field, file.name)
+        case _:
+            raise InvalidInput(f"expected a Path, bytes, or a name and bytes, got {type(file).__name__}", path=field)
     try:
         return file.name, file.read_bytes()
     except OSError as error:
         raise InvalidInput(f"{file} cannot be read: {error.strerror}", path=field) from None
+
+
+def _encoded(field: str, text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:  # half of a pair, as in names of files that are not UTF-8
+        raise InvalidInput(f"not text that UTF-8 can hold: {error}", path=field) from None

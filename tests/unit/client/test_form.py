@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import enum
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,9 +66,25 @@ def test_fields_beside_files() -> None:
     assert parsed(Fields("t", 3), {"file": b""})[0] == {"title": ["t"], "size": ["3"]}
 
 
+def test_a_form_without_files_is_one_all_the_same() -> None:
+    assert parsed({"text": "größe", "numbers": [1, 2]}, {}) == ({"text": ["größe"], "numbers": ["1", "2"]}, {})
+    assert parsed({"text": "a"}, {"files": []}) == ({"text": ["a"]}, {})
+    assert parsed(None, {"files": []}) == ({}, {})
+
+
+@pytest.mark.parametrize("file", ["note.txt", io.BytesIO(b"x"), ("a", "b"), None, Path("\udcff"), ("\udcff", b"")])
+def test_what_is_no_file(file: Any) -> None:
+    with pytest.raises(InvalidInput, match=r"expected a Path, bytes, or a name and bytes|UTF-8") as refused:
+        body_of(None, {"file": file})
+    assert refused.value.path == "file"
+
+
 def test_what_is_no_form(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="expected an object beside files, got list"):
         body_of([1], {"file": b""})
+    with pytest.raises(InvalidInput, match="not text that UTF-8 can hold") as refused:
+        body_of({"text": "\udcff"}, {"file": b""})
+    assert refused.value.path == "text"
     with pytest.raises(InvalidInput, match="cannot be read: No such file") as refused:
         body_of(None, {"file": tmp_path / "missing"})
     assert refused.value.path == "file"
