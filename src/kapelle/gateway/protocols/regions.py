@@ -12,7 +12,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -88,7 +88,13 @@ class Regions:
         Raises:
             InvalidInput: it is not registered.
         """
-        return [self._find(name)] if name else [_decode(path.read_bytes()) for path in self._paths()]
+        if name:
+            return [self._find(name)]
+        found = []
+        for path in self._paths():
+            with suppress(FileNotFoundError):  # another gateway forgets it meanwhile
+                found.append(_decode(path.read_bytes()))
+        return found
 
     def read(self, name: str, offset: int, size: int) -> Data:
         """``size`` bytes of a region.
@@ -100,7 +106,10 @@ class Regions:
         with _opened(region) as handle:
             _check_within(handle, region, offset, size)
             found = bytearray(size)
-            done = os.preadv(handle, [found], region.offset + offset)
+            done = 0
+            # One call reads and writes 2 GiB at most.
+            while part := os.preadv(handle, [memoryview(found)[done:]], region.offset + offset + done):
+                done += part
         if done < size:
             raise InvalidInput(f"shared memory {region.key!r} ends within the tensor", path=name)
         return found
@@ -109,7 +118,7 @@ class Regions:
         """Put ``data`` into the ``size`` bytes that a client has set apart.
 
         Raises:
-            InvalidInput: as for ``read``, or the data are larger.
+            InvalidInput: as for ``read``, the data are larger, or there is no memory left for them.
         """
         if len(data) > size:
             raise InvalidInput(
@@ -118,7 +127,14 @@ class Regions:
         region = self._find(name)
         with _opened(region) as handle:
             _check_within(handle, region, offset, size)
-            os.pwrite(handle, data, region.offset + offset)
+            done, rest = 0, memoryview(data)
+            try:
+                while done < len(rest):
+                    done += os.pwrite(handle, rest[done:], region.offset + offset + done)
+            except OSError as error:  # memory is made as it is written to, and /dev/shm may be full
+                raise InvalidInput(
+                    f"shared memory {region.key!r} cannot be written: {error.strerror}", path=name
+                ) from None
 
     def _find(self, name: str) -> Region:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -140,6 +141,39 @@ def test_an_output_does_not_go_beyond_its_place(regions: Regions, memory: Path) 
     with pytest.raises(InvalidInput, match="takes 4 bytes"):
         regions.write("r", 10, 3, b"abcd")
     assert (memory / "input").read_bytes() == bytes(range(100))
+
+
+def test_what_takes_several_calls_is_whole(regions: Regions, memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    regions.register(Region("r", "/input", 10, 80))
+    read, write = os.preadv, os.pwrite
+    monkeypatch.setattr(os, "preadv", lambda handle, buffers, at: read(handle, [buffers[0][:7]], at))
+    monkeypatch.setattr(os, "pwrite", lambda handle, data, at: write(handle, data[:7], at))
+    assert bytes(regions.read("r", 5, 60)) == bytes(range(15, 75))
+    regions.write("r", 5, 30, b"x" * 30)
+    assert (memory / "input").read_bytes() == bytes(range(15)) + b"x" * 30 + bytes(range(45, 100))
+
+
+def test_memory_that_cannot_be_had_is_told(regions: Regions, monkeypatch: pytest.MonkeyPatch) -> None:
+    regions.register(Region("r", "/input", 0, 100))
+
+    def write(handle: int, data: memoryview, offset: int) -> int:
+        if len(data) <= 5:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return 5
+
+    monkeypatch.setattr(os, "pwrite", write)
+    with pytest.raises(InvalidInput, match="'/input' cannot be written: No space left") as refused:
+        regions.write("r", 0, 10, b"x" * 10)
+    assert refused.value.path == "r"
+
+
+def test_what_is_forgotten_while_it_is_listed(regions: Regions, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a", "b"):
+        regions.register(Region(name, "/input", 0, 1))
+    listed = regions._paths()
+    monkeypatch.setattr(regions, "_paths", lambda: listed)
+    regions.unregister("a")
+    assert [one.name for one in regions.status()] == ["b"]
 
 
 def test_there_is_an_end_to_registering(regions: Regions, monkeypatch: pytest.MonkeyPatch) -> None:
