@@ -15,7 +15,10 @@ def check_local(host: str) -> None:
         HttpError: ``host`` is not an address of this machine's own (127.0.0.1, ::1).
     """
     try:
-        local = ipaddress.ip_address(host).is_loopback
+        address = ipaddress.ip_address(host)
+        # A gateway that listens at :: sees clients of IPv4 as ::ffff:127.0.0.1.
+        mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+        local = (mapped or address).is_loopback
     except ValueError:
         local = not host  # a Unix socket has no address
     if not local:

@@ -9,12 +9,12 @@ from kapelle.gateway.protocols.locality import borrow, check_local, client_of
 from tests.unit.gateway.recorder import make_request
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", ""])
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1", ""])
 def test_clients_of_this_machine_may(host: str) -> None:
     check_local(host)
 
 
-@pytest.mark.parametrize("host", ["10.0.0.1", "192.168.1.2", "2001:db8::1", "somewhere"])
+@pytest.mark.parametrize("host", ["10.0.0.1", "192.168.1.2", "2001:db8::1", "::ffff:10.0.0.1", "somewhere"])
 def test_others_may_not(host: str) -> None:
     with pytest.raises(HttpError, match="this machine only") as refused:
         check_local(host)
