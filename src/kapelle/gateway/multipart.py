@@ -81,13 +81,19 @@ def read_multipart(request: Request) -> tuple[dict[str, list[str]], dict[str, li
     collector = _Collector()
     parser = MultipartParser(boundary, collector.callbacks())  # type: ignore[arg-type]  # its TypedDict is private
     try:
-        parser.write(bytes(request.content))
+        parser.write(_from_first_boundary(bytes(request.content), b"--" + boundary))
         parser.finalize()
     except FormParserError as error:
         raise HttpError(400, f"malformed multipart body: {error}", code="malformed-body") from None
     if not collector.ended:
         raise HttpError(400, "the multipart body ends without its closing boundary", code="malformed-body")
     return _sort(collector.parts)
+
+
+def _from_first_boundary(body: bytes, delimiter: bytes) -> bytes:
+    """A body without what stands before its first boundary, which is to be ignored (RFC 2046, 5.1.1)."""
+    start = 0 if body.startswith(delimiter) else body.find(b"\r\n" + delimiter)
+    return body[start + 2 :] if start > 0 else body
 
 
 def _sort(parts: list[_Part]) -> tuple[dict[str, list[str]], dict[str, list[Upload]]]:

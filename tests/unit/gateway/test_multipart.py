@@ -35,6 +35,14 @@ def test_fields_and_files() -> None:
     }
 
 
+@pytest.mark.parametrize("before", [b"", b"\r\n", b"This is a form.\r\n", b"--other\r\nx --limit\r\n"])
+@pytest.mark.parametrize("after", [b"", b"That was it.", b"\r\n--limit\r\n"])
+def test_what_is_around_the_parts_is_ignored(before: bytes, after: bytes) -> None:
+    request = form(b'name="a"\r\n\r\none')
+    request.body = before + request.body + after
+    assert read_multipart(request) == ({"a": ["one"]}, {})
+
+
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.binary(max_size=60)), max_size=6))
 def test_files_come_back_as_they_were_sent(sent: list[tuple[str, bytes]]) -> None:
     boundary = b"x" * 70
