@@ -153,7 +153,10 @@ class Keeper:
         failure = ""
         try:
             await self._holder.prepare(release, shards)
-        except Exception as error:  # user code is loaded here, and may raise anything
+        except BaseException as error:  # user code is loaded here, and may raise anything, SystemExit too
+            if _is_given_up():
+                raise
+            # What serves beside it is not to end with it.
             log.exception("a release could not be prepared", release=release)
             failure = in_a_line(error)
         if self._building.get(release, (None, None))[1] is not asyncio.current_task():
@@ -193,6 +196,11 @@ class Keeper:
         building = self._building.pop(release, None)
         if building is not None:
             building[1].cancel()
+
+
+def _is_given_up() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _told(side: Side | None) -> messages.Side | None:

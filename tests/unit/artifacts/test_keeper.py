@@ -22,7 +22,7 @@ class Player:
         self.side: Side | None = None
         self.busy: dict[str, int] = {}
         self.go = asyncio.Event()
-        self.failure: Exception | None = None
+        self.failure: BaseException | None = None
         self.dropped: list[tuple[str, list[int]]] = []
 
     async def prepare(self, release: str, shards: Shards) -> None:
@@ -109,6 +109,35 @@ async def test_a_failure_is_told_until_it_is_tried_again_or_the_epoch_changes(st
     await stage.more()
     assert stage.last.failed == {"r2": "ValueError: 3 dimensions, expected 4"}
     stage.keeper.obey(messages.Prepare(3, 1, "r1", []))
+    assert stage.last.failed == {}
+
+
+@pytest.mark.parametrize(
+    ("failure", "told"),
+    [
+        (SystemExit("no such model"), "SystemExit: no such model"),
+        (KeyboardInterrupt(), "KeyboardInterrupt"),
+        (asyncio.CancelledError(), "CancelledError"),
+        (GeneratorExit(), "GeneratorExit"),
+    ],
+)
+async def test_a_release_that_wants_to_end_the_process_has_failed_like_any_other(
+    stage: Stage, failure: BaseException, told: str
+) -> None:
+    stage.player.failure = failure
+    stage.player.go.set()
+    stage.keeper.obey(messages.Prepare(2, 1, "r2", [0]))
+    await stage.more()
+    assert (stage.last.building, stage.last.failed) == ([], {"r2": told})
+    assert stage.last.holds == {"r1": [0, 1]}
+
+
+async def test_what_is_being_built_at_the_end_is_given_up_and_no_failure(stage: Stage) -> None:
+    stage.keeper.obey(messages.Prepare(2, 1, "r2", [0]))
+    await asyncio.sleep(0)
+    await stage.keeper.close()
+    for _ in range(5):
+        await asyncio.sleep(0)
     assert stage.last.failed == {}
 
 
