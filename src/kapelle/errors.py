@@ -6,6 +6,7 @@ caller, so that ``except DeadlineExceeded`` means the same in the gateway, in a 
 
 from __future__ import annotations
 
+import traceback
 from typing import ClassVar
 
 
@@ -203,5 +204,26 @@ def in_a_line(error: BaseException) -> str:
     """What happened, for a list or a log: our own errors speak for themselves, others say of which type they are."""
     if isinstance(error, KapelleError):
         return " ".join(error.detail.split())
-    text = " ".join(str(error).split())
+    text = " ".join(text_of(error).split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def text_of(error: BaseException) -> str:
+    """Its text; an exception of user code may fail to give any."""
+    try:
+        return str(error)
+    except Exception as failure:  # noqa: BLE001 - it may raise anything
+        return _no_text(failure)
+
+
+def traceback_of(error: BaseException) -> str:
+    """Its traceback; where its text or its place cannot be written, no more than the lines that led to it."""
+    try:
+        return "".join(traceback.format_exception(error))
+    except Exception as failure:  # noqa: BLE001 - as above
+        lines = "".join(traceback.format_tb(error.__traceback__))
+        return f"Traceback (most recent call last):\n{lines}{type(error).__name__}: {_no_text(failure)}\n"
+
+
+def _no_text(failure: Exception) -> str:
+    return f"(no text: {type(failure).__name__})"

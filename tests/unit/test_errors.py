@@ -18,7 +18,9 @@ from kapelle.errors import (
     TooLarge,
     Unavailable,
     UserCodeError,
+    in_a_line,
     rebuild,
+    traceback_of,
 )
 
 KINDS = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, KapelleError)]
@@ -91,3 +93,22 @@ def test_row_errors_name_their_rows() -> None:
     errors = RowErrors({3: ValueError("c"), 1: ValueError("a")})
     assert str(errors) == "2 bad rows: 1, 3"
     assert set(errors.errors) == {1, 3}
+
+
+class Wordless(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+def test_what_users_raise_is_told_as_far_as_it_can_be() -> None:
+    assert in_a_line(ValueError("3 rows,\nexpected 4")) == "ValueError: 3 rows, expected 4"
+    assert in_a_line(Wordless()) == "Wordless: (no text: RuntimeError)"
+    assert traceback_of(ValueError("3 rows")) == "ValueError: 3 rows\n"
+
+
+def test_a_traceback_that_cannot_be_written_has_its_lines_all_the_same() -> None:
+    with pytest.raises(SyntaxError) as caught:
+        raise SyntaxError("no comma", ("model.txt", 2, 3, b"a b"))  # type: ignore[arg-type]  # that is what is wrong
+    written = traceback_of(caught.value)
+    assert "raise SyntaxError" in written
+    assert written.splitlines()[-1].startswith("SyntaxError: (no text: ")

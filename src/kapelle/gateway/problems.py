@@ -76,7 +76,7 @@ def problem(error: BaseException, request_id: str) -> tuple[int, tuple[tuple[byt
     elif isinstance(error, errors.InvalidInput):
         body["errors"] = [{"path": error.path, "detail": error.detail}]
     elif isinstance(error, errors.Overloaded | errors.Unavailable):
-        headers = ((b"retry-after", b"%d" % max(1, math.ceil(error.retry_after))),)
+        headers = ((b"retry-after", _whole(error.retry_after)),)
     body["request_id"] = request_id
     return status, headers, _encode(body)
 
@@ -88,3 +88,11 @@ def explained(error: BaseException) -> tuple[str, str]:
     if isinstance(error, HttpError | errors.CallError):
         return error.code, error.detail
     return "internal", "the application failed; the log has the reason under this request id"
+
+
+def _whole(seconds: float) -> bytes:
+    """Seconds as HTTP writes them; 1 for what is no time that anybody could wait: the app's code may say anything."""
+    try:
+        return b"%d" % max(1, math.ceil(seconds))
+    except (TypeError, ValueError, OverflowError):
+        return b"1"

@@ -17,8 +17,10 @@ from collections.abc import MutableMapping
 from typing import Any, Literal, TextIO, cast
 
 import structlog
+from structlog.typing import ExcInfo
 
 from kapelle.declare.context import current_request
+from kapelle.errors import traceback_of
 
 Format = Literal["auto", "json", "console"]
 Event = MutableMapping[str, Any]
@@ -47,9 +49,9 @@ def configure(*, format: Format, level: str, **bound: str) -> None:
         structlog.processors.StackInfoRenderer(),
     ]
     last: list[Any] = (
-        [structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback)]
+        [structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=_write_traceback)]
         if console
-        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        else [structlog.processors.ExceptionRenderer(_traceback), structlog.processors.JSONRenderer()]
     )
     structlog.configure(
         processors=[*shared, *last],
@@ -67,6 +69,15 @@ def configure(*, format: Format, level: str, **bound: str) -> None:
     root.handlers[:] = [handler]
     # Libraries tell their own story at info; it is of use only to who asks for every detail.
     root.setLevel(threshold if threshold < logging.INFO else max(threshold, logging.WARNING))
+
+
+def _traceback(exc_info: ExcInfo) -> str:
+    # Whoever logs an exception of user code does not suffer from one that cannot be written.
+    return traceback_of(exc_info[1]).rstrip("\n")
+
+
+def _write_traceback(out: TextIO, exc_info: ExcInfo) -> None:
+    out.write(f"\n{_traceback(exc_info)}")
 
 
 class SteadyStream(io.TextIOBase):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -10,7 +9,7 @@ import structlog
 
 from kapelle.core.batch import Batcher, Entry
 from kapelle.declare.context import RequestContext
-from kapelle.errors import CallError, ContractError, UserCodeError, WireError
+from kapelle.errors import CallError, ContractError, UserCodeError, WireError, traceback_of
 from kapelle.wire import messages
 from kapelle.wire.body import Buffer
 from kapelle.wire.payload import Payload
@@ -131,7 +130,7 @@ def failure(ticket: int, error: BaseException, context: RequestContext) -> messa
 def _user_error(error: BaseException) -> UserCodeError:
     name = type(error).__name__
     text = _text(lambda: error)[:_LONGEST_DETAIL]
-    found = "".join(traceback.format_exception(error))[-_LONGEST_EXTRA:]
+    found = _text(lambda: traceback_of(error))[-_LONGEST_EXTRA:]
     return UserCodeError(f"{name}: {text}" if text else name, traceback=found)
 
 

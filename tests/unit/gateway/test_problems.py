@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 import pytest
 
@@ -60,7 +62,10 @@ def test_exceptions_of_users_are_not_told(error: Exception) -> None:
     assert b"secret" not in problem(error, "id")[2]
 
 
-@pytest.mark.parametrize(("seconds", "header"), [(0.0, b"1"), (0.2, b"1"), (1.0, b"1"), (2.1, b"3")])
+@pytest.mark.parametrize(
+    ("seconds", "header"),
+    [(0.0, b"1"), (0.2, b"1"), (1.0, b"1"), (2.1, b"3"), (math.inf, b"1"), (math.nan, b"1"), ("soon", b"1")],
+)
 def test_when_to_come_back(seconds: float, header: bytes) -> None:
     for error in (kapelle.Overloaded(retry_after=seconds), kapelle.Unavailable(retry_after=seconds)):
         assert problem(error, "id")[1] == ((b"retry-after", header),)

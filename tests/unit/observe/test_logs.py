@@ -97,6 +97,22 @@ def test_a_traceback_is_a_part_of_its_line() -> None:
         assert line["exception"].endswith("ZeroDivisionError: division by zero")
 
 
+@pytest.mark.parametrize("format", ["json", "console"])
+def test_an_exception_that_cannot_be_written_is_logged_as_far_as_it_can(format: str) -> None:
+    code = """
+    try:
+        raise SyntaxError("no comma", ("model.txt", 2, 3, b"a b"))
+    except SyntaxError:
+        log.exception("it failed")
+        logging.getLogger("library").exception("it failed too")
+    log.info("and on it goes")
+    """
+    _, errors = run(code, format=format)
+    assert "in <module>" in errors
+    assert errors.count("SyntaxError: (no text: ") == 2
+    assert "and on it goes" in errors
+
+
 def test_what_is_printed_becomes_lines() -> None:
     code = """
     capture_prints()

@@ -75,6 +75,7 @@ def remade(error: BaseException) -> CallError:
         (Awkward(), "Awkward: (no text: RuntimeError)"),
         (ValueError("lone \ud800 surrogate"), "ValueError: lone ? surrogate"),
         (ExceptionGroup("several", [ValueError("one")]), "ExceptionGroup: several (1 sub-exception)"),
+        (SyntaxError("no comma", ("model.txt", 2, 3, b"a b")), "SyntaxError: no comma (model.txt, line 2)"),  # type: ignore[arg-type]  # that is what is wrong
     ],
 )
 def test_an_exception_of_user_code_travels_as_text(error: Exception, detail: str) -> None:
