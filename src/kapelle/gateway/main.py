@@ -6,7 +6,6 @@ The only place of the gateway that chooses adapters.
 from __future__ import annotations
 
 import asyncio
-import signal
 import socket
 import ssl
 import sys
@@ -35,7 +34,7 @@ from kapelle.gateway.protocols.regions import Regions
 from kapelle.gateway.scrape import Collector
 from kapelle.gateway.side_door import SideDoor, grpc_port
 from kapelle.observe.logs import capture_prints, configure
-from kapelle.observe.process import process_registry, settle
+from kapelle.observe.process import on_signals, process_registry, settle
 from kapelle.transport import sockets
 from kapelle.transport.connection import Connection
 from kapelle.transport.credentials import Credentials, credentials_of
@@ -147,7 +146,7 @@ async def serve(spec: AppSpec, orders: GatewayOrders) -> int:
     state.on_change = supervised.announce
     keeper.tell = duties.tell = supervised.tell_attending
     state.on_acquainted = lambda version: supervised.tell_controller(Acquainted(version))
-    _on_signals(partial(drain, settings.drain_timeout))
+    on_signals(partial(drain, settings.drain_timeout))
     with (
         closing(
             await sockets.serve(socket.socket(fileno=orders.control), supervised.accept, place.credentials)
@@ -211,11 +210,6 @@ def _to_be_drained() -> tuple[asyncio.Future[float], Callable[[float], None]]:
             asked.set_result(timeout)
 
     return asked, drain
-
-
-def _on_signals(drain: Callable[[], None]) -> None:
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, drain)
 
 
 async def _start(

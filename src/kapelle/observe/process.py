@@ -1,11 +1,15 @@
-"""What a process costs: CPU time and resident memory, of this process or of another by its number."""
+"""A process as its machine sees it: what it costs, in CPU time and resident memory, and the signals it is sent."""
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import resource
+import signal
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from kapelle.observe.metrics import Registry
@@ -57,3 +61,33 @@ def settle() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_YOUNG, 20, 100)
+
+
+_HEARD = (signal.SIGTERM, signal.SIGINT)
+_forking = threading.local()
+
+
+def on_signals(told: Callable[[], object]) -> None:
+    """Have ``told`` called when this process is sent SIGTERM or SIGINT.
+
+    What user code forks, as ``multiprocessing`` does, hears signals for itself: with the handlers it has inherited, it would
+    wake the event loop of this process, and live on. A pool that is closed ends its children by SIGTERM.
+    """
+    for number in _HEARD:
+        asyncio.get_running_loop().add_signal_handler(number, told)
+    os.register_at_fork(before=_hold_back, after_in_parent=_let_through, after_in_child=_hear_for_oneself)
+
+
+def _hold_back() -> None:
+    _forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, _HEARD)
+
+
+def _let_through() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _forking.mask)
+
+
+def _hear_for_oneself() -> None:
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    _let_through()

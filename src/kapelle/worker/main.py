@@ -6,7 +6,6 @@ The only place of the worker that chooses adapters.
 from __future__ import annotations
 
 import asyncio
-import signal
 import socket
 import sys
 from functools import partial
@@ -23,7 +22,7 @@ from kapelle.declare.loading import Target
 from kapelle.declare.services import ServiceSpec
 from kapelle.errors import StartError
 from kapelle.observe.logs import capture_prints, configure
-from kapelle.observe.process import process_registry, settle
+from kapelle.observe.process import on_signals, process_registry, settle
 from kapelle.transport import sockets
 from kapelle.transport.credentials import credentials_of
 from kapelle.transport.sharing import Arenas
@@ -72,10 +71,7 @@ async def serve(spec: ServiceSpec, orders: WorkerOrders) -> int:
     )
     worker.on_state = supervised.announce
     keeper.tell = supervised.tell_attending
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(
-            number, place.asked_to_end, worker, supervised, partial(drain, settings.drain_timeout)
-        )
+    on_signals(partial(place.asked_to_end, worker, supervised, partial(drain, settings.drain_timeout)))
     control = await sockets.serve(
         socket.socket(fileno=orders.control), supervised.accept, place.credentials, place.complaints
     )

@@ -69,3 +69,34 @@ def test_after_the_start_the_collector_looks_at_what_is_new() -> None:
     finally:
         gc.unfreeze()
         gc.set_threshold(*before)
+
+
+@pytest.mark.parametrize("runner", ["asyncio.run", "uvloop.run"])
+def test_a_signal_to_what_user_code_has_forked_is_not_one_to_the_process(runner: str) -> None:
+    code = f"""
+import asyncio, multiprocessing, os, signal, threading, uvloop
+from kapelle.observe.process import on_signals
+
+def fork() -> int:
+    child = multiprocessing.get_context("fork").Process(target=threading.Event().wait)
+    child.start()
+    child.terminate()
+    child.join(10)
+    if child.exitcode is None:
+        child.kill()
+    return child.exitcode
+
+async def main() -> None:
+    told = []
+    heard = asyncio.Event()
+    on_signals(lambda: (told.append(1), heard.set()))
+    ended = await asyncio.to_thread(fork), fork()
+    assert ended == (-signal.SIGTERM, -signal.SIGTERM), ended
+    os.kill(os.getpid(), signal.SIGTERM)
+    await heard.wait()
+    assert told == [1], told
+
+{runner}(main())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
