@@ -124,14 +124,25 @@ def capture_prints() -> None:
 
 
 class _LogStream(io.TextIOBase):
-    """A text stream whose lines become events."""
+    """A text stream whose lines become events; it can what code expects of ``sys.stdout``."""
+
+    encoding = "utf-8"
+    errors = "backslashreplace"
 
     def __init__(self, name: str) -> None:
+        self.buffer = _Bytes(self)
         self._log = structlog.get_logger(stream=name)
         self._begun = threading.local()
 
     def writable(self) -> bool:
         return True
+
+    def fileno(self) -> int:
+        # For what knows files by their number only, such as faulthandler and other programs: beside the events.
+        return sys.__stderr__.fileno() if sys.__stderr__ is not None else super().fileno()
+
+    def reconfigure(self, **_: object) -> None:
+        """Lines are events, whatever they shall look like."""
 
     def write(self, text: str) -> int:
         # A line of each thread's own: two that print at once must not end up in each other's.
@@ -144,3 +155,19 @@ class _LogStream(io.TextIOBase):
     def flush(self) -> None:
         if getattr(self._begun, "line", ""):
             self.write("\n")
+
+
+class _Bytes(io.RawIOBase):
+    """What is beneath a text stream, for code that writes bytes."""
+
+    def __init__(self, text: _LogStream) -> None:
+        self._text = text
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        # A bytearray and an array have bytes, too.
+        content = bytes(memoryview(data))
+        self._text.write(content.decode(self._text.encoding, self._text.errors))
+        return len(content)

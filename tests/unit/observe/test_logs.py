@@ -136,6 +136,31 @@ def test_what_is_printed_becomes_lines() -> None:
     assert lines[-1]["event"] == "at the end", "what was begun is not lost at the exit"
 
 
+def test_what_writes_bytes_or_sets_up_its_output_finds_what_it_expects() -> None:
+    code = """
+    import faulthandler, io, subprocess
+    capture_prints()
+    sys.stdout.reconfigure(encoding="utf-8", line_buffering=True)
+    assert sys.stdout.encoding == "utf-8"
+    sys.stdout.buffer.write("one ü\\n".encode())
+    sys.stdout.buffer.write(bytearray(b"two \\xff\\n"))
+    sys.stdout.buffer.flush()
+    print("three", file=io.TextIOWrapper(sys.stderr.buffer, encoding="utf-8"), flush=True)
+    print("four")
+    faulthandler.enable()
+    """
+    assert [line["event"] for line in lines_of(code)] == ["one ü", "two \\xff", "three", "four"]
+
+
+def test_what_another_program_writes_joins_the_log_as_it_is() -> None:
+    output, errors = run("""
+    import subprocess
+    capture_prints()
+    subprocess.run(["echo", "one"], stdout=sys.stdout, check=True)
+    """)
+    assert (output, errors) == ("", "one\n")
+
+
 def test_threads_that_print_at_once_keep_their_lines_apart() -> None:
     code = """
     capture_prints()
