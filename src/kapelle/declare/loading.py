@@ -125,10 +125,19 @@ def _elsewhere(module: ModuleType) -> str:
 
 
 def _importable(path: Path) -> tuple[Path, str]:
-    """The folder to import from and the dotted name: packages are followed upwards as long as they are packages."""
+    """The folder to import from and the dotted name: packages are followed upwards as long as they are packages.
+
+    Raises:
+        DeclarationError: there is no such name.
+    """
     parts = [path.stem] if path.stem != "__init__" else []
     folder = path.parent
     while (folder / "__init__.py").is_file():
         parts.insert(0, folder.name)
         folder = folder.parent
+    dotted = next((part for part in parts if "." in part), None)
+    if dotted is not None:
+        raise DeclarationError(
+            f"{path}: {dotted!r} has a dot, which Python reads as a package and its module; rename it"
+        )
     return folder, ".".join(parts)

@@ -156,6 +156,17 @@ def test_places_that_do_not_exist(write: Write, tmp_path: Path) -> None:
         Target("no.where").load()
 
 
+def test_a_name_that_cannot_be_imported(write: Write, tmp_path: Path) -> None:
+    write("my.app.py", APP.format(name="Band"))
+    with pytest.raises(DeclarationError, match=r"'my.app' has a dot, .*; rename it"):
+        Target("my.app.py")
+    write("v1.2/app.py", APP.format(name="Band"))
+    assert Target("v1.2").root == tmp_path / "v1.2", "it is no package"
+    write("v1.2/__init__.py", "")
+    with pytest.raises(DeclarationError, match=r"'v1.2' has a dot"):
+        Target("v1.2")
+
+
 def test_files_that_might_have_been_meant_are_named(write: Write) -> None:
     write("band.py", APP.format(name="Band"))
     write("apps/choir/songs.py", APP.format(name="Choir"))
