@@ -26,7 +26,9 @@ def load_app(target: Target) -> AppSpec:
     except KapelleError as error:
         place = _last_line(_own_frames(error.__traceback__))
         raise DeclarationError(f"{place}{error.detail}") from None
-    except Exception as error:  # noqa: BLE001 - importing runs the app's own code, which may raise anything
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - importing runs the app's own code, which may raise anything, SystemExit too
         own = _own_frames(error.__traceback__)
         text = "".join(traceback.format_exception(type(error), error, own)).rstrip()
         raise DeclarationError(f"{target.text} cannot be imported:\n{text}") from None

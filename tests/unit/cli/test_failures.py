@@ -33,6 +33,20 @@ def test_shows_only_the_users_part_of_a_traceback() -> None:
     assert lines[-1] == "KeyError: 'weights'"
 
 
+@pytest.mark.parametrize("code", ["import sys\nsys.exit()\n", "raise GeneratorExit\n"])
+def test_an_import_that_would_end_the_program_has_failed(code: str) -> None:
+    lines = failure(f"exits_{len(code)}.py", code).splitlines()
+    assert lines[0].endswith(" cannot be imported:")
+    assert lines[-2].strip() == code.splitlines()[-1]
+    assert lines[-1] in ("SystemExit", "GeneratorExit")
+
+
+def test_ctrl_c_during_an_import_is_ctrl_c() -> None:
+    Path("long.py").write_text("raise KeyboardInterrupt\n")
+    with pytest.raises(KeyboardInterrupt):
+        load_app(Target("long.py"))
+
+
 def test_shows_the_place_of_a_syntax_error() -> None:
     lines = failure("syntax.py", "def f(:\n").splitlines()
     assert lines[1:] == [f'  File "{Path.cwd() / "syntax.py"}", line 1', "    def f(:", "          ^", lines[-1]]
