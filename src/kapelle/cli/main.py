@@ -12,8 +12,10 @@ from kapelle.cli.deploy import deploy_app, down_app
 from kapelle.cli.parameters import OptionalTarget, RunDirectory, Store, Target, Variant
 from kapelle.cli.releases import release_app
 from kapelle.cli.start import start_app
+from kapelle.cli.streams import explained, settle_streams
 from kapelle.errors import KapelleError
 
+FAILED = 1
 WRONG_USAGE = 2
 INTERRUPTED = 130
 
@@ -240,8 +242,11 @@ def build(
 
 def main() -> None:
     """Entry point of the ``kapelle`` command. An error is one line on stderr; exit status 1, or 2 for wrong usage."""
+    settle_streams()
     try:
-        sys.exit(app(sys.argv[1:], result_action="return_value", exit_on_error=False, print_error=False))
+        status = app(sys.argv[1:], result_action="return_value", exit_on_error=False, print_error=False)
+        sys.stdout.flush()
+        sys.exit(status)
     except CycloptsError as error:
         error.verbose = False
         command = " ".join(["kapelle", *(error.command_chain or ())])
@@ -249,5 +254,7 @@ def main() -> None:
         sys.exit(WRONG_USAGE)
     except KapelleError as error:
         sys.exit(f"kapelle: {error.detail}")
+    except OSError as error:
+        sys.exit(explained(error) or FAILED)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
