@@ -189,6 +189,8 @@ def _handles(cls: type) -> tuple[HandleSpec, ...]:
         if sharded != spec.sharded:
             expected = f"Sharded[{spec.name}]" if spec.sharded else spec.name
             raise DeclarationError(f"{place} is annotated {annotation!r}; expected {expected}")
+        if inspect.isroutine(inspect.getattr_static(cls, attribute, None)):
+            raise DeclarationError(f"{place} is a handle, and a method as well; give one of them another name")
         if any(other.service.name == spec.name and other.service is not spec for other in found):
             raise DeclarationError(f"{place} is a second service named {spec.name}; services are told apart by name")
         found.append(HandleSpec(attribute, spec))

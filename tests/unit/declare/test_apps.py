@@ -206,6 +206,7 @@ class TakesMore(TakesArtifact):
         (annotated(cluster=Sharded), r"Broken.cluster is annotated .*; expected Sharded\[...\] of a service"),
         (annotated(cluster=Sharded[int]), r"expected Sharded\[...\] of a service"),
         (annotated(a=Encoder, b=other_encoder()), "Broken.b is a second service named Encoder; services are told"),
+        (annotated(process=Encoder), "Broken.process is a handle, and a method as well; give one of them another name"),
         (annotated(encoder="NoSuchService"), "Broken: name 'NoSuchService' is not defined; handles are found by their"),
         (lambda: app(TakesArtifact), r"TakesArtifact.__init__ takes 'artifact'; declare it with @app\(artifact=...\)"),
         (lambda: app(TakesMore), "TakesMore.__init__ needs 'device'; the library passes only artifact and shard"),
