@@ -19,9 +19,10 @@ def checked(decorator: Callable[P, R]) -> Callable[P, R]:
     """Have a decorator refuse options that are not of its annotated types.
 
     Raises:
-        DeclarationError: one is not; the message names it.
+        DeclarationError: one is not; the message names it. Or there are no parentheses where they are needed.
     """
     signature = inspect.signature(decorator)
+    takes_positions = any(one.kind is not inspect.Parameter.KEYWORD_ONLY for one in signature.parameters.values())
 
     @cache
     def types() -> dict[str, Any]:
@@ -31,6 +32,11 @@ def checked(decorator: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(decorator)
     def call(*arguments: P.args, **options: P.kwargs) -> R:
+        if arguments and not takes_positions:
+            name = decorator.__name__
+            raise DeclarationError(
+                f"@{name} is written with parentheses, as in @{name}(), and takes options by name only"
+            )
         given = signature.bind(*arguments, **options).arguments
         for name, kind in types().items():
             if name in given:

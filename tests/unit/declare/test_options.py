@@ -63,6 +63,11 @@ def test_what_fits_is_taken_as_it_is() -> None:
     assert str(inspect.signature(decorator)).startswith("(name: 'str', *, share")
 
 
+def test_forgotten_parentheses_are_told() -> None:
+    with pytest.raises(DeclarationError, match=r"^@batched is written with parentheses, as in @batched\(\), and takes"):
+        unchecked.batched(lambda self, rows: rows)
+
+
 def test_what_is_missing_or_unknown_is_told_by_python() -> None:
     with pytest.raises(TypeError, match="path"):
         unchecked.get()
