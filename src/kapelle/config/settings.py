@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
 
@@ -201,4 +201,6 @@ def _checked(name: str, value: Any, source: str) -> Any:
         # strict=False: the environment has only text.
         return msgspec.convert(value, field.type, strict=not isinstance(value, str))
     except (msgspec.ValidationError, ConfigError) as error:
-        raise ConfigError(f"{source}: {name} = {value!r}: {error}") from None
+        choices = get_args(field.type) if get_origin(field.type) is Literal else ()
+        expected = f"expected one of {', '.join(choices)}" if choices else error
+        raise ConfigError(f"{source}: {name} = {value!r}: {expected}") from None

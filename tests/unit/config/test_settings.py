@@ -78,7 +78,7 @@ def test_text_of_the_environment_becomes_the_settings_type(
         ("port", "-1", "KAPELLE_PORT: port = '-1': Expected `int` >= 0"),
         ("gateways", "0", "KAPELLE_GATEWAYS: gateways = '0': Expected `int` >= 1"),
         ("access_log", "sometimes", "KAPELLE_ACCESS_LOG: access_log = 'sometimes': Expected `bool`"),
-        ("transport", "pigeon", "KAPELLE_TRANSPORT: transport = 'pigeon': Invalid enum value 'pigeon'"),
+        ("transport", "pigeon", "KAPELLE_TRANSPORT: transport = 'pigeon': expected one of unix, tcp"),
         ("keep_alive", "long", "KAPELLE_KEEP_ALIVE: keep_alive = 'long': 'long' is not a duration"),
         ("keep_alive", "²", "KAPELLE_KEEP_ALIVE: keep_alive = '²': '²' is not a duration"),
         ("keep_alive", "-1s", "KAPELLE_KEEP_ALIVE: keep_alive = '-1s': '-1s' is not a duration"),
