@@ -80,12 +80,17 @@ def _argument(name: str, annotation: Any, text: str) -> Any:
         value = msgspec.json.decode(text)
     except msgspec.DecodeError:
         value = text
-    if annotation is str and not isinstance(value, str):
-        value = text
-    try:
-        return msgspec.convert(value, annotation, dec_hook=from_plain)
-    except msgspec.ValidationError as error:
-        raise InvalidInput(f"{name}: {error}", path=name) from None
+    except UnicodeEncodeError:
+        raise InvalidInput(f"{name}: {text!r} is no text in UTF-8", path=name) from None
+    # What looks like JSON may be meant as it is, where a text is expected: at once, or among other types.
+    candidates = [text] if annotation is str and not isinstance(value, str) else [value, text]
+    failure = ""
+    for candidate in candidates:
+        try:
+            return msgspec.convert(candidate, annotation, dec_hook=from_plain)
+        except msgspec.ValidationError as error:
+            failure = failure or str(error)
+    raise InvalidInput(f"{name}: {failure}", path=name)
 
 
 async def _call(

@@ -36,8 +36,8 @@ class Words:
         return word * times
 
     @kapelle.method
-    async def letters(self, word: str) -> AsyncIterator[str]:
-        for letter in word:
+    async def letters(self, word: str | None) -> AsyncIterator[str]:
+        for letter in word or "":
             yield letter
 
 

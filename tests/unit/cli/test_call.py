@@ -28,6 +28,11 @@ class TestAgainstARunningSystem:
         assert call("Words.letters", "abc") == 0
         assert capsys.readouterr().out == '"a"\n"b"\n"c"\n'
 
+    def test_takes_what_looks_like_json_as_text_where_a_text_may_be(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert call("Words.letters", "12") == 0
+        assert call("Words.letters", "null") == 0
+        assert capsys.readouterr().out == '"1"\n"2"\n'
+
     def test_finds_the_app_by_name_too(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert call("Words.upper", "a", target="app.py") == 0
         assert capsys.readouterr().out == '"A"\n'
@@ -53,6 +58,7 @@ class TestAgainstARunningSystem:
             ("Words.upper", [], "upper takes (words); got no arguments"),
             ("Words.repeat", ["a", "1", "2"], "repeat takes (word, times); got 3 arguments"),
             ("Words.repeat", ["a", "x"], "times: Expected `int`, got `str`"),
+            ("Words.upper", ["\udcff"], r"words: '\udcff' is no text in UTF-8"),
         ],
     )
     def test_refuses_what_cannot_be_called(self, name: str, texts: list[str], message: str) -> None:
