@@ -15,14 +15,14 @@ from kapelle.config.settings import Settings
 from kapelle.core.admission import Admission
 from kapelle.declare.context import RequestContext, enter_request
 from kapelle.declare.quality import ScoredRequest
-from kapelle.errors import CallError, DeadlineExceeded, Overloaded, UserCodeError
+from kapelle.errors import CallError, DeadlineExceeded, Overloaded, UserCodeError, text_of
 from kapelle.gateway.aside import Aside
 from kapelle.gateway.bodies import Reserve, Room, plain_room
 from kapelle.gateway.edition import Edition
 from kapelle.gateway.endpoint import Answer, Endpoint, Traffic
 from kapelle.gateway.familiar import FamiliarHeads
 from kapelle.gateway.http import HttpConnection
-from kapelle.gateway.problems import CLIENT_GONE, HttpError
+from kapelle.gateway.problems import CLIENT_GONE, HttpError, explained
 from kapelle.gateway.request import Request
 from kapelle.gateway.routes import NOTHING, InPath, Routes, split_target
 from kapelle.gateway.sse import error_event, send_events
@@ -37,8 +37,8 @@ _SWEEP_EVERY = 0.5
 _SCRATCH = 64 << 10
 """Bytes that are read at a time, but of large bodies, which are read to where they shall lie."""
 
-# What the app's code may end with. SystemExit is one of them: `sys.exit()` ends a request, not the gateway.
-_ENDINGS = (Exception, asyncio.CancelledError, SystemExit)
+# All else that the app's code may end with is the end of a request: `sys.exit()` and exceptions that are no Exception, too.
+_NOT_OF_THE_APP = (KeyboardInterrupt, GeneratorExit)
 
 Fallback = Callable[[Request], Awaitable[int]]
 
@@ -193,14 +193,16 @@ class Gateway:
         request.way = context.way
         try:
             if request.abandoned or request.expired:
-                raise asyncio.CancelledError
+                raise asyncio.CancelledError  # noqa: TRY301 - it ends as one that is cancelled later does
             function = edition.functions[endpoint.function]
             answer: Answer = (b"", b"", ())
             if endpoint.spec.streams:
                 await send_events(request, endpoint.begin_stream(function, request, in_path))
             else:
                 answer = endpoint.encode(request, await endpoint.begin(function, request, in_path))
-        except _ENDINGS as error:
+        except _NOT_OF_THE_APP:
+            raise
+        except BaseException as error:  # noqa: BLE001 - as above; the client is told
             edition.leave()
             self._admission.leave(endpoint.lane, request.size)
             reason = _reason(request, error, endpoint.timeout)
@@ -226,9 +228,11 @@ class Gateway:
         status = 0
         try:
             if request.abandoned:
-                raise asyncio.CancelledError
+                raise asyncio.CancelledError  # noqa: TRY301 - it ends as one that is cancelled later does
             status = await self._fallback(request)
-        except _ENDINGS as error:
+        except _NOT_OF_THE_APP:
+            raise
+        except BaseException as error:  # noqa: BLE001 - as above; the client is told
             failure = error
         if request.size:
             self._admission.leave(self._other.lane, request.size)
@@ -344,7 +348,7 @@ def _log_failure(request: Request, endpoint: str, status: int, error: BaseExcept
     if status == 500 and not isinstance(error, UserCodeError):
         log.error("request failed", endpoint=endpoint, path=request.path, request=request.id, exc_info=error)
     elif status >= 500:
-        detail = error.detail if isinstance(error, CallError | HttpError) else str(error)
+        detail = explained(error)[1] if isinstance(error, CallError | HttpError) else text_of(error)
         log.warning("request failed", endpoint=endpoint, request=request.id, status=status, detail=detail)
 
 

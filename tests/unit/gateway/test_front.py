@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -55,6 +55,10 @@ class App:
     async def stream(self) -> AsyncIterator[int]:
         yield 1
         await self.go.wait()
+
+
+class Outside(BaseException):
+    """No Exception, as the outcomes of some test frameworks are none."""
 
 
 class Bench:
@@ -117,6 +121,20 @@ async def test_requests_find_their_endpoints(bench: Bench) -> None:
     assert (recorded(request).body, request.path, request.query) == (b"other", "/other", b"x")
     assert bench.fell_back == [request]
     assert (bench.count(200), bench.count(404)) == (2, 1)
+
+
+@pytest.mark.parametrize("error", [Outside("x"), SystemExit(3), BaseExceptionGroup("all", [Outside("x")])])
+async def test_whatever_the_app_ends_with_is_the_end_of_one_request(bench: Bench, error: BaseException) -> None:
+    bench.edition.functions["hello"] = _raising(error)
+    assert recorded(await bench.ask("GET", "/hello")).status == 500
+    assert bench.count(500) == 1
+
+
+def _raising(error: BaseException) -> Callable[[], Awaitable[str]]:
+    async def hello() -> str:
+        raise error
+
+    return hello
 
 
 async def test_every_request_has_an_id_of_its_own(bench: Bench) -> None:

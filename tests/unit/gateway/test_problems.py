@@ -74,3 +74,23 @@ def test_when_to_come_back(seconds: float, header: bytes) -> None:
 
 def test_headers_of_refusals_are_passed_on() -> None:
     assert problem(HttpError(405, "no", headers=((b"allow", b"GET"),)), "id")[1] == ((b"allow", b"GET"),)
+
+
+class Bare(kapelle.InvalidInput):
+    """One that was never told what it is about."""
+
+    def __init__(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("error", "detail"),
+    [
+        (kapelle.InvalidInput("no file \udcff", path="$.\udcff"), "no file ?"),
+        (kapelle.InvalidInput(7), "7"),  # type: ignore[arg-type]  # that is what is wrong
+        (Bare(), ""),
+    ],
+)
+def test_errors_of_ours_that_are_made_wrongly_are_told_all_the_same(error: Exception, detail: str) -> None:
+    status, _, body = problem(error, "id")
+    assert (status, msgspec.json.decode(body)["detail"]) == (422, detail)
