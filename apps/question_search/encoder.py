@@ -27,6 +27,11 @@ REBUILD = "build it with: python -m apps.question_search.build"
 
 MAX_TOKENS = 128  # what the model was trained for; the rest of a longer sentence is ignored
 
+# What is behind these is not looked at, not even to be ignored: the tokenizer would first cut all of it into tokens, and
+# while it does, no other thread of the process runs. With 4 MB of text that took so long that the replica counted as dead.
+# A token stands for up to 100 characters: nothing is lost of a sentence whose words are no longer, with one space between.
+MAX_CHARACTERS = MAX_TOKENS * 101
+
 # Tokens of one run of the model, padding included. Its activations then stay in a core's cache: one run over 64
 # questions took twice as long as several runs of this size, which also pad less.
 TOKENS_PER_RUN = 128
@@ -51,7 +56,7 @@ class Encoder:
     def embed(self, sentences: Sequence[str]) -> NDArray[np.float32]:
         """One unit vector per sentence, in their order: n x dimension. Threads may share an encoder."""
         # Not encode_batch: it starts a thread per core in every replica, to save 10 of 20 µs a sentence.
-        tokens = [self._tokenizer.encode(sentence).ids for sentence in sentences]
+        tokens = [self._tokenizer.encode(sentence[:MAX_CHARACTERS]).ids for sentence in sentences]
         vectors = np.empty((len(tokens), self.dimension), np.float32)
         for rows in _runs([len(ids) for ids in tokens]):
             vectors[rows] = self._run([tokens[row] for row in rows])

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import Encoding
 
-from apps.question_search.encoder import MODEL, TOKENIZER, TOKENS_PER_RUN, Encoder, _runs
+from apps.question_search.encoder import MAX_CHARACTERS, MODEL, TOKENIZER, TOKENS_PER_RUN, Encoder, _runs
 from apps.question_search.errors import ModelError
 
 
@@ -49,6 +50,22 @@ def test_what_follows_128_tokens_is_ignored(int8_encoder: Encoder) -> None:
     short, long, huge = int8_encoder.embed([begin, begin + "not?", begin + "x" * 10_000])
     assert (short == long).all()
     assert (short == huge).all()
+
+
+def test_what_cannot_count_is_not_even_cut_into_tokens(int8_encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths = []
+
+    class Spy:
+        def encode(self, sentence: str) -> Encoding:
+            lengths.append(len(sentence))
+            return tokenizer.encode(sentence)
+
+    tokenizer = int8_encoder._tokenizer
+    monkeypatch.setattr(int8_encoder, "_tokenizer", Spy())
+    begin = f"{'w' * 100} " * 126  # words as long as one may be, and as many as count
+    short, long = int8_encoder.embed([begin, begin + "a " * 1_000_000])
+    assert max(lengths) == MAX_CHARACTERS
+    assert (short == long).all()
 
 
 def test_odd_input(int8_encoder: Encoder) -> None:
