@@ -20,8 +20,13 @@ DEVIATION = np.array([0.2470, 0.2435, 0.2616], np.float32)
 _FILE = "$.file"
 
 Image.init()
-FORMATS = tuple(sorted(set(Image.OPEN) - {"EPS"}))
-"""All that Pillow reads, but for PostScript: that is a program, which it would have another program run."""
+FORMATS = tuple(sorted(set(Image.OPEN) - {"EPS", "IPTC", "FITS"}))
+"""All that Pillow reads, but for three.
+
+PostScript (EPS) is a program, which Pillow would have another program run. An IPTC file holds another file, of any format
+(PostScript, too) and size, whatever it says of itself. A compressed FITS file is taken apart pixel by pixel, in Python:
+200 KB of one keep a core busy for a minute.
+"""
 
 Picture = NDArray[np.uint8]
 Tensor = NDArray[np.float32]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -94,6 +96,33 @@ def bomb(side: int) -> bytes:
     return header + b"\x00" * 100
 
 
+def field(record: int, number: int, value: bytes) -> bytes:
+    """A piece of an IPTC file."""
+    return bytes([0x1C, record, number]) + len(value).to_bytes(2, "big") + value
+
+
+def inside_iptc(content: bytes) -> bytes:
+    """A file that says of itself that it is a JPEG of 10 x 10 pixels; Pillow would open whatever it holds."""
+    size = (10).to_bytes(2, "big")
+    header = field(3, 20, size) + field(3, 30, size) + field(3, 60, bytes([1, 0])) + field(3, 120, bytes([5]))
+    return header + field(8, 10, content) + bytes(5)
+
+
+def cards(**values: str) -> bytes:
+    """A header of a FITS file."""
+    lines = [f"{name.replace('_', '-'):8}= {value}".ljust(80) for name, value in values.items()]
+    return "".join([*lines, "END".ljust(80)]).ljust(2880).encode()
+
+
+def compressed_fits() -> bytes:
+    """A compressed FITS file, all black."""
+    table = cards(
+        XTENSION="'BINTABLE'", BITPIX="8", NAXIS="2", NAXIS1="0", NAXIS2="0", ZIMAGE="T", ZCMPTYPE="'GZIP_1  '",
+        ZBITPIX="8", ZNAXIS="2", ZNAXIS1="90", ZNAXIS2="60",
+    )  # fmt: skip
+    return cards(SIMPLE="T", BITPIX="8", NAXIS="0") + table + gzip.compress(bytes(4 * 90 * 60)).ljust(2880, b"\0")
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -102,10 +131,24 @@ def bomb(side: int) -> bytes:
         (saved(noise(), "JPEG")[:300], "damaged"),
         (saved(noise(), "PNG")[:-200], "damaged"),
         (saved(noise(), "EPS"), "not a picture"),
+        (inside_iptc(saved(noise(6, 9), "EPS")), "not a picture"),
+        (inside_iptc(saved(noise(), "PNG")), "not a picture"),
+        (compressed_fits(), "not a picture"),
         (bomb(30_000), "too large"),
         (bomb(9_000), "9000 x 9000 pixels; expected at most"),
     ],
-    ids=["empty", "text", "cut JPEG", "cut PNG", "PostScript", "bomb", "large"],
+    ids=[
+        "empty",
+        "text",
+        "cut JPEG",
+        "cut PNG",
+        "PostScript",
+        "PostScript inside",
+        "PNG inside",
+        "FITS",
+        "bomb",
+        "large",
+    ],
 )
 def test_what_is_no_picture_is_refused(content: bytes, said: str) -> None:
     with pytest.raises(InvalidInput, match=said) as refused:
