@@ -41,6 +41,7 @@ _DAMAGE = (
     TypeError,
     AttributeError,
     ArithmeticError,
+    RuntimeError,
     MemoryError,
 )
 

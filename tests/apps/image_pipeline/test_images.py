@@ -156,6 +156,15 @@ def test_what_is_no_picture_is_refused(content: bytes, said: str) -> None:
     assert refused.value.path == "$.file"
 
 
+@pytest.mark.parametrize("kind", ["AVIF", "BLP"])
+def test_damage_of_rarer_formats_is_told(kind: str) -> None:
+    content = bytearray(saved(noise().convert("P") if kind == "BLP" else noise(), kind))
+    at = content.index(b"mdat") + 8 if kind == "AVIF" else 4  # where the picture is, or how it is compressed
+    content[at : at + 4] = b"\x7f" * 4
+    with pytest.raises(InvalidInput, match="the picture is damaged"):
+        decode(bytes(content))
+
+
 def test_sizes_are_checked_before_anything_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
     content = saved(noise(), "BMP")
     monkeypatch.setattr(images, "MOST_PIXELS", 100)
