@@ -19,6 +19,7 @@ from apps.question_search.errors import CorpusError
 
 COLUMN = "question"  # taken where there are several and none is chosen
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
+OTHERS = ";\t,|"  # what else is seen between columns
 BYTE_ORDER_MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"
 
 
@@ -64,14 +65,15 @@ def _distinct(texts: Iterable[str]) -> Corpus:
 
 
 def _text_files(folder: Path) -> list[Path]:
-    files = sorted(file for file in folder.iterdir() if file.name.endswith((".txt", ".txt.gz")))
+    files = sorted(file for file in folder.iterdir() if file.name.lower().endswith((".txt", ".txt.gz")))
     if not files:
         raise CorpusError(f"{folder}: holds no .txt or .txt.gz file")
     return files
 
 
 def _questions(path: Path, column: str | None) -> Iterator[str]:
-    delimiter = DELIMITERS.get(path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix)
+    # A name may be written in capitals: QUESTIONS.CSV is not a list of lines.
+    delimiter = DELIMITERS.get((path.with_suffix("") if _is_gzipped(path) else path).suffix.lower())
     if delimiter is not None:
         yield from _cells(path, delimiter, column)
     elif column is None:
@@ -80,10 +82,14 @@ def _questions(path: Path, column: str | None) -> Iterator[str]:
         raise CorpusError(f"{path}: only .csv and .tsv files have columns; leave out --column {column}")
 
 
+def _is_gzipped(path: Path) -> bool:
+    return path.suffix.lower() == ".gz"
+
+
 def _lines(path: Path) -> Iterator[str]:
     number = 0
     try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        with gzip.open(path) if _is_gzipped(path) else path.open("rb") as file:
             for number, line in enumerate(file, start=1):
                 text = line.decode()
                 if "\0" in text:
@@ -100,18 +106,38 @@ def _lines(path: Path) -> Iterator[str]:
 
 def _cells(path: Path, delimiter: str, column: str | None) -> Iterator[str]:
     rows = csv.reader(_lines(path), delimiter=delimiter, strict=True)
+    began = 1
     try:
-        names = next(rows, [])
-        index = _column_index(path, names, column)
-        if column is None and len(names) == 1 and names[0].rstrip().endswith("?"):
+        names = [name.strip() for name in next(rows, [])]
+        _refuse_other_delimiters(path, names, delimiter)
+        index = _column_index(path, names, None if column is None else column.strip())
+        if column is None and len(names) == 1 and names[0].endswith("?"):
             yield names[0]
+        began = rows.line_num + 1
         for row in rows:
             if row and (len(row) <= index or any(row[len(names) :])):
                 quoting = "" if len(row) <= index else f"; put what contains {delimiter!r} in double quotes"
                 raise CorpusError(f"{path}, line {rows.line_num}: {len(row)} columns, expected {len(names)}{quoting}")
             yield row[index] if row else ""
+            began = rows.line_num + 1
     except csv.Error as error:
-        raise CorpusError(f"{path}, line {rows.line_num}: {error}") from error
+        # A double quote that is not closed takes in all lines up to the next one: where it is noticed is not where it is.
+        since = (
+            f"; its row begins in line {began}: is a double quote not closed there?" if rows.line_num > began else ""
+        )
+        raise CorpusError(f"{path}, line {rows.line_num}: {error}{since}") from error
+
+
+def _refuse_other_delimiters(path: Path, names: list[str], delimiter: str) -> None:
+    """Whole rows are not taken for questions where a spreadsheet has written, say, semicolons."""
+    if len(names) != 1 or names[0].endswith("?"):
+        return
+    for other in OTHERS:
+        if other != delimiter and other in names[0]:
+            raise CorpusError(
+                f"{path}: one column, {names[0]!r}; expected {delimiter!r} between the columns, not {other!r}; write it "
+                "again like that"
+            )
 
 
 def _column_index(path: Path, names: list[str], column: str | None) -> int:

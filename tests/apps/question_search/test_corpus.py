@@ -47,6 +47,22 @@ def test_a_column_is_read(name: str, content: str, tmp_path: Path) -> None:
     assert read.questions == ["Why, though?", "Two lines?", 'A "quoted" one?']
 
 
+@pytest.mark.parametrize("name", ["Q.CSV", "q.Csv", "Q.CSV.GZ"])
+def test_names_may_be_in_capitals(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    content = b"id,question\n1,Why?\n"
+    path.write_bytes(gzip.compress(content) if name.endswith("GZ") else content)
+    assert corpus.read(path).questions == ["Why?"]
+    (tmp_path / "MORE.TXT").write_text("How?\n")
+    assert corpus.read(tmp_path).questions == ["How?"]
+
+
+def test_space_around_the_names_of_columns_is_none_of_them(tmp_path: Path) -> None:
+    path = write(tmp_path / "q.csv", "id, question , title\n1, Why?, A title\n")
+    assert corpus.read(path).questions == ["Why?"]
+    assert corpus.read(path, "title").questions == ["A title"]
+
+
 def test_the_only_column_needs_no_name(tmp_path: Path) -> None:
     assert corpus.read(write(tmp_path / "q.csv", "title\nWhy?\n")).questions == ["Why?"]
 
@@ -131,6 +147,27 @@ def test_a_question_may_be_long(tmp_path: Path) -> None:
         ("q.csv", "", "title", r"q\.csv: empty, expected a first line with the names"),
         ("q.csv", "id,title\n1,Why?\n2\n", "title", r"q\.csv, line 3: 1 columns, expected 2"),
         ("q.csv", 'title\n"Why?\n', None, r"q\.csv, line 2: unexpected end of data"),
+        (
+            "q.csv",
+            'title\nHow?\n"Why?\nWho?\n',
+            None,
+            r"line 4: unexpected end of data; its row begins in line 3: is a",
+        ),
+        (
+            "q.csv",
+            'q\n"Why?\n"Who?"\n',
+            None,
+            r"line 3: ',' expected after '\"'; its row begins in line 2: is a double",
+        ),
+        (
+            "q.csv",
+            "question;id\nWhy?;1\n",
+            None,
+            r"q\.csv: one column, 'question;id'; expected ',' between the columns",
+        ),
+        ("q.csv", "id;question\n1;Why?\n", "question", r"expected ',' between the columns, not ';'; write it again"),
+        ("q.csv", "question\tid\nWhy?\t1\n", None, r"expected ',' between the columns, not '\\t'"),
+        ("q.tsv", "question,id\nWhy?,1\n", None, r"expected '\\t' between the columns, not ','"),
         ("q.csv", "title\n" + "x" * 200_000, None, r"q\.csv, line 2: field larger than field limit"),
     ],
 )
