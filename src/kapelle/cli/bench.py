@@ -36,6 +36,8 @@ _SIZES = "1KB,10KB,100KB,1MB,10MB"
 _SHORTEST = 0.05
 _MOST_CALLERS = 256
 _PICTURE = "compare.svg"
+_WIDE = 200
+"""Columns for a table, which takes what it needs of them: in a pipe or on a narrow terminal its figures would be cut off."""
 
 
 def run_bench(target: str, endpoint: str | None, request: str | None, effort: Effort, artifacts: str | None) -> int:
@@ -52,7 +54,7 @@ def run_bench(target: str, endpoint: str | None, request: str | None, effort: Ef
     console = Console(highlight=False)
     size = f", {size_text(len(subject.request.body))}" if subject.request.body else ""
     console.print(f"[bold]{subject.request.method} {subject.request.target}[/]{size}")
-    console.print(measured(system.line, effort.concurrency))
+    _wide().print(measured(system.line, effort.concurrency))
     console.print("CPU is that of all processes of the app for one request.", style="dim")
     console.print(f"what the way between its services is of it: kapelle bench {target} --compare", style="dim")
     return 0
@@ -84,7 +86,7 @@ def run_compare(
     with _progress(told, measuring(subject, lengths, effort)) as step:
         found = _run(compare(subject, lengths, effort, folder, step))
     console = Console(highlight=False)
-    console.print(compared(found))
+    _wide().print(compared(found))
     console.print(
         "CPU is that of all processes for one request; `kapelle bench --help` explains the ways.", style="dim"
     )
@@ -143,6 +145,10 @@ def _prepared(out: str | None) -> Path | None:
     except OSError as error:
         raise ConfigError(f"--out {folder} cannot be made: {error.strerror}") from None
     return folder
+
+
+def _wide() -> Console:
+    return Console(highlight=False, width=_WIDE)
 
 
 def _write(found: Comparison, folder: Path) -> None:

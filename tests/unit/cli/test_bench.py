@@ -80,10 +80,11 @@ def test_a_comparison_is_printed_concluded_from_and_written(
     async def compare(*_: object) -> Comparison:
         return COMPARISON
 
-    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("COLUMNS", "80")  # as in a pipe
     monkeypatch.setattr(bench, "compare", compare)
     assert compare_with(target, out="new/folder") == 0
     out, err = capsys.readouterr()
+    assert "…" not in out
     assert "this takes about" in err
     assert "shared memory wins" in out
     written = tmp_path / "new" / "folder"
