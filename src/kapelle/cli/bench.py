@@ -76,6 +76,7 @@ def run_compare(
     folder = Path(volume or tempfile.gettempdir())
     if not folder.is_dir():
         raise ConfigError(f"--volume {folder} is no folder")
+    _check_writable("--volume", folder)
     written = _prepared(out)
     told = Console(stderr=True, highlight=False)
     stages = stages_of(subject)
@@ -144,7 +145,16 @@ def _prepared(out: str | None) -> Path | None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"--out {folder} cannot be made: {error.strerror}") from None
+    _check_writable("--out", folder)
     return folder
+
+
+def _check_writable(option: str, folder: Path) -> None:
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ConfigError(f"{option} {folder} cannot be written to: {error.strerror}") from None
 
 
 def _wide() -> Console:

@@ -98,6 +98,8 @@ def test_a_comparison_is_printed_concluded_from_and_written(
         ({"sizes": "many"}, "--sizes many"),
         ({"volume": "missing"}, "--volume missing is no folder"),
         ({"out": "app.py"}, r"--out app\.py cannot be made"),
+        ({"volume": "/proc"}, "--volume /proc cannot be written to: No such file"),
+        ({"out": "/proc"}, "--out /proc cannot be written to: No such file"),
     ],
 )
 def test_what_is_wrong_is_told_before_anything_is_measured(target: str, wrong: dict[str, str], said: str) -> None:
