@@ -27,14 +27,14 @@ def conclude(found: Comparison) -> list[str]:
 
 
 def _quickest(found: Comparison) -> Iterator[str]:
-    services = "1 service" if found.terms.stages == 1 else f"{found.terms.stages} services"
     for block in _ends(found.blocks):
         best, *others = block.between
         near = [one for one in others if one.alone.p50 < _ALIKE * best.alone.p50]
         names = _listed([best, *near])
         yield (
             f"At {size_text(block.size)}, quickest between processes {'are' if near else 'is'} {names}: a request through "
-            f"{services} takes {time_text(best.alone.p50)}{_beside(best, [one for one in others if one not in near])}."
+            f"{found.terms.services} takes {time_text(best.alone.p50)}"
+            f"{_beside(best, [one for one in others if one not in near])}."
         )
 
 

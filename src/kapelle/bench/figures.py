@@ -72,6 +72,16 @@ class Terms(msgspec.Struct, frozen=True):
     volume: str
     """The folder that the files went through."""
 
+    @property
+    def services(self) -> str:
+        """``"1 service"``, ``"3 services"``."""
+        return "1 service" if self.stages == 1 else f"{self.stages} services"
+
+    @property
+    def apart(self) -> str:
+        """How they live, after ``services``."""
+        return f"{'' if self.stages == 1 else 'each '}in a process of its own"
+
 
 class Comparison(msgspec.Struct, frozen=True):
     """All of a ``kapelle bench --compare``. ``own`` is None where the app has no request to be sent."""

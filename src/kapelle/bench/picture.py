@@ -37,7 +37,7 @@ def draw(found: Comparison) -> str:
     bottom = _TOP + _HEIGHT + 64
     own = [] if found.own is None else _own(bottom, found.own, loaded)
     height = bottom + (0 if found.own is None else 44 + _BAR * len(found.own.lines))
-    title = f"The way of a payload through {terms.stages} services without work, each in its own process"
+    title = f"The way of a payload through {terms.services} without work, {terms.apart}"
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" role="img">',
         f"<title>{title}</title>",

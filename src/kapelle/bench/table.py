@@ -48,7 +48,7 @@ def markdown(found: Comparison, picture: str) -> str:
     lines = ["| " + " | ".join(cells) + " |" for cells in (titles, ["---"] * 2 + ["---:"] * (len(titles) - 2), *rows)]
     told = [f"- {sentence}" for sentence in conclude(found)]
     about = (
-        f"{terms.stages} services, each in a process of its own, on {terms.cores} cores; {terms.seconds:g} s for each "
+        f"{terms.services}, {terms.apart}, on {terms.cores} cores; {terms.seconds:g} s for each "
         f"figure. CPU is that of all processes for one request. Files went through {terms.volume}."
     )
     parts = [f"# What the way between the services of {terms.app} costs", about, f"![the figures]({picture})"]

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import msgspec
+from msgspec.structs import replace
 
 from kapelle.bench.figures import FUSED, HTTP, SHARED, Comparison
+from kapelle.bench.picture import draw
+from kapelle.bench.table import markdown
 from tests.unit.bench.made_up import COMPARISON, LARGE
 
 
@@ -21,3 +24,10 @@ def test_finds_the_line_of_a_way() -> None:
 
 def test_goes_through_json() -> None:
     assert msgspec.json.decode(msgspec.json.encode(COMPARISON), type=Comparison) == COMPARISON
+
+
+def test_one_service_is_not_called_several() -> None:
+    found = replace(COMPARISON, terms=replace(COMPARISON.terms, stages=1))
+    assert "through 1 service without work, in a process of its own<" in draw(found)
+    assert "\n1 service, in a process of its own, on 2 cores" in markdown(found, "compare.svg")
+    assert "\n3 services, each in a process of its own, on 2 cores" in markdown(COMPARISON, "compare.svg")
