@@ -18,11 +18,19 @@ QUESTIONS = "questions.json"
 
 
 def write(folder: Path, questions: Sequence[str], vectors: Vectors) -> None:
-    """Write a shard; ``vectors`` (n x d) are the questions' unit vectors, so that inner products are cosines."""
+    """Write a shard; ``vectors`` (n x d) are the questions' unit vectors, so that inner products are cosines.
+
+    Raises:
+        ArtifactError: the vectors cannot be written; the disk is full, say.
+    """
     folder.mkdir(parents=True)
     index = faiss.IndexFlatIP(vectors.shape[1])
     index.add(vectors)
-    faiss.write_index(index, str(folder / VECTORS))
+    path = folder / VECTORS
+    try:
+        faiss.write_index(index, str(path))
+    except RuntimeError as error:  # all that FAISS raises
+        raise ArtifactError(f"{path}: cannot be written ({error}); is the disk full?") from error
     text = json.dumps(questions, ensure_ascii=False, indent=0)
     (folder / QUESTIONS).write_text(text, encoding="utf-8")
 

@@ -21,6 +21,14 @@ def folder(directions: Vectors, tmp_path: Path) -> Path:
     return tmp_path / "000"
 
 
+def test_a_full_disk_is_told(directions: Vectors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shard, "VECTORS", "/dev/full")
+    with pytest.raises(
+        ArtifactError, match=r"/dev/full: cannot be written .*No space left on device.*; is the disk full"
+    ):
+        shard.write(tmp_path / "000", QUESTIONS, directions)
+
+
 def test_the_nearest_are_found_best_first(folder: Path, directions: Vectors) -> None:
     query = directions[17]
     cosines = directions @ query
