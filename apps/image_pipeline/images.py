@@ -113,9 +113,11 @@ def _in_colour(picture: Image.Image) -> Image.Image:
 def _from_many_levels(picture: Image.Image) -> Image.Image:
     """A grey picture of 16 bits or more: Pillow's own conversion would cut off what is beyond 255."""
     values = np.asarray(picture, np.float64)
-    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    # A map of depths may say that the sky is infinitely far: that is white, and the rest is spread as if it were not there.
+    finite = np.isfinite(values)
+    low, high = values.min(where=finite, initial=np.inf), values.max(where=finite, initial=-np.inf)
     if low < 0 or high > 65535 or picture.mode == "F":
         values = (values - low) * (255 / (high - low) if high > low else 0)
     elif picture.mode.startswith("I;16") or high > 255:
         values = values * (255 / 65535)
-    return Image.fromarray(np.nan_to_num(values).clip(0, 255).astype(np.uint8)).convert("RGB")
+    return Image.fromarray(np.nan_to_num(values.clip(0, 255)).astype(np.uint8)).convert("RGB")

@@ -58,6 +58,14 @@ def test_sixteen_bits_become_eight() -> None:
     assert (found.min(), found.max()) == (0, 255)
 
 
+@pytest.mark.filterwarnings("error")
+def test_values_that_are_not_finite_do_not_hide_the_others() -> None:
+    depths = np.array([[1.0, 2.0, 3.0], [np.inf, -np.inf, np.nan]], np.float32)
+    assert decode(saved(Image.fromarray(depths), "TIFF"))[..., 0].tolist() == [[0, 127, 255], [255, 0, 0]]
+    nothing = np.full((2, 2), np.nan, np.float32)
+    assert decode(saved(Image.fromarray(nothing), "TIFF")).max() == 0
+
+
 def test_what_is_transparent_lies_on_white() -> None:
     clear = Image.new("RGBA", (10, 10), (0, 0, 0, 0))
     assert decode(saved(clear, "PNG"))[5, 5].tolist() == [255, 255, 255]
