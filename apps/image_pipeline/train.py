@@ -15,12 +15,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import onnx
-import torch
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+
+try:
+    import onnx
+    import torch
+except ModuleNotFoundError as missing:
+    if __name__ != "__main__":
+        raise
+    needs = "apps/image_pipeline/training/requirements.txt"
+    print(f"error: {missing.name} is not installed; training needs it: pip install -r {needs}", file=sys.stderr)
+    sys.exit(2)
 
 from apps.image_pipeline.build import SHIPPED
 from apps.image_pipeline.errors import PipelineError
