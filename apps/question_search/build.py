@@ -12,6 +12,7 @@ import argparse
 import hashlib
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -60,7 +61,11 @@ class Options:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status: 0 when the artifacts are there, 2 when the input or the installation is at fault."""
+    """The exit status: 0 when the artifacts are there, 2 when the input or the installation is at fault, 130 when ended.
+
+    SIGTERM ends it as Ctrl-C does: nothing half done stays behind.
+    """
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         build(_parse(arguments), Console(highlight=False))
     except (QuestionSearchError, OSError) as error:
@@ -69,6 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted; the artifacts are as they were", file=sys.stderr)
         return 130
+    finally:
+        signal.signal(signal.SIGTERM, before)
     return 0
 
 

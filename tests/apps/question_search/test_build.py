@@ -206,18 +206,25 @@ def test_a_folder_of_something_else_is_left_alone(
     assert (tmp_path / "precious").read_text() == "data"
 
 
-def test_ctrl_c_leaves_things_as_they_were(built: tuple[Path, str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_whoever_ends_it_finds_things_as_they_were(
+    number: signal.Signals, built: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scratch = tmp_path / "tmp"
+    scratch.mkdir()
+    monkeypatch.setenv("TMPDIR", str(scratch))
     out = shutil.copytree(built[0], tmp_path / "artifacts")
     with start("--out", out) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         for line in process.stdout:
             if line.startswith("Comparing"):
-                process.send_signal(signal.SIGINT)
+                process.send_signal(number)
         assert process.stderr.read() == "interrupted; the artifacts are as they were\n"
     assert process.returncode == 130
     assert contents(out) == contents(built[0])
-    assert [path.name for path in tmp_path.iterdir()] == ["artifacts"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["artifacts", "tmp"]
+    assert [left for left in scratch.iterdir() if left.is_dir()] == []
 
 
 @pytest.mark.parametrize(
