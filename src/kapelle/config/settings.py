@@ -40,7 +40,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     shard_processes: Annotated[int, msgspec.Meta(ge=0)] = 0
     """Processes that hold one copy of all shards of a service; 0 chooses by the machine's cores."""
     transport: Literal["unix", "tcp"] = "unix"
-    """How gateways reach replicas on this machine."""
+    """How gateways reach replicas on this machine: unix or tcp."""
     shared_memory: Annotated[int, msgspec.Meta(ge=0)] = 256 << 20
     """Bytes of memory in which a process lays large arrays for others on this machine; 0 sends them through sockets."""
     expose_services: bool = True
@@ -108,9 +108,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     peer_authority: str = ""
     """PEM file of the authority that has signed the certificates of all processes, and of nothing else."""
     log_format: Literal["auto", "json", "console"] = "auto"
-    """Form of the log: colours on a terminal, JSON elsewhere."""
+    """Form of the log: json, console (with colours), or auto: console on a terminal, json elsewhere."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """The least severe level that is logged."""
+    """The least severe level that is logged: debug, info, warning or error."""
     access_log: bool = True
     """Log a line per request."""
 
@@ -201,6 +201,7 @@ def _checked(name: str, value: Any, source: str) -> Any:
         # strict=False: the environment has only text.
         return msgspec.convert(value, field.type, strict=not isinstance(value, str))
     except (msgspec.ValidationError, ConfigError) as error:
+        # The choices, which msgspec does not name.
         choices = get_args(field.type) if get_origin(field.type) is Literal else ()
         expected = f"expected one of {', '.join(choices)}" if choices else error
         raise ConfigError(f"{source}: {name} = {value!r}: {expected}") from None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 import pytest
+from msgspec.structs import fields
 
+from kapelle.cli.config import setting_meanings
 from kapelle.config.settings import Loaded, Settings, checked, load
 from kapelle.errors import ConfigError
 
@@ -29,6 +31,14 @@ def test_every_setting_is_explained() -> None:
     for name in Settings.__struct_fields__:
         _, _, after = source.partition(f"\n    {name}: ")
         assert after.split("\n")[1].strip().startswith('"""'), f"{name} has no explanation"
+
+
+def test_the_explanation_of_a_choice_names_all_there_is() -> None:
+    meanings = setting_meanings()
+    choices = {one.name: get_args(one.type) for one in fields(Settings) if get_origin(one.type) is Literal}
+    assert choices.keys() == {"transport", "log_format", "log_level"}
+    for name, words in choices.items():
+        assert all(word in meanings[name] for word in words), meanings[name]
 
 
 def test_later_sources_win_and_each_value_knows_where_it_came_from(tmp_path: Path) -> None:
@@ -79,6 +89,7 @@ def test_text_of_the_environment_becomes_the_settings_type(
         ("gateways", "0", "KAPELLE_GATEWAYS: gateways = '0': Expected `int` >= 1"),
         ("access_log", "sometimes", "KAPELLE_ACCESS_LOG: access_log = 'sometimes': Expected `bool`"),
         ("transport", "pigeon", "KAPELLE_TRANSPORT: transport = 'pigeon': expected one of unix, tcp"),
+        ("log_level", "loud", "KAPELLE_LOG_LEVEL: log_level = 'loud': expected one of debug, info, warning, error"),
         ("keep_alive", "long", "KAPELLE_KEEP_ALIVE: keep_alive = 'long': 'long' is not a duration"),
         ("keep_alive", "²", "KAPELLE_KEEP_ALIVE: keep_alive = '²': '²' is not a duration"),
         ("keep_alive", "-1s", "KAPELLE_KEEP_ALIVE: keep_alive = '-1s': '-1s' is not a duration"),
