@@ -16,28 +16,31 @@ R = TypeVar("R")
 
 
 def checked(decorator: Callable[P, R]) -> Callable[P, R]:
-    """Have a decorator refuse options that are not of its annotated types.
+    """Have a decorator refuse options that are not of its annotated types, or not named.
 
     Raises:
         DeclarationError: one is not; the message names it. Or there are no parentheses where they are needed.
     """
     signature = inspect.signature(decorator)
-    takes_positions = any(one.kind is not inspect.Parameter.KEYWORD_ONLY for one in signature.parameters.values())
+    named = f"@{decorator.__name__}"
+    only = inspect.Parameter.POSITIONAL_ONLY  # what is decorated is looked at by the decorator
+    decorated = next((name for name, one in signature.parameters.items() if one.kind is only), "")
 
     @cache
     def types() -> dict[str, Any]:
         hints = get_type_hints(decorator)
-        only = inspect.Parameter.POSITIONAL_ONLY  # what is decorated is looked at by the decorator
-        return {name: hints[name] for name, one in signature.parameters.items() if one.kind is not only}
+        return {name: hints[name] for name in signature.parameters if name != decorated}
 
     @wraps(decorator)
     def call(*arguments: P.args, **options: P.kwargs) -> R:
-        if arguments and not takes_positions:
-            name = decorator.__name__
-            raise DeclarationError(
-                f"@{name} is written with parentheses, as in @{name}(), and takes options by name only"
-            )
-        given = signature.bind(*arguments, **options).arguments
+        try:
+            given = signature.bind(*arguments, **options).arguments
+        except TypeError as error:
+            if not decorated and arguments and callable(arguments[0]):
+                raise DeclarationError(f"{named} needs parentheses, also without options: write {named}()") from None
+            raise TypeError(f"{named}: {error}; it takes {', '.join(types())}") from None
+        if not callable(value := given.get(decorated, decorator)):
+            raise DeclarationError(f"{named}({value!r:.100}): expected options by their names: {', '.join(types())}")
         for name, kind in types().items():
             if name in given:
                 _check(name, given[name], kind)

@@ -63,13 +63,31 @@ def test_what_fits_is_taken_as_it_is() -> None:
     assert str(inspect.signature(decorator)).startswith("(name: 'str', *, share")
 
 
-def test_forgotten_parentheses_are_told() -> None:
-    with pytest.raises(DeclarationError, match=r"^@batched is written with parentheses, as in @batched\(\), and takes"):
-        unchecked.batched(lambda self, rows: rows)
+@pytest.mark.parametrize(
+    ("decorate", "said"),
+    [
+        (lambda: unchecked.batched(len), r"@batched needs parentheses, also without options: write @batched\(\)"),
+        (lambda: unchecked.service(2), r"@service\(2\): expected options by their names: replicas, artifact, "),
+        (
+            lambda: unchecked.method("5s"),
+            r"@method\('5s'\): expected options by their names: timeout, idempotent, hedge",
+        ),
+    ],
+)
+def test_what_is_not_named_is_told_as_such(decorate: Callable[[], Any], said: str) -> None:
+    with pytest.raises(DeclarationError, match=said):
+        decorate()
 
 
-def test_what_is_missing_or_unknown_is_told_by_python() -> None:
-    with pytest.raises(TypeError, match="path"):
-        unchecked.get()
-    with pytest.raises(TypeError, match="replica"):
-        unchecked.service(replica=2)
+@pytest.mark.parametrize(
+    ("decorate", "said"),
+    [
+        (unchecked.get, r"@get: missing a required argument: 'path'; it takes path, timeout"),
+        (lambda: unchecked.method(hegde=1), r"@method: got an unexpected keyword argument 'hegde'; it takes timeout, "),
+        (lambda: unchecked.service(object, replica=2), r"@service: got an .* 'replica'; it takes replicas, artifact, "),
+        (lambda: unchecked.batched(32), r"@batched: too many positional arguments; it takes max_size, max_wait, "),
+    ],
+)
+def test_what_is_missing_or_unknown_is_told_with_what_there_is(decorate: Callable[[], Any], said: str) -> None:
+    with pytest.raises(TypeError, match=said):
+        decorate()
