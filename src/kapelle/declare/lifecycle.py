@@ -37,10 +37,18 @@ def on_startup(function: Callable[..., Any] | None = None, /, *, background: boo
     return mark if function is None else mark(function)
 
 
-def on_shutdown(function: F, /) -> F:
+@overload
+def on_shutdown(function: F, /) -> F: ...
+@overload
+def on_shutdown() -> Callable[[F], F]: ...
+def on_shutdown(function: Callable[..., Any] | None = None, /) -> Any:
     """Run this method (``def`` or ``async def``) after the last call of the instance was answered."""
-    setattr(function, _ATTRIBUTE, HookSpec(function.__name__, "shutdown", background=False))
-    return function
+
+    def mark(function: F) -> F:
+        setattr(function, _ATTRIBUTE, HookSpec(function.__name__, "shutdown", background=False))
+        return function
+
+    return mark if function is None else mark(function)
 
 
 def hooks_of(cls: type) -> tuple[HookSpec, ...]:

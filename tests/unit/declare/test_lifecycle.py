@@ -16,6 +16,9 @@ class Base:
     @on_startup()
     def check(self) -> None: ...
 
+    @on_shutdown()
+    def part(self) -> None: ...
+
 
 class Derived(Base):
     @on_startup(background=True)
@@ -30,6 +33,7 @@ def test_hooks_with_when_and_how() -> None:
         HookSpec("check", "startup", background=False),
         HookSpec("close", "shutdown", background=False),
         HookSpec("open", "startup", background=False),
+        HookSpec("part", "shutdown", background=False),
     )
 
 
@@ -37,6 +41,7 @@ def test_inherited_hooks_count_until_they_are_overridden() -> None:
     assert hooks_of(Derived) == (
         HookSpec("close", "shutdown", background=False),
         HookSpec("open", "startup", background=False),
+        HookSpec("part", "shutdown", background=False),
         HookSpec("refresh", "startup", background=True),
     )
 
