@@ -186,11 +186,11 @@ class Rollout:
         if self.is_on_trial(now):
             self._back = self._back or "asked to go back"
             return self._step(now)
-        denied = self._denial("rollback", now)
-        if denied or self.pointer is None:
+        if (denied := self._denial("rollback", now)) or self.pointer is None:
             return denied
         if self.pointer.previous is None:
-            return [Denied("rollback", f"no release before {self.pointer.release} is known; publish one by its name")]
+            current = self.pointer.release or "the first"
+            return [Denied("rollback", f"no release before {current} is known; publish one by its name")]
         return self.publish(self.pointer.previous, now)
 
     def cancel(self, now: float) -> list[Effect]:

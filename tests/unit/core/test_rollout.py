@@ -207,6 +207,13 @@ def test_there_is_nothing_to_go_back_to(stage: Stage) -> None:
     assert stage.denied == ["no release before r1 is known; publish one by its name"]
 
 
+def test_where_no_release_ever_was_there_is_nothing_to_go_back_to_either() -> None:
+    stage = Stage([Pointer(1, None)])
+    stage.settle()
+    stage.play(stage.rollout.rollback(stage.now))
+    assert stage.denied == ["no release before the first is known; publish one by its name"]
+
+
 def test_a_cancelled_publish_leaves_no_trace(stage: Stage) -> None:
     stage.kill("encoder")
     publish(stage, "r2")
