@@ -29,7 +29,7 @@ from kapelle.types.strict_json import encode_json
 def run_call(name: str, texts: list[str], target: str | None, shard: int, run_dir: str | None, timeout: str) -> int:
     """Call and print; 0, or 1 with the error on stderr."""
     running = find_running(target, run_dir)
-    service, method = _find(Project(running.target, {}).load(), name)
+    service, method = _find(Project(running.target, {}).load(), name, shard)
     arguments = _arguments(method, texts)
     try:
         uvloop.run(_call(service, method, arguments, running, shard, seconds(timeout)))
@@ -47,7 +47,7 @@ def _told(error: CallError) -> str:
     return f"kapelle: {error.code}: {error.detail}{place}"
 
 
-def _find(app: AppSpec, name: str) -> tuple[ServiceSpec, MethodSpec]:
+def _find(app: AppSpec, name: str, shard: int) -> tuple[ServiceSpec, MethodSpec]:
     service_name, _, method_name = name.partition(".")
     service = app.services.get(service_name)
     if service is None:
@@ -59,6 +59,8 @@ def _find(app: AppSpec, name: str) -> tuple[ServiceSpec, MethodSpec]:
         raise InvalidInput(f"{service_name} has no method {method_name!r}; there is {known}")
     if service.inline:
         raise InvalidInput(f"{service_name} is inline: it lives in the gateway and cannot be called from here")
+    if shard and not service.sharded:
+        raise InvalidInput(f"{service_name} has no shards; leave out --shard {shard}")
     return service, service.methods[method_name]
 
 

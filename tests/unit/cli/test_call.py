@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from kapelle.cli.call import run_call
+from kapelle.cli.project import Running
 from kapelle.errors import DeadlineExceeded, InvalidInput, KapelleError
 
 
@@ -66,9 +67,17 @@ class TestAgainstARunningSystem:
             call(name, *texts)
         assert refused.value.detail == message
 
-    def test_says_when_no_replica_has_the_shard(self, capsys: pytest.CaptureFixture[str]) -> None:
-        assert call("Words.upper", "a", shard=7) == 1
+    def test_says_when_no_replica_runs(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr(Running, "records", [])
+        assert call("Words.upper", "a") == 1
         assert "no replica of Words runs" in capsys.readouterr().err
+
+    def test_refuses_a_shard_of_a_service_that_has_none(self) -> None:
+        with pytest.raises(InvalidInput) as refused:
+            call("Words.upper", "a", shard=7)
+        assert refused.value.detail == "Words has no shards; leave out --shard 7"
 
     def test_gives_up_in_time(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert call("Words.upper", "a", timeout="0s") == 1
