@@ -17,7 +17,7 @@ from kapelle.control.shape import shape
 from kapelle.control.versions import Version, Versions
 from kapelle.core.rollout_messages import Pointer, Terms
 from kapelle.declare.apps import AppSpec
-from kapelle.errors import KapelleError, StartError
+from kapelle.errors import ArtifactError, KapelleError, StartError
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,15 @@ def arrange(
     pointer = _begin(settings.release, objects, runs=runs)
     conductor = Conductor(versions, objects, cache, terms)
     if pointer.release is None:
-        return Arrangement(make_plan(target, app, settings, stock), conductor)
+        try:
+            return Arrangement(make_plan(target, app, settings, stock), conductor)
+        except ArtifactError as error:
+            names = Releases(objects).names
+            if not names:
+                raise
+            raise ArtifactError(
+                f"{error.detail}; or begin with a release that was built: --release {names[-1]}"
+            ) from None
 
     def plan(release: str, *, resting: bool) -> Plan:
         manifest = Releases(objects).get(release).manifest

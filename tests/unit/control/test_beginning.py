@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from kapelle.control.beginning import arrange
 from kapelle.control.plan import Plan, Stock
 from kapelle.core.rollout_messages import Pointer
 from kapelle.declare.apps import app_spec
-from kapelle.errors import StartError, StoreError
+from kapelle.errors import ArtifactError, StartError, StoreError
 
 
 @kapelle.service(sharded_by="index", copies=2)
@@ -72,6 +73,15 @@ async def test_the_folder_where_nothing_is_current(shop: Shop) -> None:
     plan, can_change = shop.arrange()
     assert (plan.release, plan.shard_counts, can_change) == ("local", {"Cluster": 3}, True)
     assert shop.log.read().epoch == 0, "to begin is no reason to write"
+
+
+async def test_without_the_folder_it_names_the_release_to_begin_with(shop: Shop) -> None:
+    shutil.rmtree(shop.folder / "local")
+    with pytest.raises(ArtifactError, match=r"--artifacts; or begin with a release that was built: --release r2$"):
+        shop.arrange()
+    shutil.rmtree(shop.folder / "store")
+    with pytest.raises(ArtifactError, match=r"--artifacts$"):
+        shop.arrange()
 
 
 async def test_what_is_current(shop: Shop) -> None:
