@@ -56,9 +56,16 @@ def _section(name: str, verb: Any) -> str:
     parameters = inspect.signature(verb).parameters.values()
     arguments = [one for one in parameters if one.kind is one.POSITIONAL_ONLY]
     options = [one for one in parameters if one.kind is one.KEYWORD_ONLY]
-    usage = " ".join(["kapelle", name, *map(_argument, arguments)])
+    needed = [_option(one, hints[one.name]) for one in options if one.default is one.empty]
+    usage = " ".join(["kapelle", name, *map(_argument, arguments), *needed])
     rows = [(f"`{_argument(one)}`", _meaning(hints[one.name]) or meanings[one.name]) for one in arguments]
-    rows += [(_option(one, hints[one.name]), _meaning(hints[one.name]) or meanings[one.name]) for one in options]
+    rows += [
+        (
+            f"`{_option(one, hints[one.name])}`",
+            (_meaning(hints[one.name]) or meanings[one.name]) + _default(one, hints[one.name]),
+        )
+        for one in options
+    ]
     return "\n\n".join(
         [f"## `{usage}`", text.strip(), *([table(("argument or option", "meaning"), rows)] if rows else [])]
     )
@@ -74,7 +81,13 @@ def _option(one: inspect.Parameter, hint: Any) -> str:
     flag = f"--{one.name.replace('_', '-')}"
     choices = next((get_args(part) for part in _parts(hint) if get_origin(part) is Literal), ())
     kind = "" if bool in _parts(hint) else " " + ("\\|".join(choices) if choices else one.name.split("_")[-1].upper())
-    return f"`{flag}{kind}`"
+    return f"{flag}{kind}"
+
+
+def _default(one: inspect.Parameter, hint: Any) -> str:
+    """The default as ``--help`` shows it; None and the like are explained by the meaning itself."""
+    hidden = any(isinstance(part, Parameter) and part.show_default is False for part in _parts(hint))
+    return "" if hidden or one.default in (one.empty, None) else f" Default: `{one.default}`."
 
 
 def _meaning(hint: Any) -> str:

@@ -63,7 +63,7 @@ def serve(
     host
         Address to listen on (127.0.0.1, this machine only); 0.0.0.0 is every network.
     port
-        Port to listen on (8080); 0 takes a free one.
+        Port to listen on (8080), 0 takes a free one; gRPC, where kapelle[grpc] is installed, has the next one.
     gateways
         Gateway processes that share the port (1).
     artifacts

@@ -14,7 +14,10 @@ OptionalTarget = Annotated[str | None, Parameter(help="The app; if not given, th
 RunDirectory = Annotated[
     str | None, Parameter(help="Folder of sockets and records of what runs (.kapelle/APP below this folder).")
 ]
-Store = Annotated[str | None, Parameter(help="Folder that keeps releases (.kapelle/store/APP below this folder).")]
+Store = Annotated[
+    str | None,
+    Parameter(help="Where releases are kept: a folder, or s3://bucket/prefix (.kapelle/store/APP below this folder)."),
+]
 AppOption = Annotated[str, Parameter(name=["--target", "-t"], help="The app, as for `kapelle serve`.")]
 Json = Annotated[bool, Parameter(negative="", show_default=False, help="Print JSON instead of a table.")]
 Variant = Annotated[

@@ -118,8 +118,12 @@ def publish(
     target: OptionalTarget = None,
     /,
     *,
-    canary: Annotated[str, Parameter(help="First let it answer a part of the requests, such as 5%.")] = "",
-    shadow: Annotated[str, Parameter(help="First ask it a part of the requests besides, and compare.")] = "",
+    canary: Annotated[
+        str, Parameter(show_default=False, help="First let it answer a part of the requests, such as 5%.")
+    ] = "",
+    shadow: Annotated[
+        str, Parameter(show_default=False, help="First ask it a part of the requests besides, such as 5%, and compare.")
+    ] = "",
     run_dir: RunDirectory = None,
 ) -> int:
     """Make a release the current one of a running system, without a request that fails.
