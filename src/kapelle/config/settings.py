@@ -9,6 +9,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -193,7 +194,10 @@ _FIELDS = {field.name: field for field in msgspec.structs.fields(Settings)}
 def _checked(name: str, value: Any, source: str) -> Any:
     field = _FIELDS.get(name)
     if field is None:
-        raise ConfigError(f"{source}: unknown setting {name!r}; `kapelle config` lists all of them")
+        # Not `kapelle config`: it reads the same sources, and would end here as well.
+        similar = get_close_matches(name, _FIELDS, 1)
+        known = f"did you mean {similar[0]}?" if similar else f"there are {', '.join(_FIELDS)}"
+        raise ConfigError(f"{source}: unknown setting {name!r}; {known}")
     try:
         if name in _DURATIONS:
             is_number = isinstance(value, str) and value.replace(".", "", 1).isdecimal()

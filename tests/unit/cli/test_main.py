@@ -85,9 +85,7 @@ def test_errors_are_one_line(arguments: list[str], told: str, monkeypatch: pytes
 
 def test_a_wrong_setting_names_its_source(empty: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (empty / "kapelle.toml").write_text("prt = 1\n")
-    assert run(monkeypatch, "config") == (
-        "kapelle: kapelle.toml: unknown setting 'prt'; `kapelle config` lists all of them"
-    )
+    assert run(monkeypatch, "config") == ("kapelle: kapelle.toml: unknown setting 'prt'; did you mean port?")
 
 
 def test_tells_its_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

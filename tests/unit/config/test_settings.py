@@ -111,8 +111,9 @@ def test_a_value_of_the_wrong_form_is_refused(tmp_path: Path, name: str, written
         ("keep_alive = -1", "kapelle.toml: keep_alive = -1: a duration cannot be -1"),
         ("keep_alive = inf", "kapelle.toml: keep_alive = inf: a duration cannot be inf"),
         ("access_log = 1", "kapelle.toml: access_log = 1: Expected `bool`, got `int`"),
-        ("ports = 1", "kapelle.toml: unknown setting 'ports'; `kapelle config` lists all of them"),
-        ("[gateway]\nport = 1", "kapelle.toml: unknown setting 'gateway'; `kapelle config` lists all of them"),
+        ("ports = 1", "kapelle.toml: unknown setting 'ports'; did you mean port?"),
+        ("[kapelle]\nport = 1", "kapelle.toml: unknown setting 'kapelle'; there are host, port, grpc_port, "),
+        ("[gateway]\nport = 1", "kapelle.toml: unknown setting 'gateway'; did you mean gateways?"),
         ("port =", "kapelle.toml: Invalid value"),
     ],
 )
