@@ -62,7 +62,7 @@ class Part:
         name, shard = self.release.name, "" if self.shard is None else f"shards/{self.shard:03}/"
         return ArtifactError(
             f"{name} is damaged: {self.artifact}/{shard}{file.path} {found}, expected {file.size} bytes and SHA-256 "
-            f"{file.sha256[:12]}…; `kapelle release verify {name}` names all such files"
+            f"{file.sha256[:12]}…; `kapelle release verify {name} --target APP` names all such files"
         )
 
 

@@ -101,7 +101,8 @@ def run_list(target: str, store: str | None, *, as_json: bool) -> int:
     console.print(table)
     unreadable = [name for name in found.names if name not in {one.name for one in releases}]
     if unreadable:
-        console.print(f"cannot be read: {', '.join(unreadable)}; `kapelle release show` says why")
+        why = f"kapelle release show {unreadable[0]} --target {target}"
+        console.print(f"cannot be read: {', '.join(unreadable)}; `{why}` says why")
     return 0
 
 

@@ -155,7 +155,7 @@ def test_what_the_store_has_damaged_does_not_appear(
     store.contents[sha256(b"0123456789")] = stored
     expected = (
         f"r1 is damaged: index/sub/a {found} and SHA-256 {sha256(stored)[:12]}…, expected 10 bytes and SHA-256 "
-        f"{sha256(b'0123456789')[:12]}…; `kapelle release verify r1` names all such files"
+        f"{sha256(b'0123456789')[:12]}…; `kapelle release verify r1 --target APP` names all such files"
     )
     with pytest.raises(ArtifactError) as caught:
         cache.get(part, store.read)

@@ -89,6 +89,18 @@ def test_releases_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert [one["size"] - code for one in json.loads(capsys.readouterr().out)] == [3, 4]
 
 
+def test_a_release_that_cannot_be_read_is_told_with_the_command_that_says_why(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    build("one")
+    build("two")
+    Path(".kapelle/store/sample/releases/r1.json").write_text("{")
+    capsys.readouterr()
+    assert run_list("sample.py", None, as_json=False) == 0
+    shown = capsys.readouterr().out
+    assert shown.endswith("cannot be read: r1; `kapelle release show r1 --target sample.py` says why\n")
+
+
 def test_a_release_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     build("one")
     run_show("r1", "sample.py", None, as_json=False)
