@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,9 +13,12 @@ import msgspec
 
 from kapelle.config.settings import Settings
 from kapelle.declare.apps import AppSpec, app_spec
-from kapelle.errors import DeclarationError
+from kapelle.errors import DeclarationError, StartError
 from kapelle.testing.memory import MemorySystem
 from kapelle.testing.processes import ProcessSystem
+
+_PROCESSES = ("kapelle.gateway.main", "kapelle.worker.main")
+"""As what the processes of a system run that import its app."""
 
 
 @asynccontextmanager
@@ -39,11 +43,15 @@ async def running_processes(
     """A whole system of real processes, for the length of an ``async with``.
 
     The processes import the app by its file; name ``target`` where that is not enough.
+
+    Raises:
+        StartError: a process of such a system has come here by importing the app's file.
     """
     spec = _spec(app)
-    system = ProcessSystem(
-        target or f"{inspect.getfile(app)}:{spec.name}", spec, _settings(settings), artifacts or Path("artifacts")
-    )
+    file = inspect.getfile(app)
+    _refuse_inside_another(file)
+    made = _settings(settings)
+    system = ProcessSystem(target or f"{file}:{spec.name}", spec, made, artifacts or Path("artifacts"))
     await system.start()
     try:
         yield system
@@ -60,3 +68,13 @@ def _spec(app: type) -> AppSpec:
 
 def _settings(given: dict[str, Any]) -> Settings:
     return msgspec.convert({"port": 0, "access_log": False, **given}, Settings)
+
+
+def _refuse_inside_another(file: str) -> None:
+    """Each process imports the app's file: one that starts a system of processes there would do so without end."""
+    running_as = getattr(sys.modules["__main__"].__spec__, "name", "")
+    if running_as in _PROCESSES:
+        raise StartError(
+            f"a process of the system has imported {file}, and that starts another system; put what does so below "
+            '`if __name__ == "__main__":`, or into a test'
+        )

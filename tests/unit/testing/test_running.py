@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import kapelle
-from kapelle.errors import ArtifactError, DeclarationError
+from kapelle.errors import ArtifactError, DeclarationError, StartError
 from kapelle.testing import running, running_processes
 
 
@@ -63,6 +66,18 @@ async def test_settings_are_those_of_a_real_system() -> None:
         assert answer.status_code == 413
     with pytest.raises(Exception, match="Object contains unknown field `max_bodies`"):
         async with running(Hall, max_bodies=10):
+            pass
+
+
+@pytest.mark.parametrize("process", ["kapelle.gateway.main", "kapelle.worker.main"])
+async def test_a_process_that_imports_the_app_starts_no_system_of_its_own(
+    process: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    main = ModuleType("__main__")
+    main.__spec__ = ModuleSpec(process, None)
+    monkeypatch.setitem(sys.modules, "__main__", main)
+    with pytest.raises(StartError, match=r"test_running.py, and that starts another system; put what does so below `if"):
+        async with running_processes(Hall):
             pass
 
 
