@@ -9,9 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from kapelle.config.settings import Settings
+from kapelle.config.settings import Settings, checked
 from kapelle.declare.apps import AppSpec, app_spec
 from kapelle.errors import DeclarationError, StartError
 from kapelle.testing.memory import MemorySystem
@@ -26,9 +24,12 @@ async def running(app: type, *, artifacts: Path | None = None, **settings: Any) 
     """A whole system in this process, for the length of an ``async with``.
 
     The gateway listens on a free loopback port; services run behind real encoding, so what works here works with
-    processes. ``settings`` are fields of ``kapelle.config.settings.Settings``.
+    processes. ``settings`` are those of a real system, written in the same way.
+
+    Raises:
+        ConfigError: a setting is unknown or of the wrong form.
     """
-    system = MemorySystem(_spec(app), _settings(settings), artifacts or Path("artifacts"))
+    system = MemorySystem(_spec(app), _settings(settings, "running"), artifacts or Path("artifacts"))
     try:
         await system.start()
         yield system
@@ -42,15 +43,16 @@ async def running_processes(
 ) -> AsyncIterator[ProcessSystem]:
     """A whole system of real processes, for the length of an ``async with``.
 
-    The processes import the app by its file; name ``target`` where that is not enough.
+    The processes import the app by its file; name ``target`` where that is not enough. ``settings`` are as for ``running``.
 
     Raises:
+        ConfigError: a setting is unknown or of the wrong form.
         StartError: a process of such a system has come here by importing the app's file.
     """
     spec = _spec(app)
     file = inspect.getfile(app)
     _refuse_inside_another(file)
-    made = _settings(settings)
+    made = _settings(settings, "running_processes")
     system = ProcessSystem(target or f"{file}:{spec.name}", spec, made, artifacts or Path("artifacts"))
     await system.start()
     try:
@@ -66,8 +68,8 @@ def _spec(app: type) -> AppSpec:
     return spec
 
 
-def _settings(given: dict[str, Any]) -> Settings:
-    return msgspec.convert({"port": 0, "access_log": False, **given}, Settings)
+def _settings(given: dict[str, Any], source: str) -> Settings:
+    return checked({"port": 0, "access_log": False, **given}, source)
 
 
 def _refuse_inside_another(file: str) -> None:

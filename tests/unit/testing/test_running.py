@@ -6,11 +6,12 @@ import sys
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
 import kapelle
-from kapelle.errors import ArtifactError, DeclarationError, StartError
+from kapelle.errors import ArtifactError, ConfigError, DeclarationError, StartError
 from kapelle.testing import running, running_processes
 
 
@@ -64,8 +65,18 @@ async def test_settings_are_those_of_a_real_system() -> None:
     async with running(Hall, max_body=10) as system:
         answer = await system.client.post("/greet", json={"name": "a name that is too long"})
         assert answer.status_code == 413
-    with pytest.raises(Exception, match="Object contains unknown field `max_bodies`"):
-        async with running(Hall, max_bodies=10):
+    async with running(Hall, request_timeout="5s") as system:
+        assert system.settings.request_timeout == 5.0
+
+
+@pytest.mark.parametrize("runner", [running, running_processes])
+async def test_settings_that_are_none_are_refused_by_name(runner: Any) -> None:
+    name = runner.__name__
+    with pytest.raises(ConfigError, match=rf"^{name}: unknown setting 'max_bodies'; did you mean max_body\?$"):
+        async with runner(Hall, max_bodies=10):
+            pass
+    with pytest.raises(ConfigError, match=f"^{name}: request_timeout = 'soon': 'soon' is not a duration"):
+        async with runner(Hall, request_timeout="soon"):
             pass
 
 
@@ -76,7 +87,9 @@ async def test_a_process_that_imports_the_app_starts_no_system_of_its_own(
     main = ModuleType("__main__")
     main.__spec__ = ModuleSpec(process, None)
     monkeypatch.setitem(sys.modules, "__main__", main)
-    with pytest.raises(StartError, match=r"test_running.py, and that starts another system; put what does so below `if"):
+    with pytest.raises(
+        StartError, match=r"test_running.py, and that starts another system; put what does so below `if"
+    ):
         async with running_processes(Hall):
             pass
 
