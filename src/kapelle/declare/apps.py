@@ -37,7 +37,13 @@ class Sharded(Generic[T]):
         self._shards = shards
 
     def shard(self, index: int) -> T:
-        """The service that serves shard ``index``."""
+        """The service that serves shard ``index``, counted from 0.
+
+        Raises:
+            IndexError: there is no such shard; -1, by which searches say that they found none, is none either.
+        """
+        if not 0 <= index < len(self._shards):
+            raise IndexError(f"there is no shard {index}; there are {len(self._shards)}, counted from 0")
         return self._shards[index]
 
     def __len__(self) -> int:

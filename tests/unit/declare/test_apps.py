@@ -81,6 +81,12 @@ async def test_the_class_stays_an_ordinary_class_and_can_be_tested_as_one() -> N
         search.cluster.shard(2)
 
 
+@pytest.mark.parametrize("index", [2, -1])
+def test_a_shard_that_is_none_is_told_as_such(index: int) -> None:
+    with pytest.raises(IndexError, match=f"there is no shard {index}; there are 2, counted from 0"):
+        Sharded([Cluster(Path("a/0")), Cluster(Path("a/1"))]).shard(index)
+
+
 def test_an_app_as_data() -> None:
     spec = spec_of(Search)
     assert (spec.name, spec.cls, spec.artifact, spec.injected) == ("Search", Search, "index", ("artifact",))
