@@ -141,6 +141,8 @@ class Lane(asyncio.BufferedProtocol):
         pending, self._pending = self._pending, []
         if self._transport is None or self._transport.is_closing() or not pending:
             return
+        if self._lingering is not None:
+            return  # this half is closed
         if len(pending) == 1:
             self._transport.write(pending[0])
         else:

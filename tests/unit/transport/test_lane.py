@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -125,6 +126,21 @@ async def test_close_lingers_as_long_as_something_leaves(bench: Bench, monkeypat
     bench.other.close()
     await bench.ended()
     assert not bench.lane.broken
+
+
+async def test_what_is_written_after_close_is_thrown_away(bench: Bench) -> None:
+    failures: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context))
+    bench.start()
+    bench.lane.write(encode(b"last"))
+    bench.lane.close()
+    bench.lane.write(encode(b"too late"))
+    bench.lane.write(encode(b"much too late"), at_once=True)
+    assert (await bench.hear()).endswith(b"last")
+    assert await bench.hear() == b""
+    bench.other.close()
+    assert await bench.ended() == "closed here"
+    assert failures == []
 
 
 async def test_what_arrives_after_close_is_thrown_away(bench: Bench) -> None:
