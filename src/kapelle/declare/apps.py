@@ -13,7 +13,7 @@ from kapelle.declare.golden import GoldenSpec, golden_of
 from kapelle.declare.lifecycle import HookSpec, hooks_of
 from kapelle.declare.options import checked
 from kapelle.declare.parameters import Signature, refuse_positional_only, signature_of
-from kapelle.declare.services import ServiceSpec, injected_names, resolved_annotations, service_spec
+from kapelle.declare.services import ServiceSpec, injected_names, marked_methods, resolved_annotations, service_spec
 from kapelle.errors import DeclarationError
 
 C = TypeVar("C", bound=type)
@@ -191,6 +191,11 @@ def _handles(cls: type) -> tuple[HandleSpec, ...]:
         if spec is None:
             if sharded:
                 raise DeclarationError(f"{place} is annotated {annotation!r}; expected Sharded[...] of a service")
+            if marked_methods(annotation) and not hasattr(cls, attribute):
+                name = annotation.__name__
+                raise DeclarationError(
+                    f"{place}: {name} has methods of a service and is none; decorate it with @service"
+                )
             continue
         if sharded != spec.sharded:
             expected = f"Sharded[{spec.name}]" if spec.sharded else spec.name

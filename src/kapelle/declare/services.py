@@ -207,8 +207,14 @@ def _injected(cls: type, given: str | None) -> tuple[str, ...]:
     return wanted
 
 
+def marked_methods(cls: Any) -> dict[str, BaseMethod]:
+    """The methods of a class that ``@method`` or ``@batched`` mark, by name; of what is no class, none."""
+    names = dir(cls) if isinstance(cls, type) else ()
+    return {name: value for name in names if isinstance(value := inspect.getattr_static(cls, name), BaseMethod)}
+
+
 def _methods(cls: type) -> dict[str, MethodSpec]:
-    found = {name: value for name in dir(cls) if isinstance(value := inspect.getattr_static(cls, name), BaseMethod)}
+    found = marked_methods(cls)
     if not found:
         raise DeclarationError(f"service {cls.__name__} has no method; mark at least one with @method or @batched")
     return {name: value.spec() for name, value in found.items()}

@@ -187,6 +187,12 @@ def other_encoder() -> type:
     return service(type("Encoder", (Encoder,), {}))
 
 
+class Undecorated:
+    @method
+    def embed(self, text: str) -> int:
+        return len(text)
+
+
 class TakesArtifact:
     def __init__(self, artifact: Path) -> None: ...
 
@@ -213,6 +219,8 @@ class TakesMore(TakesArtifact):
         (annotated(cluster=Sharded[int]), r"expected Sharded\[...\] of a service"),
         (annotated(a=Encoder, b=other_encoder()), "Broken.b is a second service named Encoder; services are told"),
         (annotated(process=Encoder), "Broken.process is a handle, and a method as well; give one of them another name"),
+        (annotated(encoder=Undecorated), "Broken.encoder: Undecorated has methods of a service and is none; decorate it"),
+        (annotated(encoder=type("Derived", (Encoder,), {})), "Broken.encoder: Derived has methods of a service and is"),
         (annotated(encoder="NoSuchService"), "Broken: name 'NoSuchService' is not defined; handles are found by their"),
         (lambda: app(TakesArtifact), r"TakesArtifact.__init__ takes 'artifact'; declare it with @app\(artifact=...\)"),
         (lambda: app(TakesMore), "TakesMore.__init__ needs 'device'; the library passes only artifact and shard"),
