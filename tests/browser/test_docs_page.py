@@ -124,6 +124,19 @@ async def test_the_line_for_curl_does_the_same() -> None:
         assert output == b'{"greetings":["Hello Ada\'s cat","Hello Ada\'s cat"]}'
 
 
+async def test_the_line_for_curl_has_what_serve_would_print() -> None:
+    async with visit() as here:
+        url = here.system.url
+        stream = here.page.locator("#endpoint-stream .curl code")
+        await expect(stream).to_have_text(f'curl -d \'{{"text":"text"}}\' -N {url}/stream')
+        files = here.page.locator("#endpoint-files")
+        await expect(files.locator(".curl code")).to_have_text(f"curl -F file=@FILE {url}/files")
+        await files.locator("input[type=file]").first.set_input_files(
+            {"name": "a.txt", "mimeType": "text/plain", "buffer": b"some text"}
+        )
+        await expect(files.locator(".curl code")).to_have_text(f"curl -F file=@a.txt {url}/files")
+
+
 async def test_a_refusal_names_the_field() -> None:
     async with visit() as here:
         card = here.page.locator("#endpoint-greet")

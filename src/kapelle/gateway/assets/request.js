@@ -71,7 +71,8 @@ export class RequestForm {
   partControls(schema, encoding) {
     return Object.entries(schema.properties).map(([name, part]) => {
       const whole = encoding[name] ? { type: "json" } : this.reader.resolve(part);
-      return { name, control: this.control(name, whole, schema.required?.includes(name)) };
+      const required = schema.required?.includes(name);
+      return { name, required, control: this.control(name, whole, required) };
     });
   }
 
@@ -127,13 +128,15 @@ export class RequestForm {
     const words = ["curl"];
     if (this.editor) words.push("-d", quoted(oneLine(this.editor.value)));
     else if (this.parts.length) {
-      for (const { name, control } of this.parts) {
+      for (const { name, required, control } of this.parts) {
+        if (required && control.input.type === "file" && !control.input.files.length) words.push(`-F ${name}=@FILE`);
         for (const value of valuesOf(control))
           words.push(value instanceof File ? `-F ${quoted(`${name}=@${value.name}`)}` : `--form-string ${quoted(`${name}=${value}`)}`);
       }
     } else if (this.kind)
       words.push(`-H 'Content-Type: ${this.kind}'`, "--data-binary", this.file.files[0] ? quoted(`@${this.file.files[0].name}`) : quoted(this.text.value));
     if (words.length === 1 && this.method === "POST") words.push("-X POST");
+    if (this.operation.responses?.["200"]?.content?.["text/event-stream"]) words.push("-N"); // events as they come
     words.push(quoted(this.url().href));
     return words.join(" ");
   }
