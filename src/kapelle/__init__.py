@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         Overloaded,
         ReplicaLost,
         RowErrors,
+        TooLarge,
         Unavailable,
         UserCodeError,
     )
@@ -47,6 +48,7 @@ __all__ = [
     "RowErrors",
     "Sharded",
     "Tensor",
+    "TooLarge",
     "Unavailable",
     "Upload",
     "UserCodeError",
@@ -82,6 +84,7 @@ _NAMES_OF = {
         "Overloaded",
         "ReplicaLost",
         "RowErrors",
+        "TooLarge",
         "Unavailable",
         "UserCodeError",
     ),

@@ -9,6 +9,7 @@ import pytest
 
 import kapelle
 from kapelle.declare.services import service
+from kapelle.gateway.problems import STATUS
 from kapelle.inprocess.mount import asgi
 
 
@@ -41,6 +42,12 @@ def test_every_public_name_is_there_and_listed() -> None:
     for name in kapelle.__all__:
         assert getattr(kapelle, name) is not None
         assert name in listed
+
+
+def test_every_error_that_a_call_may_end_with_is_public() -> None:
+    for kind in STATUS:
+        assert getattr(kapelle, kind.__name__) is kind
+        assert kind.__name__ in kapelle.__all__
 
 
 def test_other_names_are_unknown() -> None:
