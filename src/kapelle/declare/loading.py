@@ -36,6 +36,9 @@ class Target:
                 )
             self._file: Path | None = path.resolve()
             self.root, self.module = _importable(self._file)
+        elif path.is_file():
+            start = f"; `jupyter nbconvert --to script {path}` makes a start" if path.suffix == ".ipynb" else ""
+            raise DeclarationError(f"{text}: expected a file of Python (.py) that declares the app{start}")
         else:
             self._file = None
             self.root, self.module = Path.cwd(), place

@@ -156,6 +156,19 @@ def test_places_that_do_not_exist(write: Write, tmp_path: Path) -> None:
         Target("no.where").load()
 
 
+def test_a_file_that_is_no_python(tmp_path: Path) -> None:
+    for name, said in (
+        ("notes.txt", r"notes\.txt: expected a file of Python \(\.py\) that declares the app$"),
+        (
+            "model.ipynb",
+            r"model\.ipynb: expected a file of Python .*; `jupyter nbconvert --to script .*` makes a start$",
+        ),
+    ):
+        (tmp_path / name).write_text("{}")
+        with pytest.raises(DeclarationError, match=said):
+            Target(str(tmp_path / name))
+
+
 def test_a_name_that_cannot_be_imported(write: Write, tmp_path: Path) -> None:
     write("my.app.py", APP.format(name="Band"))
     with pytest.raises(DeclarationError, match=r"'my.app' has a dot, .*; rename it"):
