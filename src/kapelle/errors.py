@@ -203,9 +203,9 @@ _PLAIN: dict[str, type[CallError]] = {
 def in_a_line(error: BaseException) -> str:
     """What happened, for a list or a log: our own errors speak for themselves, others say of which type they are."""
     if isinstance(error, KapelleError):
-        return " ".join(error.detail.split())
-    text = " ".join(text_of(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+        return legible(error.detail)
+    text, name = text_of(error), type(error).__name__
+    return legible(f"{name}: {text}") if text.strip() else name
 
 
 def text_of(error: BaseException) -> str:
@@ -227,3 +227,9 @@ def traceback_of(error: BaseException) -> str:
 
 def _no_text(failure: Exception) -> str:
     return f"(no text: {type(failure).__name__})"
+
+
+def legible(text: str, longest: int = 1000) -> str:
+    """It as a line that can be sent, kept and read: text of users may be endless, or have in it what UTF-8 has not."""
+    line = " ".join(text.encode(errors="backslashreplace").decode().split())
+    return line if len(line) <= longest else f"{line[:longest]}…"

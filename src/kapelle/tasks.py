@@ -34,3 +34,12 @@ class Tasks:
     async def ended(self) -> None:
         """Return when those that run now have ended, however they do."""
         await asyncio.gather(*self, return_exceptions=True)
+
+
+def is_stopped() -> bool:
+    """Whether what was raised right now ends the task because somebody wants that, and not because user code raised it.
+
+    That may raise whatever there is, ``CancelledError`` and ``SystemExit`` among it: for whoever has to tell how it went.
+    """
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

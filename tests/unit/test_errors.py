@@ -112,3 +112,19 @@ def test_a_traceback_that_cannot_be_written_has_its_lines_all_the_same() -> None
     written = traceback_of(caught.value)
     assert "raise SyntaxError" in written
     assert written.splitlines()[-1].startswith("SyntaxError: (no text: ")
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (ValueError("3 dimensions,\n  expected 4"), "ValueError: 3 dimensions, expected 4"),
+        (ValueError(), "ValueError"),
+        (Overloaded("full"), "full"),
+        (Wordless(), "Wordless: (no text: RuntimeError)"),
+        (OSError("no file caf\udce9.txt"), r"OSError: no file caf\udce9.txt"),
+        (ValueError("x" * 2000), f"ValueError: {'x' * 988}…"),
+    ],
+)
+def test_any_error_is_a_line_that_can_be_sent(error: Exception, line: str) -> None:
+    assert in_a_line(error) == line
+    assert in_a_line(error).encode()

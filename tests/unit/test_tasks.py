@@ -7,7 +7,7 @@ import gc
 
 import pytest
 
-from kapelle.tasks import Tasks
+from kapelle.tasks import Tasks, is_stopped
 
 
 async def test_a_task_lives_until_it_ends() -> None:
@@ -46,3 +46,22 @@ async def test_one_that_fails_does_not_disturb_whoever_waits() -> None:
     await tasks.ended()
     with pytest.raises(ValueError, match="broken"):
         one.result()
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+async def test_a_cancellation_that_nobody_wants_is_told_from_one_that_somebody_does(wanted: bool) -> None:
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    found = []
+
+    async def wait() -> None:
+        try:
+            await future
+        except asyncio.CancelledError:
+            found.append(is_stopped())
+
+    tasks = Tasks()
+    task = tasks.spawn(wait())
+    await asyncio.sleep(0)
+    (task if wanted else future).cancel()
+    await tasks.ended()
+    assert found == [wanted]

@@ -12,7 +12,7 @@ from kapelle.core.rollout_fence import Fence
 from kapelle.core.rollout_messages import Shards, Side, Stamp
 from kapelle.errors import in_a_line
 from kapelle.observe.metrics import Registry
-from kapelle.tasks import Tasks
+from kapelle.tasks import Tasks, is_stopped
 from kapelle.wire import messages
 
 log = structlog.get_logger()
@@ -153,8 +153,8 @@ class Keeper:
         failure = ""
         try:
             await self._holder.prepare(release, shards)
-        except BaseException as error:  # user code is loaded here, and may raise anything, SystemExit too
-            if _is_given_up():
+        except BaseException as error:  # user code is loaded here, and may raise anything: `sys.exit()`, a cancellation
+            if is_stopped():
                 raise
             # What serves beside it is not to end with it.
             log.exception("a release could not be prepared", release=release)
@@ -196,11 +196,6 @@ class Keeper:
         building = self._building.pop(release, None)
         if building is not None:
             building[1].cancel()
-
-
-def _is_given_up() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 def _told(side: Side | None) -> messages.Side | None:

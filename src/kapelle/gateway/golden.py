@@ -12,9 +12,10 @@ from kapelle.clock import monotonic
 from kapelle.declare.apps import AppSpec
 from kapelle.declare.context import RequestContext, enter_request
 from kapelle.declare.golden import GoldenSpec
-from kapelle.errors import DeadlineExceeded, KapelleError
+from kapelle.errors import DeadlineExceeded, KapelleError, legible
 from kapelle.gateway.edition import Edition
 from kapelle.ids import random_id
+from kapelle.tasks import is_stopped
 
 log = structlog.get_logger()
 
@@ -45,13 +46,9 @@ async def _run(edition: Edition, golden: GoldenSpec) -> BaseException | None:
     try:
         async with limit:
             await getattr(edition.app, golden.name)()
-    except asyncio.CancelledError as error:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
+    except BaseException as error:  # user code may raise anything, pytest's failures too, and may not end the gateway
+        if is_stopped():
             raise
-        # Nobody cancelled this: user code waited for something that was cancelled.
-        failure = error
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - user code may raise anything, and may not end the gateway
         failure = error
     finally:
         edition.leave()
@@ -65,13 +62,11 @@ async def _run(edition: Edition, golden: GoldenSpec) -> BaseException | None:
 
 def _in_a_line(error: BaseException) -> str:
     if isinstance(error, KapelleError):
-        text = error.detail
-    else:
-        text = "".join(traceback.format_exception_only(error))
-        if isinstance(error, AssertionError) and not str(error):
-            text = f"{text.rstrip()}: {_source(error)}"
-    text = " ".join(text.split())
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+        return legible(error.detail, _LONGEST)
+    text = "".join(traceback.format_exception_only(error)).rstrip()
+    if isinstance(error, AssertionError) and ":" not in text:
+        text = f"{text}: {_source(error)}"
+    return legible(text, _LONGEST)
 
 
 def _source(error: AssertionError) -> str:

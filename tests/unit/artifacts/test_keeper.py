@@ -12,6 +12,10 @@ from kapelle.core.rollout_messages import Shards, Side
 from kapelle.wire import messages
 
 
+class Outcry(BaseException):
+    """What no ``except Exception`` catches, as the failures of pytest."""
+
+
 class Player:
     """Holds what it is told to; a build waits until it is let go."""
 
@@ -119,6 +123,7 @@ async def test_a_failure_is_told_until_it_is_tried_again_or_the_epoch_changes(st
         (KeyboardInterrupt(), "KeyboardInterrupt"),
         (asyncio.CancelledError(), "CancelledError"),
         (GeneratorExit(), "GeneratorExit"),
+        (Outcry("no model"), "Outcry: no model"),
     ],
 )
 async def test_a_release_that_wants_to_end_the_process_has_failed_like_any_other(

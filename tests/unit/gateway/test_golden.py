@@ -111,6 +111,11 @@ async def test_what_a_service_raises_is_told_in_a_line(system: MemorySystem, tmp
 # --- failures of all kinds --------------------------------------------------------------------------------------------
 
 
+class Mute(AssertionError):
+    def __str__(self) -> str:
+        raise RuntimeError("there is nothing to say")
+
+
 class Failures:
     """One golden query each; ``asked`` runs it."""
 
@@ -133,6 +138,18 @@ class Failures:
     @kapelle.golden
     async def leaves(self) -> None:
         raise SystemExit(3)
+
+    @kapelle.golden
+    async def fails_as_in_a_test(self) -> None:
+        pytest.fail("3 answers, expected 4")
+
+    @kapelle.golden
+    async def cannot_say_why(self) -> None:
+        raise Mute
+
+    @kapelle.golden
+    async def names_an_odd_file(self) -> None:
+        raise ValueError("no file caf\udce9.txt")
 
     @kapelle.golden
     async def waits_for_what_was_cancelled(self) -> None:
@@ -201,6 +218,9 @@ def edition_of(app: Any, name: str) -> tuple[Edition, AppSpec]:
         ("is_refused", "Reader has no place"),
         ("breaks", "KeyError: 'Why?'"),
         ("leaves", "SystemExit: 3"),
+        ("fails_as_in_a_test", "Failed: 3 answers, expected 4"),
+        ("cannot_say_why", f"{__name__}.Mute: <exception str() failed>"),
+        ("names_an_odd_file", r"ValueError: no file caf\udce9.txt"),
         ("waits_for_what_was_cancelled", "asyncio.exceptions.CancelledError"),
         ("takes_too_long", "no answer within 0.02 s"),
         ("takes_too_long_and_hides_it", "no answer within 0.02 s"),
