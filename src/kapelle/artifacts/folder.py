@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from kapelle.errors import ArtifactError
@@ -61,6 +63,20 @@ class ArtifactFolder:
         if not 0 <= number < len(shards):
             raise ArtifactError(f"artifact {artifact!r} has no shard {number}; it has 0 to {len(shards) - 1}")
         return shards[number]
+
+
+def everything_in(folder: Path) -> Iterator[Path]:
+    """Whatever lies in a folder, at any depth; links are not followed.
+
+    Raises:
+        OSError: a folder cannot be read. ``Path.rglob`` passes over such a one as if it were empty.
+    """
+
+    def fail(error: OSError) -> None:
+        raise error
+
+    for parent, folders, files in os.walk(folder, onerror=fail):
+        yield from (Path(parent, name) for name in (*folders, *files))
 
 
 def _folders(parent: Path) -> list[Path]:

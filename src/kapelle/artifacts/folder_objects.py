@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from kapelle.artifacts.folder import everything_in
 from kapelle.artifacts.objects import NoObject
 from kapelle.errors import StoreError
 
@@ -70,7 +71,7 @@ class FolderObjects:
                 folder.stat()
             except FileNotFoundError:
                 return []
-        found = (one for one in folder.rglob("*") if one.is_file() and not one.name.startswith(_ASIDE))
+            found = [one for one in everything_in(folder) if one.is_file() and not one.name.startswith(_ASIDE)]
         return sorted(one.relative_to(self.root).as_posix() for one in found)
 
     def delete(self, key: str) -> None:

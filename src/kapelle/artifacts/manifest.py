@@ -107,8 +107,18 @@ class _Version(msgspec.Struct):
 
 
 def encode(manifest: Manifest) -> bytes:
-    """The manifest as it lies in the store."""
-    return msgspec.json.format(msgspec.json.encode(manifest, order="deterministic"), indent=1) + b"\n"
+    """The manifest as it lies in the store.
+
+    Raises:
+        ArtifactError: it has so many files that nobody would read it.
+    """
+    text = msgspec.json.format(msgspec.json.encode(manifest, order="deterministic"), indent=1) + b"\n"
+    if len(text) > _MAX_MANIFEST:
+        raise ArtifactError(
+            f"{sum(1 for _ in manifest.files())} files make a manifest of {len(text)} bytes; expected {_MAX_MANIFEST} at "
+            "most: pack small files into larger ones"
+        )
+    return text
 
 
 def decode(text: bytes, release: str) -> Manifest:
@@ -133,7 +143,7 @@ def decode(text: bytes, release: str) -> Manifest:
     seen: set[str] = set()
     folders: set[str] = set()
     for path, _ in manifest.files():
-        if not _is_inside(path):
+        if not is_inside(path):
             raise ArtifactError(f"the manifest of {release} has a file {path!r}; expected a path inside its artifact")
         if path in seen:
             raise ArtifactError(f"the manifest of {release} has the file {path!r} twice")
@@ -147,7 +157,7 @@ def decode(text: bytes, release: str) -> Manifest:
 def _check_names(manifest: Manifest, release: str) -> None:
     if (manifest.entry is not msgspec.UNSET) != (CODE in manifest.artifacts):
         raise ArtifactError(f"the manifest of {release} has an entry without code, or code without an entry")
-    if manifest.entry and not _is_inside(manifest.entry):
+    if manifest.entry and not is_inside(manifest.entry):
         raise ArtifactError(f"the manifest of {release} enters at {manifest.entry!r}; expected a file of its code")
     for name in manifest.artifacts:
         if not is_name(name):
@@ -164,6 +174,7 @@ def is_release(name: str) -> bool:
     return _RELEASE.fullmatch(name) is not None
 
 
-def _is_inside(path: str) -> bool:
+def is_inside(path: str) -> bool:
+    """Whether this can be the path of a file: below its folder on any system, and legible for people."""
     parts = path.split("/")
     return len(path) <= _MAX_PATH and path.isprintable() and "\\" not in path and not {"", ".", ".."} & {*parts}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from kapelle.artifacts.folder import ArtifactFolder
+from kapelle.artifacts.folder import ArtifactFolder, everything_in
 from kapelle.artifacts.manifest import (
     CODE,
     Advance,
@@ -21,6 +21,7 @@ from kapelle.artifacts.manifest import (
     Origin,
     decode,
     encode,
+    is_inside,
     is_name,
     is_release,
     measured,
@@ -88,7 +89,7 @@ class Releases:
         The same content is the same release: building it again adds nothing, and mends what was damaged.
 
         Raises:
-            ArtifactError: an artifact is missing, or has something else in it than files and folders.
+            ArtifactError: an artifact is missing, cannot be read, or has something else in it than files and folders.
             StoreError: the store cannot be read or written.
         """
         folder = ArtifactFolder(artifacts)
@@ -97,6 +98,8 @@ class Releases:
             raise ArtifactError(f"an artifact cannot be called {CODE!r}: the app's own code has that name")
         if code is not None:
             paths[CODE] = list(code.files.items())
+        for name, found in paths.items():
+            _check_paths(name, found)
         with ThreadPoolExecutor(_THREADS) as pool:
             jobs = {
                 name: [(path, pool.submit(_describe, path, below, advance)) for below, path in found]
@@ -107,10 +110,11 @@ class Releases:
             contents = {name: artifact_of([file for _, file in found]) for name, found in described.items()}
             entry = msgspec.UNSET if code is None else code.entry
             manifest = Manifest(app=app, artifacts=contents, made=made, entry=entry)
+            text = encode(manifest)
             # What is there already may have been damaged since; then this mends it.
             list(pool.map(lambda one: self._keep(one[0], one[1]), _blobs(described)))
         known = self._oldest(manifest.identity)
-        return (known, False) if known is not None else self._name(manifest)
+        return (known, False) if known is not None else self._name(manifest, text)
 
     @property
     def names(self) -> list[str]:
@@ -202,12 +206,11 @@ class Releases:
                 self._objects.delete(key)
         return freed
 
-    def _name(self, manifest: Manifest) -> tuple[Release, bool]:
+    def _name(self, manifest: Manifest, text: bytes) -> tuple[Release, bool]:
         """Give it the next name; where another build of the same content was first, the name of that one.
 
         Numbers are taken in order, so whoever has one can see all that have a smaller one.
         """
-        text = encode(manifest)
         number = int(self.names[-1][1:]) if self.names else 0
         while True:
             number += 1
@@ -264,8 +267,12 @@ def _files(folder: Path, name: str) -> list[tuple[str, Path]]:
     """The files of an artifact by their path below it."""
     if not is_name(name):
         raise ArtifactError(f"an artifact cannot be called {name!r}; expected letters, digits, dots, - and _")
+    try:
+        there = sorted(everything_in(folder))
+    except OSError as error:
+        raise ArtifactError(f"cannot read {error.filename}: {error.strerror}") from None
     found = []
-    for path in sorted(folder.rglob("*")):
+    for path in there:
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
             raise ArtifactError(f"{path} is neither a file nor a folder; a release holds nothing else")
         if path.is_file():
@@ -275,9 +282,22 @@ def _files(folder: Path, name: str) -> list[tuple[str, Path]]:
     return found
 
 
+def _check_paths(name: str, found: Iterable[tuple[str, Path]]) -> None:
+    """What could be stored, but never be read again."""
+    for path, _ in found:
+        if not is_inside(f"{name}/{path}"):
+            raise ArtifactError(
+                f"artifact {name!r} has a file {path!r}; expected a path of printable Unicode without backslashes, and "
+                "not too long: rename it"
+            )
+
+
 def _describe(path: Path, below: str, advance: Advance) -> File:
-    with path.open("rb") as file:
-        return measured(below, iter(partial(file.read, _PIECE), b""), advance)
+    try:
+        with path.open("rb") as file:
+            return measured(below, iter(partial(file.read, _PIECE), b""), advance)
+    except OSError as error:
+        raise ArtifactError(f"cannot read {path}: {error.strerror}") from None
 
 
 def artifact_of(files: list[File]) -> Artifact:

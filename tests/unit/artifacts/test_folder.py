@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kapelle.artifacts.folder import ArtifactFolder
+from kapelle.artifacts.folder import ArtifactFolder, everything_in
 from kapelle.errors import ArtifactError
 
 
@@ -71,3 +71,13 @@ def test_shards_must_be_complete(tmp_path: Path, names: list[str], complaint: st
     make_shards(tmp_path, *names)
     with pytest.raises(ArtifactError, match=complaint):
         ArtifactFolder(tmp_path).shards("index")
+
+
+def test_everything_in_a_folder_is_found_and_links_are_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "a" / ".b").mkdir(parents=True)
+    (tmp_path / "a" / ".b" / "file").touch()
+    (tmp_path / "loop").symlink_to(tmp_path)
+    found = {path.relative_to(tmp_path).as_posix() for path in everything_in(tmp_path)}
+    assert found == {"a", "a/.b", "a/.b/file", "loop"}
+    with pytest.raises(FileNotFoundError):
+        list(everything_in(tmp_path / "nothing"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import signal
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -97,3 +99,16 @@ def test_a_folder_that_cannot_be_used_is_said(tmp_path: Path) -> None:
     (tmp_path / "store").write_text("a file")
     with pytest.raises(StoreError, match="cannot write"):
         FolderObjects(tmp_path / "store").create("releases/r1", b"x")
+
+
+def test_a_folder_that_cannot_be_read_is_not_taken_for_an_empty_one(
+    objects: FolderObjects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert objects.create("releases/r1.json", b"x")
+
+    def scandir(path: Path) -> NoReturn:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr("os.scandir", scandir)
+    with pytest.raises(StoreError, match=r"cannot read .*/releases: Permission denied"):
+        objects.list("releases/")

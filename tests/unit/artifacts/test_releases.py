@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, NoReturn
 
 import pytest
 
@@ -190,6 +193,43 @@ def test_what_cannot_be_a_release_is_refused(shop: Shop) -> None:
     with pytest.raises(ArtifactError, match="shards/0 and shards/000 are the same shard"):
         shop.build("twice")
     assert shop.releases.all() == []
+
+
+@pytest.mark.parametrize(
+    "name", ["new\nline", "back\\slash", "caf\udce9", "no\N{NO-BREAK SPACE}break", "n" * 200 + "/" + "n" * 200]
+)
+def test_a_name_that_nobody_would_read_again_is_refused(shop: Shop, name: str) -> None:
+    path = shop.artifacts.joinpath("model", *[name] * 5 if "/" in name else [name])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("x")
+    with pytest.raises(ArtifactError, match=r"artifact 'model' has a file .*: rename it"):
+        shop.build("model")
+    assert shop.releases.names == []
+
+
+def test_what_cannot_be_read_is_not_left_out(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.write(model__deep__more="more")
+    deep, scandir, opened = shop.artifacts / "model" / "deep", os.scandir, Path.open
+
+    def forbid(path: Path, *_: Any) -> NoReturn:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.scandir", lambda path: forbid(deep) if Path(path) == deep else scandir(path))
+        with pytest.raises(ArtifactError, match=r"cannot read .*/model/deep: Permission denied"):
+            shop.build("model")
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", lambda path, *mode: forbid(path) if path.name == "more" else opened(path, *mode))
+        with pytest.raises(ArtifactError, match=r"cannot read .*/model/deep/more: Permission denied"):
+            shop.build("model")
+    assert shop.releases.names == []
+
+
+def test_a_release_of_too_many_files_is_refused(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kapelle.artifacts.manifest._MAX_MANIFEST", 100)
+    with pytest.raises(ArtifactError, match=r"1 files make a manifest of \d+ bytes; expected 100 at most"):
+        shop.build("model")
+    assert shop.objects.list("blobs/") == []
 
 
 def test_differences_are_by_file(shop: Shop) -> None:
