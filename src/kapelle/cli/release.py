@@ -6,7 +6,7 @@ import shlex
 import socket
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
+from rich.text import Text
 
 from kapelle.artifacts.history import History
 from kapelle.artifacts.manifest import CODE, Advance, File
@@ -43,7 +44,7 @@ def run_build(
     """
     project = Project(target, {"artifacts": artifacts, "store": store})
     if once and (there := project.releases.names):
-        Console(highlight=False).print(f"nothing to do: the store has {there[-1]} already")
+        _console().print(f"nothing to do: the store has {there[-1]} already")
         return 0
     names = _artifacts(project.load())
     builder = Builder(project.target.folder)
@@ -59,7 +60,7 @@ def run_build(
     elif project.settings.artifacts or project.artifacts.is_dir() or not builder.exists:
         return _store(project, project.artifacts, names)
     command = shlex.join([str(builder), *options])
-    Console(highlight=False, markup=False, soft_wrap=True).print(f"building with {command}")
+    _console().print(f"building with {command}", soft_wrap=True)
     with builder.built(_workplace(project), options) as folder:
         missing = ", ".join(sorted(name for name in names if not (folder / name).is_dir()))
         if missing:
@@ -83,8 +84,9 @@ def run_list(target: str, store: str | None, *, as_json: bool) -> int:
     if as_json:
         _print_json([{**_about(one), "state": states.get(one.name, "")} for one in releases])
         return 0
-    console = Console(highlight=False)
-    if not releases:
+    console = _console()
+    unreadable = [name for name in found.names if name not in {one.name for one in releases}]
+    if not releases and not unreadable:
         console.print(f"there are no releases; make one with `kapelle release build {target}`")
         return 0
     table = _table(("release", "built", "artifacts"), ("shards", "files", "size"))
@@ -98,8 +100,8 @@ def run_list(target: str, store: str | None, *, as_json: bool) -> int:
             one.name, _when(manifest.made.at), names, str(shards or ""), str(files), _bytes(manifest.size),
             states.get(one.name, ""),
         )  # fmt: skip
-    console.print(table)
-    unreadable = [name for name in found.names if name not in {one.name for one in releases}]
+    if releases:
+        console.print(table)
     if unreadable:
         why = f"kapelle release show {unreadable[0]} --target {target}"
         console.print(f"cannot be read: {', '.join(unreadable)}; `{why}` says why")
@@ -113,10 +115,9 @@ def run_show(name: str, target: str, store: str | None, *, as_json: bool) -> int
     if as_json:
         _print_json({**_about(release), "manifest": manifest})
         return 0
-    console = Console(highlight=False)
-    console.print(
-        f"[bold]{name}[/] of {manifest.app}, built {_when(manifest.made.at)} by Kapelle {manifest.made.kapelle}"
-    )
+    console = _console()
+    about = f" of {manifest.app}, built {_when(manifest.made.at)} by Kapelle {manifest.made.kapelle}"
+    console.print(Text.assemble((name, "bold"), about))
     console.print(f"from {manifest.made.source}, content {manifest.identity[:12]}", style="dim")
     table = _table(("file", "sha256"), ("size",))
     for path, file in manifest.files():
@@ -129,7 +130,7 @@ def run_diff(old: str, new: str, target: str, store: str | None) -> int:
     """Print in what two releases differ; the exit status."""
     releases = Project(target, {"store": store}).releases
     changes = differences(releases.get(old).manifest, releases.get(new).manifest)
-    console = Console(highlight=False)
+    console = _console()
     if not changes:
         console.print(f"{old} and {new} have the same files")
         return 0
@@ -145,7 +146,7 @@ def run_verify(name: str, target: str, store: str | None) -> int:
     """Read all of a release."""
     releases = Project(target, {"store": store}).releases
     release = releases.get(name)
-    console = Console(highlight=False)
+    console = _console()
     with _progress(console, "verifying", release.manifest.size) as advance:
         releases.verify(release, advance)
     console.print(f"{name} is whole: {_bytes(release.manifest.size)} read")
@@ -158,7 +159,7 @@ def run_wait(target: str, store: str | None) -> int:
     settings = project.settings
     configure(format=settings.log_format, level=settings.log_level, service="release", replica=socket.gethostname())
     name = newest_release(project.objects, target)
-    Console(highlight=False).print(f"{project.objects} has {name}")
+    _console().print(f"{project.objects} has {name}")
     return 0
 
 
@@ -170,7 +171,7 @@ def run_gc(target: str, keep: int, store: str | None, *, dry_run: bool) -> int:
     releases = project.releases
     pointer = PointerLog(project.objects).read()
     doomed = [one for one in releases.all()[:-keep] if one.name not in (pointer.release, pointer.previous)]
-    console = Console(highlight=False)
+    console = _console()
     names = ", ".join(one.name for one in doomed)
     if not doomed:
         console.print("there is nothing to remove")
@@ -182,8 +183,13 @@ def run_gc(target: str, keep: int, store: str | None, *, dry_run: bool) -> int:
     return 0
 
 
+def _console() -> Console:
+    """Prints what users have named, and what their code has raised, as it is: brackets in that are no markup."""
+    return Console(highlight=False, markup=False, emoji=False)
+
+
 def _store(project: Project, folder: Path, names: set[str], source: str = "") -> int:
-    console = Console(highlight=False)
+    console = _console()
     code = code_of(project.target)
     with _progress(console, "reading", _size(folder, names)) as advance:
         release, new = project.releases.build(project.target.name, folder, names, advance, source, code)
@@ -193,7 +199,9 @@ def _store(project: Project, folder: Path, names: set[str], source: str = "") ->
     with _progress(console, "verifying", release.manifest.size) as advance:
         project.releases.verify(release, advance)
     files = sum(1 for _ in release.manifest.files())
-    console.print(f"[bold]{release.name}[/]: {_count(files)}, {_bytes(release.manifest.size)}, verified")
+    console.print(
+        Text.assemble((release.name, "bold"), f": {_count(files)}, {_bytes(release.manifest.size)}, verified")
+    )
     where = f" --store {project.settings.store}" if project.settings.store else ""
     console.print(f"  serve it  kapelle serve {project.target.text} --release {release.name}{where}")
     return 0
@@ -224,7 +232,9 @@ def _artifacts(app: AppSpec) -> set[str]:
 
 
 def _size(folder: Path, names: set[str]) -> int:
-    return sum(path.stat().st_size for name in names for path in (folder / name).rglob("*") if path.is_file())
+    with suppress(OSError):  # only for the bar; whoever reads them says what is wrong
+        return sum(path.stat().st_size for name in names for path in (folder / name).rglob("*") if path.is_file())
+    return 0
 
 
 @contextmanager

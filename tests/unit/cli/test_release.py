@@ -110,6 +110,32 @@ def test_a_release_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(text[text.index("{") :])["manifest"]["format"] == 1
 
 
+def test_brackets_and_colons_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    build("one")
+    odd = Path("artifacts/model/m[/x][fp16]:key:")
+    odd.parent.mkdir()
+    odd.write_text("two!")
+    build("one")
+    reason = "ValueError: expected [float32], got [/b]"
+    History(Project("sample.py", {}).objects).add(Ending(release="r2", outcome="refused", reason=reason, at=1.0))
+    capsys.readouterr()
+    run_list("sample.py", None, as_json=False)
+    run_show("r2", "sample.py", None, as_json=False)
+    run_diff("r1", "r2", "sample.py", None)
+    printed = "".join(capsys.readouterr().out.split())
+    assert "".join(reason.split()) in printed
+    assert printed.count("model/m[/x][fp16]:key:") == 2
+
+
+def test_releases_that_cannot_be_read_are_not_taken_for_none(capsys: pytest.CaptureFixture[str]) -> None:
+    build("one")
+    (manifest,) = Path(".kapelle/store").rglob("r1.json")
+    manifest.write_text("")
+    capsys.readouterr()
+    run_list("sample.py", None, as_json=False)
+    assert capsys.readouterr().out == "cannot be read: r1; `kapelle release show` says why\n"
+
+
 def test_differences_have_an_exit_status(capsys: pytest.CaptureFixture[str]) -> None:
     build("one")
     build("two!")
