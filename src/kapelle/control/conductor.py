@@ -19,7 +19,7 @@ from kapelle.artifacts.history import Ending, History
 from kapelle.artifacts.manifest import Manifest
 from kapelle.artifacts.objects import Objects
 from kapelle.artifacts.pointer import PointerLog
-from kapelle.artifacts.releases import Releases
+from kapelle.artifacts.releases import NoRelease, Releases
 from kapelle.clock import wall
 from kapelle.config.orders import LOCAL, Holding
 from kapelle.control import translate
@@ -42,7 +42,6 @@ Say = Callable[[str], None]
 T = TypeVar("T")
 Beginning = tuple[Version, core.Shape]
 """Some code, and the release that its processes begin with."""
-
 DENIED = "denied"
 """The outcome of a wish that could not be granted."""
 
@@ -251,7 +250,9 @@ class Conductor:
             try:
                 await self._shape(release, await self._verified(release, say))
             except KapelleError as error:
-                return await self._write_down(wishes.Over(release, core.Outcome.REFUSED.value, error.detail))
+                over = wishes.Over(release, core.Outcome.REFUSED.value, error.detail)
+                # What is no release has no history: one that is built later may get its name.
+                return over if isinstance(error, NoRelease) else await self._write_down(over)
             finally:
                 self._verifying = False
         return await self._granted(lambda now: self._rollout.publish(release, now, side), say)

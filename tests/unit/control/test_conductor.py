@@ -195,6 +195,15 @@ async def test_a_release_that_does_not_load_is_refused_and_written_down(house: H
     assert (await conductor.publish("r3", house.said.append)).outcome == "committed"
 
 
+async def test_what_is_no_release_has_no_history(house: House) -> None:
+    conductor = house.begin()
+    await house.until(lambda: conductor.current == "r1")
+    for name in ("r99", "r1/../../r1"):
+        over = await conductor.publish(name, house.said.append)
+        assert (over.outcome, over.reason.partition(";")[0]) == ("refused", f"no release {name!r} in {house.objects}")
+    assert History(house.objects).latest() == {}
+
+
 async def test_a_golden_query_refuses(house: House) -> None:
     house.puppets[2].golden = "finds_itself: AssertionError"
     conductor = house.begin()
@@ -244,7 +253,7 @@ async def test_a_store_that_is_gone_stops_nothing(house: House) -> None:
     over = await conductor.publish("r2", house.said.append)
     assert over.outcome == "refused"
     assert conductor.current == "r1"
-    shutil.rmtree(house.store)
+    assert not house.store.exists(), "nothing is written where the store is to be mounted"
     shutil.move(house.store.with_name("away"), house.store)
     assert (await conductor.publish("r2", house.said.append)).outcome == "committed"
 
