@@ -279,6 +279,10 @@ def _files(folder: Path, name: str) -> list[tuple[str, Path]]:
             found.append((path.relative_to(folder).as_posix(), path))
     if not found:
         raise ArtifactError(f"artifact {name!r} has no files in {folder}")
+    filled = {Path(*path.relative_to(folder).parts[:2]) for _, path in found}
+    for shard in (folder / "shards").glob("*"):
+        if shard.name.isdecimal() and shard.is_dir() and shard.relative_to(folder) not in filled:
+            raise ArtifactError(f"{shard} has no files, so that a release would not have this shard; write one to it")
     return found
 
 

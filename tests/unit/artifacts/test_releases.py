@@ -189,6 +189,9 @@ def test_what_cannot_be_a_release_is_refused(shop: Shop) -> None:
     shop.write(gap__shards__000__a="a", gap__shards__002__a="b")
     with pytest.raises(ArtifactError, match=r"shards are numbered \[0, 2\]; expected 0 to 1"):
         shop.build("gap")
+    (shop.artifacts / "index" / "shards" / "002" / "deep").mkdir(parents=True)
+    with pytest.raises(ArtifactError, match=r"index/shards/002 has no files"):
+        shop.build("index")
     shop.write(twice__shards__0__a="a", twice__shards__000__b="b")
     with pytest.raises(ArtifactError, match="shards/0 and shards/000 are the same shard"):
         shop.build("twice")
