@@ -91,7 +91,8 @@ class FaultyConnection:
     def send(
         self, head: bytes, segments: Sequence[Buffer] = (), *, bulk: bool | None = None, at_once: bool = False
     ) -> None:
-        self._out.carry(lambda: self._inner.send(head, segments, bulk=bulk, at_once=at_once))
+        as_they_are = [bytes(segment) for segment in segments]
+        self._out.carry(lambda: self._inner.send(head, as_they_are, bulk=bulk, at_once=at_once))
 
     @property
     def backlog(self) -> int:

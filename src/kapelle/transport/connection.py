@@ -37,7 +37,8 @@ class Connection(Protocol):
 
         ``at_once`` is for who has nothing else to send: the frame does not wait for the end of the turn.
         None lets its size decide how it travels; ``bulk=True`` keeps a small frame behind the large ones before it.
-        Segments are not copied: they must not change until they have left. After the end it does nothing.
+        What leaves are the segments as they are now: whose they are may write to them afterwards. After the end it does
+        nothing.
 
         Raises:
             WireError: the frame is larger than any reader takes.

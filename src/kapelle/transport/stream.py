@@ -46,7 +46,9 @@ class StreamConnection:
         self, head: bytes, segments: Sequence[Buffer] = (), *, bulk: bool | None = None, at_once: bool = False
     ) -> None:
         lane = self._bulk if (is_bulk(head, segments) if bulk is None else bulk) else self._small
-        lane.write(encode(head, segments), at_once=at_once)
+        buffers = encode(head, segments)
+        # Segments are the arrays of users, who may write to them again before the frame has left.
+        lane.write([b"".join(buffers)] if segments else buffers, at_once=at_once)
 
     @property
     def backlog(self) -> int:

@@ -1,7 +1,7 @@
 """Values (arguments and results) as msgpack, with large arrays beside it.
 
 Small arrays are embedded in the msgpack; from ``INLINE_LIMIT`` bytes on, only a header and an offset are, and the raw
-bytes travel in the frame's body: neither side copies them, and the receiver's array is a view of the buffer the socket
+bytes travel in the frame's body: they are not copied here, and the receiver's array is a view of the buffer the socket
 filled.
 """
 

@@ -39,6 +39,17 @@ async def test_a_body_arrives_as_one_whatever_it_was_made_of(network: Network, s
     assert bytes(arrived) == body + b"end"
 
 
+@pytest.mark.parametrize("size", [5_000, BULK, 5_000_000])
+async def test_what_is_written_to_a_segment_afterwards_does_not_leave(network: Network, size: int) -> None:
+    here, there = await network.connect()
+    kept = bytearray(size)
+    for number in range(4):
+        kept[:] = bytes([number]) * size
+        here.connection.send(b"%d" % number, [memoryview(kept)], at_once=number == 0)
+    arrived = await there.received(4)
+    assert [(head, set(bytes(body))) for head, body in arrived] == [(b"%d" % number, {number}) for number in range(4)]
+
+
 @pytest.mark.parametrize("seed", range(3))
 async def test_frames_of_one_class_keep_their_order_in_both_directions(network: Network, seed: int) -> None:
     here, there = await network.connect()
