@@ -78,7 +78,7 @@ class OpenCall(Ticket):
 class StreamCall(OpenCall):
     """A call whose outcome are items. They are handed out in order, though a small one may overtake a large one."""
 
-    __slots__ = ("_count", "_early", "_next", "_wake", "ready", "unpack_item")
+    __slots__ = ("_count", "_early", "_next", "_wake", "failure", "ready", "unpack_item")
 
     def __init__(
         self, site: Site, unpack_item: Unpack, payload: Payload, context: RequestContext | None, now: float
@@ -86,6 +86,8 @@ class StreamCall(OpenCall):
         super().__init__(site, 1, payload, context, now)
         self.unpack_item = unpack_item
         self.ready: deque[Any] = deque()
+        self.failure: Exception | None = None
+        """What ended it, after its items."""
         self._next = 0
         self._early: dict[int, Any] = {}
         self._count: int | None = None
@@ -100,9 +102,14 @@ class StreamCall(OpenCall):
             self._next += 1
         self._wake.set()
 
-    def end(self, count: int) -> None:
+    def attempt(self, replica: str) -> None:
+        """It is handed to ``replica``, for which the end that another has told does not count."""
+        super().attempt(replica)
+        self._count = self.failure = None
+
+    def end(self, count: int, failure: Exception | None = None) -> None:
         """The stream ended after ``count`` items."""
-        self._count = count
+        self._count, self.failure = count, failure
 
     @property
     def complete(self) -> bool:

@@ -241,18 +241,18 @@ class Link:
             return
         if isinstance(call, StreamCall):
             call.end(value)
-            if not call.complete:
-                return
-        self._over(done.ticket)
-        if not outcome.done():
-            outcome.set_result(value)
+            self._end_if_complete(done.ticket, call, outcome)
+        else:
+            self._over(done.ticket)
+            if not outcome.done():
+                outcome.set_result(value)
         if self.candidate.standing is Standing.HALF_OPEN:
             self._stand(Standing.READY)
 
     def _other(self, message: messages.OneFromReplica, body: Body) -> None:
         match message:
-            case messages.Failed(ticket, code, detail, extra):
-                self._raise(ticket, rebuild(code, detail, extra))
+            case messages.Failed(ticket, code, detail, extra, items):
+                self._raise(ticket, rebuild(code, detail, extra), items)
                 # It may not have been able to, but it has done what it was asked.
                 if self.candidate.standing is Standing.HALF_OPEN:
                     self._stand(Standing.READY)
@@ -287,9 +287,14 @@ class Link:
             _fail(outcome, _broken_promise(call, error))
             return
         call.put(item.number, value)
+        self._end_if_complete(item.ticket, call, outcome)
+
+    def _end_if_complete(self, number: int, call: StreamCall, outcome: Outcome) -> None:
         if call.complete:
-            self._over(item.ticket)
-            if not outcome.done():
+            self._over(number)
+            if call.failure is not None:
+                _fail(outcome, call.failure)
+            elif not outcome.done():
                 outcome.set_result(None)
 
     def _welcome(self, welcome: messages.Welcome) -> None:
@@ -328,13 +333,18 @@ class Link:
     def _busy(self) -> bool:
         return bool(self._attempts or self._abandoned)
 
-    def _raise(self, number: int, error: Exception) -> None:
+    def _raise(self, number: int, error: Exception, items: int | None = None) -> None:
         attempt = self._attempts.get(number)
         if attempt is None:
             self._freed(number)
+            return
+        call, outcome, _ = attempt
+        if items is not None and isinstance(call, StreamCall):
+            call.end(items, error)
+            self._end_if_complete(number, call, outcome)
         else:
             self._over(number)
-            _fail(attempt[1], error)
+            _fail(outcome, error)
 
     def _stand(self, standing: Standing) -> None:
         if self.candidate.standing is not standing:

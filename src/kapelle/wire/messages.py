@@ -123,12 +123,13 @@ class Done(Message, tag=2, frozen=True):
 
 
 class Failed(Message, tag=3, frozen=True):
-    """``ticket`` failed; the fields rebuild the error (``kapelle.errors.rebuild``)."""
+    """``ticket`` failed, a stream after ``items``; the other fields rebuild the error (``kapelle.errors.rebuild``)."""
 
     ticket: int
     error: str
     detail: str
     extra: str
+    items: int = 0
 
     @property
     def size(self) -> int:
@@ -375,7 +376,6 @@ class About(Message, tag=8, frozen=True):
 
 
 FromProcess = Health | Scraped | Acquainted | Report | GoldenAnswer | Pulse | About
-
 
 encode = msgspec.msgpack.Encoder().encode
 

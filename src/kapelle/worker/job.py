@@ -103,12 +103,12 @@ class Job(Entry):
         else:
             self.answered = True
 
-    def failed(self, error: BaseException) -> None:
-        """Answer with an error; an exception of user code is logged here, with its traceback."""
+    def failed(self, error: BaseException, *, items: int = 0) -> None:
+        """Answer with an error, for a stream after ``items``; an exception of user code is logged, with its traceback."""
         if self.answered:
             return
         self.answered = True
-        self.asker.answer(self, failure(self.key, error, self.context), ())
+        self.asker.answer(self, failure(self.key, error, self.context, items), ())
 
     def refused(self, reason: str) -> None:
         """Answer that it was not begun, and may run elsewhere."""
@@ -117,14 +117,15 @@ class Job(Entry):
             self.asker.answer(self, messages.Refused(self.key, reason), ())
 
 
-def failure(ticket: int, error: BaseException, context: RequestContext) -> messages.Failed:
+def failure(ticket: int, error: BaseException, context: RequestContext, items: int = 0) -> messages.Failed:
     """The answer that stands for ``error``, whatever it is; user code's own exceptions are logged."""
     if not isinstance(error, CallError):
         error = _user_error(error)
     if isinstance(error, UserCodeError):
         log.error("user code failed", error=error.detail, traceback=error.traceback, request=context.id)
     detail = _text(lambda: error.detail)[:_LONGEST_DETAIL]
-    return messages.Failed(ticket, _text(lambda: error.code), detail, _text(lambda: error.extra)[-_LONGEST_EXTRA:])
+    extra = _text(lambda: error.extra)[-_LONGEST_EXTRA:]
+    return messages.Failed(ticket, _text(lambda: error.code), detail, extra, items)
 
 
 def _user_error(error: BaseException) -> UserCodeError:

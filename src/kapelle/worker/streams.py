@@ -41,11 +41,11 @@ class Stream:
                         self._granted.clear()
                         await self._granted.wait()
         except asyncio.CancelledError as error:
-            job.failed(cancelled_by_itself(error))
+            job.failed(cancelled_by_itself(error), items=self._sent)
         except WireError as error:
-            job.failed(ContractError(f"an item is too large: {error.detail}"))
+            job.failed(ContractError(f"an item is too large: {error.detail}"), items=self._sent)
         except Exception as error:  # noqa: BLE001 - user code may raise anything; the caller gets it
-            job.failed(error)
+            job.failed(error, items=self._sent)
         else:
             job.done(self._execution.pack, self._sent)
 

@@ -572,6 +572,42 @@ async def test_an_error_comes_after_the_items_before_it() -> None:
         await one.at_rest()
 
 
+async def test_an_error_waits_for_the_items_that_it_has_overtaken() -> None:
+    """Large ones travel apart from it."""
+    async with stage(Service) as one:
+        (puppet,) = one.puppets
+        stream = one.handle.items(4)
+        first = await start(stream)
+        call = await puppet.called()
+        puppet.say(messages.Failed(call.ticket, UserCodeError.code, "in the middle", "", 2))
+        puppet.item(call, 1, 11)
+        puppet.item(call, 0, 10)
+        assert await first == 10
+        assert await anext(stream) == 11
+        with pytest.raises(UserCodeError, match="in the middle"):
+            await anext(stream)
+        await one.at_rest()
+
+
+@pytest.mark.parametrize("kind", ["done", "failed"])
+async def test_an_end_without_its_items_is_forgotten_when_its_replica_dies(kind: str) -> None:
+    async with stage(Service, replicas=2) as one:
+        stream = one.handle.items(4)
+        first = await start(stream)
+        dying, call = await one.first_call()
+        dying.done(call, 1) if kind == "done" else dying.say(messages.Failed(call.ticket, "call", "", "", 1))
+        one.puppets.remove(dying)
+        dying.die()
+        (last,) = one.puppets
+        again = await last.called()
+        last.item(again, 0, 10)
+        assert await first == 10
+        last.item(again, 1, 11)
+        last.done(again, 2)
+        assert [item async for item in stream] == [11]
+        await one.at_rest()
+
+
 async def test_a_stream_that_has_not_begun_is_tried_elsewhere() -> None:
     async with stage(Service, replicas=3) as one:
         stream = one.handle.items(4)

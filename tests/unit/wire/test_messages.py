@@ -27,7 +27,7 @@ TO_REPLICA: list[m.Message] = [
 FROM_REPLICA: list[m.Message] = [
     m.Welcome(m.PROTOCOL, "Cluster", "Cluster-1", {"r7": [0, 2]}),
     m.Done(7, NOTHING),
-    m.Failed(7, "invalid-input", "expected numbers only", "$.vector"),
+    m.Failed(7, "invalid-input", "expected numbers only", "$.vector", 2),
     m.Refused(7, "full"),
     m.Item(7, NOTHING, 12),
     m.Pong(300),
@@ -132,7 +132,7 @@ def test_from_replica() -> None:
         {
             "Welcome": b"\x97\x01\x02\xa7Cluster\xa9Cluster-1\x81\xa2r7\x92\x00\x02\xa0\xa0",
             "Done": b"\x93\x02\x07\xc0",
-            "Failed": b"\x95\x03\x07\xadinvalid-input\xb5expected numbers only\xa8$.vector",
+            "Failed": b"\x96\x03\x07\xadinvalid-input\xb5expected numbers only\xa8$.vector\x02",
             "Refused": b"\x93\x04\x07\xa4full",
             "Item": b"\x94\x05\x07\xc0\x0c",
             "Pong": b"\x92\x06\xcd\x01,",

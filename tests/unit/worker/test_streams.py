@@ -149,7 +149,7 @@ async def test_an_error_in_the_middle_comes_after_the_items_before_it() -> None:
         ):
             ticket = caller.call("fails", 3, kind)
             failed = await caller.error(ticket)
-            assert failed.error == code
+            assert (failed.error, failed.items) == (code, 3)
             assert caller.items(ticket) == [0, 1, 2]
             assert isinstance(caller.heard[-1], messages.Failed)
 
