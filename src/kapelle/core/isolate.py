@@ -35,7 +35,7 @@ def isolate(count: int, name: str) -> Generator[list[int], Any, list[Outcome]]:
                 _fail(outcomes, group, ContractError(f"{name} raised RowErrors for no row of the batch"))
             elif rest:
                 groups.insert(0, rest)
-        elif isinstance(result, Exception):
+        elif isinstance(result, BaseException):
             if len(group) == 1:
                 outcomes[group[0]] = result
             else:

@@ -25,6 +25,10 @@ _SHOWN_REQUESTS = 8
 
 _NOT_RUN = object()
 
+ENDS = (SystemExit, KeyboardInterrupt, GeneratorExit)
+"""What is meant for the process, or for a coroutine that is closed. All else that user code raises is a failure of its
+call: a panic of code in Rust is no ``Exception`` in Python either."""
+
 Steps = Generator[Any, Any, list[Any]]
 """Yields batches for user code, is sent what it returned or the exception it raised, returns one outcome per job."""
 
@@ -99,7 +103,9 @@ class Execution:
             return await self.function(instance, *job.arguments)
         except asyncio.CancelledError as error:
             return cancelled_by_itself(error)
-        except Exception as error:  # noqa: BLE001 - user code may raise anything; the caller gets it
+        except ENDS:
+            raise
+        except BaseException as error:  # noqa: BLE001 - user code may raise anything; the caller gets it
             return error
 
     def run_batch(self, instance: Any, jobs: list[Job]) -> list[Any]:
@@ -124,7 +130,9 @@ class Execution:
                     result = await self.function(instance, batch)
                 except asyncio.CancelledError as error:
                     result = cancelled_by_itself(error)
-                except Exception as error:  # noqa: BLE001 - user code may raise anything; the callers get it
+                except ENDS:
+                    raise
+                except BaseException as error:  # noqa: BLE001 - user code may raise anything; the callers get it
                     result = error
                 batch = steps.send(result)
         except StopIteration as end:
@@ -136,7 +144,7 @@ class Execution:
         first: Any = _NOT_RUN
         if len(parts) == 1:
             first = yield self._batch(rows)
-            if not isinstance(first, Exception) and row_count_error(first, len(rows), self.name) is None:
+            if not isinstance(first, BaseException) and row_count_error(first, len(rows), self.name) is None:
                 return _shares(first, jobs)
         outcomes: list[Any] = [None] * len(rows)
         owners = [job for job in jobs for _ in job.arguments]
@@ -187,7 +195,9 @@ def _attempt(function: Callable[..., Any], *arguments: Any) -> Any:
         return function(*arguments)
     except asyncio.CancelledError as error:
         return _cancelled(error)
-    except Exception as error:  # noqa: BLE001 - user code may raise anything; the callers get it
+    except ENDS:
+        raise
+    except BaseException as error:  # noqa: BLE001 - user code may raise anything; the callers get it
         return error
 
 

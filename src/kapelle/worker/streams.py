@@ -9,7 +9,7 @@ from typing import Any
 from kapelle.declare.context import enter_request
 from kapelle.errors import ContractError, WireError
 from kapelle.wire import messages
-from kapelle.worker.execution import Execution, cancelled_by_itself
+from kapelle.worker.execution import ENDS, Execution, cancelled_by_itself
 from kapelle.worker.job import Job
 
 
@@ -44,7 +44,9 @@ class Stream:
             job.failed(cancelled_by_itself(error), items=self._sent)
         except WireError as error:
             job.failed(ContractError(f"an item is too large: {error.detail}"), items=self._sent)
-        except Exception as error:  # noqa: BLE001 - user code may raise anything; the caller gets it
+        except ENDS:
+            raise
+        except BaseException as error:  # noqa: BLE001 - user code may raise anything; the caller gets it
             job.failed(error, items=self._sent)
         else:
             job.done(self._execution.pack, self._sent)

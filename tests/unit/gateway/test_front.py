@@ -112,6 +112,26 @@ async def bench() -> AsyncIterator[Bench]:
     assert bench.gateway.admitted == 0
 
 
+class PanicError(BaseException):
+    """As code in Rust raises: no ``Exception``."""
+
+
+async def test_whatever_the_apps_code_raises_is_answered(bench: Bench) -> None:
+    async def panics() -> str:
+        raise PanicError
+
+    async def panics_later() -> AsyncIterator[int]:
+        yield 1
+        raise PanicError
+
+    bench.edition.functions |= {"hello": panics, "stream": panics_later}
+    request = await bench.ask("GET", "/hello")
+    assert recorded(request).status == 500
+    request = await bench.ask("GET", "/stream")
+    assert request.finished
+    assert bench.count(500) == 2
+
+
 async def test_requests_find_their_endpoints(bench: Bench) -> None:
     request = await bench.ask("GET", "/hello")
     assert (recorded(request).status, recorded(request).body, request.path) == (200, b"hello", "/hello")

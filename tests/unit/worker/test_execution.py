@@ -207,6 +207,20 @@ async def test_a_cancellation_of_user_codes_own_doing_is_a_failure_like_others(r
     assert isinstance(outcomes[1].__cause__, asyncio.CancelledError)
 
 
+async def test_what_is_no_exception_is_a_failure_like_others(run: Any) -> None:
+    class PanicError(BaseException):
+        """As code in Rust raises."""
+
+    def answer(rows: list[int]) -> list[int]:
+        if 2 in rows:
+            raise PanicError
+        return rows
+
+    outcomes, _ = await run(answer, job(1), job(2))
+    assert outcomes[0] == [1]
+    assert isinstance(outcomes[1], PanicError)
+
+
 @pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
 def test_what_shall_end_the_process_is_not_caught(kind: type[BaseException]) -> None:
     numbers = Numbers()

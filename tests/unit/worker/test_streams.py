@@ -61,6 +61,8 @@ class Source:
             raise InvalidInput("not that one")
         if kind == "cancelled":
             raise asyncio.CancelledError
+        if kind == "no exception":
+            raise BaseExceptionGroup("panics", [KeyboardInterrupt()])
         yield object() if kind == "unpackable" else "x" * (MAX_HEAD + 1)
 
 
@@ -144,6 +146,7 @@ async def test_an_error_in_the_middle_comes_after_the_items_before_it() -> None:
             ("own", UserCodeError.code),
             ("ours", InvalidInput.code),
             ("cancelled", UserCodeError.code),
+            ("no exception", UserCodeError.code),
             ("unpackable", ContractError.code),
             ("huge", ContractError.code),
         ):
