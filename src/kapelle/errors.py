@@ -171,6 +171,10 @@ class RowErrors(KapelleError):
     code = "row-errors"
 
     def __init__(self, errors: dict[int, Exception]) -> None:
+        for row, error in errors.items():
+            if not hasattr(row, "__index__") or not isinstance(error, Exception):
+                kinds = f"{type(row).__name__} and {type(error).__name__}"
+                raise TypeError(f"RowErrors: expected the index of each bad row and its exception, got {kinds}")
         super().__init__(f"{len(errors)} bad rows: {', '.join(map(str, sorted(errors)))}")
         self.errors = errors
 

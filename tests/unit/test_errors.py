@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from kapelle import errors
@@ -128,3 +130,12 @@ def test_a_traceback_that_cannot_be_written_has_its_lines_all_the_same() -> None
 def test_any_error_is_a_line_that_can_be_sent(error: Exception, line: str) -> None:
     assert in_a_line(error) == line
     assert in_a_line(error).encode()
+
+
+@pytest.mark.parametrize(
+    ("errors", "kinds"),
+    [({0: "bad"}, "int and str"), ({"0": ValueError()}, "str and ValueError"), ({1: ValueError}, "int and type")],
+)
+def test_row_errors_take_nothing_else(errors: Any, kinds: str) -> None:
+    with pytest.raises(TypeError, match=f"the index of each bad row and its exception, got {kinds}"):
+        RowErrors(errors)
