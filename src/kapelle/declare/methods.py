@@ -180,7 +180,7 @@ class LocalBatchedCall(BatchedCall[T, R, Rows]):
         spec = self._method.spec()
         if not len(rows):
             return np.empty(0) if is_array_type(spec.signature.returns) else []
-        batch: Any = np.stack(cast(Any, rows)) if is_array_type(spec.signature.parameters[0].annotation) else rows
+        batch: Any = np.stack(cast(Any, rows)) if is_array_type(spec.signature.parameters[0].annotation) else list(rows)
         try:
             result: Any = spec.function(self._instance, batch)
             result = await result if inspect.isawaitable(result) else result

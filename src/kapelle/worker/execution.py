@@ -174,7 +174,8 @@ class Execution:
 
     def _batch(self, rows: Sequence[Any]) -> Any:
         if not self._stacked:
-            return rows
+            # A list of its own, which user code may take apart: whose rows they are is still looked up afterwards.
+            return list(rows)
         # One row alone is not copied. What may lie in memory that others see is not to be written to; then nothing is.
         batch = rows[0][np.newaxis] if len(rows) == 1 else np.stack(rows)
         batch.flags.writeable = False

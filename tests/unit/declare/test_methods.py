@@ -109,6 +109,10 @@ class Encoder:
         return None  # type: ignore[return-value]  # a mistake that must be noticed
 
     @batched()
+    def takes_apart(self, numbers: list[int]) -> list[int]:
+        return [10 * numbers.pop(0) for _ in range(len(numbers))]
+
+    @batched()
     def blames_nobody(self, numbers: list[int]) -> list[int]:
         raise RowErrors({})
 
@@ -130,6 +134,9 @@ async def test_a_batched_method_takes_one_row_or_many() -> None:
     assert encoder.batches == [1, 2]
     assert await encoder.reverse("abc") == "cba"
     assert await encoder.reverse.many(["ab", "cd"]) == ["ba", "dc"]
+    numbers = [1, 2]
+    assert await encoder.takes_apart.many(numbers) == [10, 20]
+    assert numbers == [1, 2]
     assert await encoder.norms(np.array([3.0, 4.0])) == 5.0
     assert (await encoder.norms.many([np.array([3.0, 4.0]), np.array([0.0, 1.0])])).tolist() == [5.0, 1.0]
 

@@ -207,6 +207,18 @@ async def test_a_cancellation_of_user_codes_own_doing_is_a_failure_like_others(r
     assert isinstance(outcomes[1].__cause__, asyncio.CancelledError)
 
 
+async def test_user_code_may_take_its_batch_apart(run: Any) -> None:
+    def answer(rows: list[int]) -> list[int]:
+        if 3 in rows and len(rows) > 1:
+            rows.clear()
+            raise ValueError
+        return [10 * rows.pop(0) for _ in range(len(rows))]
+
+    assert (await run(answer, job(1, 2)))[0] == [[10, 20]]
+    assert (await run(answer, job(1), job(2, 4)))[0] == [[10], [20, 40]]
+    assert (await run(answer, job(1), job(2, 3)))[0] == [[10], [20, 30]]
+
+
 async def test_what_is_no_exception_is_a_failure_like_others(run: Any) -> None:
     class PanicError(BaseException):
         """As code in Rust raises."""
