@@ -10,6 +10,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
+import numpy as np
+
 from kapelle.ids import random_id
 from kapelle.transport.connection import Accept, Connection, is_bulk
 from kapelle.transport.handshake import Refusal, demands_secret, refusal_in
@@ -46,9 +48,7 @@ class StreamConnection:
         self, head: bytes, segments: Sequence[Buffer] = (), *, bulk: bool | None = None, at_once: bool = False
     ) -> None:
         lane = self._bulk if (is_bulk(head, segments) if bulk is None else bulk) else self._small
-        buffers = encode(head, segments)
-        # Segments are the arrays of users, who may write to them again before the frame has left.
-        lane.write([b"".join(buffers)] if segments else buffers, at_once=at_once)
+        lane.write(encode(head, [_settled(one) for one in segments]), at_once=at_once)
 
     @property
     def backlog(self) -> int:
@@ -80,6 +80,16 @@ class StreamConnection:
         if not self._open and self._on_lost is not None:
             on_lost, self._on_lost = self._on_lost, None
             on_lost(self._reason)
+
+
+def _settled(segment: Buffer) -> Buffer:
+    """It as it is now. Who can write to it may do so again before it has left; what nobody can is not copied."""
+    owner: object = segment
+    while isinstance(owner, memoryview | np.ndarray):
+        if not owner.readonly if isinstance(owner, memoryview) else owner.flags.writeable:
+            return bytes(segment)
+        owner = owner.obj if isinstance(owner, memoryview) else owner.base
+    return segment
 
 
 async def dial(open_lane: Callable[[], Awaitable[Lane]]) -> Connection:

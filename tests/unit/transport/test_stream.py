@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from kapelle.transport import sockets, stream
@@ -223,3 +225,17 @@ async def ends(reader: asyncio.StreamReader) -> bool:
         return await reader.read(1) == b""
     except ConnectionResetError:
         return True
+
+
+def test_only_what_somebody_can_write_to_is_copied_before_it_leaves() -> None:
+    own = np.arange(6, dtype=np.uint8)
+    shown = own.view()
+    shown.flags.writeable = False
+    came = np.frombuffer(memoryview(bytearray(6)).toreadonly(), np.uint8)
+    written: list[Any] = [own.data, shown.data, shown[2:].data, memoryview(bytearray(6))]
+    fixed: list[Any] = [came.data, came.reshape(2, 3)[1].data, b"padding", memoryview(b"text")]
+    for segment in written:
+        assert type(stream._settled(segment)) is bytes
+        assert stream._settled(segment) == bytes(segment)
+    for segment in fixed:
+        assert stream._settled(segment) is segment
