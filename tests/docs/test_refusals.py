@@ -14,7 +14,7 @@ import kapelle
 from kapelle.testing import MemorySystem, running
 from tests.house.sources import ROOT
 
-TABLE = re.compile(r"^\| (\d{3}) [\w ]+ \| `([\w-]+)` \|", re.MULTILINE)
+TABLE = re.compile(r"^\| (\d{3}) [\w -]+ \| `([\w-]+)` \|", re.MULTILINE)
 
 
 @kapelle.app
