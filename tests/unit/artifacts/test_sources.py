@@ -88,7 +88,7 @@ def test_a_file_that_the_store_has_lost_is_named(shop: Shop) -> None:
     with pytest.raises(
         ArtifactError,
         match=r"r1 is damaged: index/shards/003/vectors cannot be read \(.* has no blobs/.*\), expected 4 bytes and "
-        r"SHA-256 .*; `kapelle release verify r1`",
+        r"SHA-256 .*; `kapelle release verify r1 --target APP`",
     ):
         shop.source().shard("index", 3)
 

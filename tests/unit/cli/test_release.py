@@ -133,7 +133,7 @@ def test_releases_that_cannot_be_read_are_not_taken_for_none(capsys: pytest.Capt
     manifest.write_text("")
     capsys.readouterr()
     run_list("sample.py", None, as_json=False)
-    assert capsys.readouterr().out == "cannot be read: r1; `kapelle release show` says why\n"
+    assert capsys.readouterr().out == "cannot be read: r1; `kapelle release show r1 --target sample.py` says why\n"
 
 
 def test_differences_have_an_exit_status(capsys: pytest.CaptureFixture[str]) -> None:
