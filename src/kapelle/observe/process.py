@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from kapelle.observe.metrics import Registry
@@ -75,6 +76,12 @@ def on_signals(told: Callable[[], object]) -> None:
     """
     for number in _HEARD:
         asyncio.get_running_loop().add_signal_handler(number, told)
+    _tell_forks_apart()
+
+
+@cache
+def _tell_forks_apart() -> None:
+    # Once: a second of each would keep as the mask to go back to what the first has blocked.
     os.register_at_fork(before=_hold_back, after_in_parent=_let_through, after_in_child=_hear_for_oneself)
 
 

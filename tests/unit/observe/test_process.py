@@ -89,9 +89,11 @@ def fork() -> int:
 async def main() -> None:
     told = []
     heard = asyncio.Event()
+    on_signals(lambda: told.append(0))
     on_signals(lambda: (told.append(1), heard.set()))
     ended = await asyncio.to_thread(fork), fork()
     assert ended == (-signal.SIGTERM, -signal.SIGTERM), ended
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, ())
     os.kill(os.getpid(), signal.SIGTERM)
     await heard.wait()
     assert told == [1], told
