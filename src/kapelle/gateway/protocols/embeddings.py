@@ -17,13 +17,13 @@ from kapelle.gateway.endpoint import JSON, Answer, Endpoint
 from kapelle.gateway.exposure import ANY
 from kapelle.gateway.problems import HttpError, explained, problem
 from kapelle.gateway.protocols.compression import plain_body
+from kapelle.gateway.protocols.fields import read_fields
 from kapelle.gateway.protocols.model_endpoint import protocol_spec
 from kapelle.gateway.protocols.models import Model
 from kapelle.gateway.request import Request
 from kapelle.gateway.routes import InPath
 from kapelle.observe.metrics import Registry
 from kapelle.types.strict_json import encode_json
-from kapelle.wire.payload import split_path
 
 PATH = "/v1/embeddings"
 NAME = "v1:embeddings"
@@ -108,13 +108,7 @@ class EmbeddingsEndpoint(Endpoint):
 
 
 def _read(body: bytes | memoryview) -> _Request:
-    try:
-        asked = _decode(body)
-    except msgspec.ValidationError as error:
-        detail, path = split_path(str(error))
-        raise InvalidInput(detail, path=path.removeprefix("$.")) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise HttpError(400, f"the body is not JSON: {error}", code="malformed-body") from None
+    asked = read_fields(_decode, body)
     texts = asked.input if isinstance(asked.input, list) else [asked.input]
     if not 1 <= len(texts) <= MOST:
         raise InvalidInput(f"expected 1 to {MOST} texts, got {len(texts)}", path="input")

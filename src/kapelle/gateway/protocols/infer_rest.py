@@ -11,6 +11,7 @@ from kapelle.errors import InvalidInput
 from kapelle.gateway.endpoint import BINARY, JSON, Answer
 from kapelle.gateway.problems import HttpError
 from kapelle.gateway.protocols.compression import plain_body
+from kapelle.gateway.protocols.fields import read_fields
 from kapelle.gateway.protocols.inference import Given, Inference, Inferred, Place, Produced, Wanted
 from kapelle.gateway.protocols.locality import borrow
 from kapelle.gateway.protocols.model_endpoint import Common, ModelEndpoint, release_of
@@ -21,7 +22,7 @@ from kapelle.gateway.request import Request
 from kapelle.gateway.routes import InPath
 from kapelle.oip.datatypes import Data
 from kapelle.types.strict_json import encode_json
-from kapelle.wire.payload import ALIGNMENT, split_path
+from kapelle.wire.payload import ALIGNMENT
 
 PREFIX = "/v2/models"
 _HEADER_LENGTH = b"inference-header-content-length"
@@ -111,13 +112,7 @@ def read_inference(request: Request, regions: Regions, max_body: int) -> Inferen
     """
     body = plain_body(request, max_body)
     head, rest = _split(body, request.header(_HEADER_LENGTH))
-    try:
-        asked = _decode(head)
-    except msgspec.ValidationError as error:
-        detail, path = split_path(str(error))
-        raise InvalidInput(detail, path=path.removeprefix("$.")) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise HttpError(400, f"the body is not JSON: {error}", code="malformed-body") from None
+    asked = read_fields(_decode, head)
     inputs, at = [], 0
     for number, one in enumerate(asked.inputs):
         path = f"inputs[{number}]"

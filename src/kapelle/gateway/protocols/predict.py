@@ -14,8 +14,8 @@ import numpy as np
 
 from kapelle.errors import InvalidInput
 from kapelle.gateway.endpoint import JSON, Answer
-from kapelle.gateway.problems import HttpError
 from kapelle.gateway.protocols.compression import plain_body
+from kapelle.gateway.protocols.fields import read_fields
 from kapelle.gateway.protocols.inference import Given, Inference, Inferred, Produced
 from kapelle.gateway.protocols.model_endpoint import Common, ModelEndpoint
 from kapelle.gateway.protocols.models import Model, TensorSpec
@@ -23,7 +23,6 @@ from kapelle.gateway.request import Request
 from kapelle.gateway.routes import InPath
 from kapelle.oip.datatypes import BYTES
 from kapelle.types.strict_json import encode_json
-from kapelle.wire.payload import split_path
 
 PREFIX = "/v1/models"
 
@@ -73,13 +72,7 @@ def read_prediction(body: bytes | memoryview, model: Model) -> Inference:
         InvalidInput: the fields are not those of the protocol, or of the model.
         HttpError: the body is not JSON.
     """
-    try:
-        asked = _decode(body)
-    except msgspec.ValidationError as error:
-        detail, path = split_path(str(error))
-        raise InvalidInput(detail, path=path.removeprefix("$.")) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise HttpError(400, f"the body is not JSON: {error}", code="malformed-body") from None
+    asked = read_fields(_decode, body)
     by_rows = asked.instances is not msgspec.UNSET
     if by_rows == (asked.inputs is not msgspec.UNSET):
         raise InvalidInput("expected one of instances and inputs")

@@ -11,13 +11,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from kapelle.errors import CallError, InvalidInput
+from kapelle.errors import CallError
 from kapelle.gateway.problems import HttpError
+from kapelle.gateway.protocols.fields import read_fields
 from kapelle.gateway.protocols.locality import check_local
 from kapelle.gateway.protocols.metadata import Catalogue
 from kapelle.gateway.protocols.refusals import NO_CONTROL, protocol_refusal
 from kapelle.gateway.protocols.regions import Region, Regions
-from kapelle.wire.payload import split_path
 
 Handler = Callable[[Request], Awaitable[Any]]
 
@@ -164,13 +164,7 @@ async def _body(request: Request, kind: Any, default: Any = None) -> Any:
     content = await request.body()
     if not content and default is not None:
         return default
-    try:
-        return msgspec.json.decode(content, type=kind)
-    except msgspec.ValidationError as error:
-        detail, path = split_path(str(error))
-        raise InvalidInput(detail, path=path.removeprefix("$.")) from None
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise HttpError(400, f"the body is not JSON: {error}", code="malformed-body") from None
+    return read_fields(msgspec.json.Decoder(kind).decode, content)
 
 
 def _json(value: Any, status: int = 200) -> Response:
