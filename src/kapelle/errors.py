@@ -217,7 +217,7 @@ def text_of(error: BaseException) -> str:
     try:
         return str(error)
     except Exception as failure:  # noqa: BLE001 - it may raise anything
-        return _no_text(failure)
+        return no_text(failure)
 
 
 def traceback_of(error: BaseException) -> str:
@@ -226,11 +226,17 @@ def traceback_of(error: BaseException) -> str:
         return "".join(traceback.format_exception(error))
     except Exception as failure:  # noqa: BLE001 - as above
         lines = "".join(traceback.format_tb(error.__traceback__))
-        return f"Traceback (most recent call last):\n{lines}{type(error).__name__}: {_no_text(failure)}\n"
+        return f"Traceback (most recent call last):\n{lines}{type(error).__name__}: {no_text(failure)}\n"
 
 
-def _no_text(failure: Exception) -> str:
+def no_text(failure: Exception) -> str:
+    """What stands for a text that could not be had."""
     return f"(no text: {type(failure).__name__})"
+
+
+def plain(text: object) -> str:
+    """A text of users or their code as it can travel: without what UTF-8 has not."""
+    return str(text).encode("utf-8", "replace").decode()
 
 
 def legible(text: str, longest: int = 1000) -> str:

@@ -60,7 +60,7 @@ def _form(value: Any, files: Files) -> Body:
         raise InvalidInput(f"expected an object beside files, got {type(value).__name__}")
     # Fields are given as parts, too: without a file, httpx would write a form of another kind.
     parts: list[tuple[str, Any]] = [
-        (name, (None, _encoded(name, text))) for name, one in fields.items() if one is not None for text in _texts(one)
+        (name, (None, encoded(name, text))) for name, one in fields.items() if one is not None for text in _texts(one)
     ]
     parts += [(name, _named(name, one)) for name, given in files.items() for one in _several(given)]
     if not parts:
@@ -92,10 +92,10 @@ def _named(field: str, file: Any) -> Any:
         case bytes():
             return field, file
         case (str(name), bytes(), *_):
-            _encoded(field, name)
+            encoded(field, name)
             return file
         case Path():
-            _encoded(field, file.name)
+            encoded(field, file.name)
         case _:
             raise InvalidInput(f"expected a Path, bytes, or a name and bytes, got {type(file).__name__}", path=field)
     try:
@@ -104,7 +104,12 @@ def _named(field: str, file: Any) -> Any:
         raise InvalidInput(f"{file} cannot be read: {error.strerror}", path=field) from None
 
 
-def _encoded(field: str, text: str) -> bytes:
+def encoded(field: str, text: str) -> bytes:
+    """A text in UTF-8.
+
+    Raises:
+        InvalidInput: naming the field; it has what UTF-8 has not.
+    """
     try:
         return text.encode()
     except UnicodeEncodeError as error:  # half of a pair, as in names of files that are not UTF-8

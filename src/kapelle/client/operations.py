@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from kapelle.client.asking import Answer, Ask, Options
 from kapelle.client.events import Items
-from kapelle.client.form import Files, body_of, json_of
+from kapelle.client.form import Files, body_of, encoded, json_of
 from kapelle.client.reading import decoded, value_of
 from kapelle.errors import ContractError, InvalidInput
 from kapelle.types.hooks import to_plain
@@ -102,17 +102,14 @@ def _target(path: str, query: Query | None) -> str:
         return path
     given = msgspec.to_builtins({name: value for name, value in query.items() if value is not None}, enc_hook=to_plain)
     texts = {
-        name: [_text(one) for one in value] if isinstance(value, list) else _text(value)
+        _text(name): [_text(one) for one in value] if isinstance(value, list) else _text(value)
         for name, value in given.items()
     }
-    try:
-        return f"{path}{'&' if '?' in path else '?'}{urlencode(texts, doseq=True)}"
-    except UnicodeEncodeError as error:  # half of a pair, as in names of files that are not UTF-8
-        raise InvalidInput(f"not text that UTF-8 can hold: {error}", path="query") from None
+    return f"{path}{'&' if '?' in path else '?'}{urlencode(texts, doseq=True)}"
 
 
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json_of(value).decode()
+def _text(value: Any) -> bytes:
+    return encoded("query", value) if isinstance(value, str) else json_of(value)
 
 
 def _rows(answer: Answer, count: int) -> NDArray[np.float32]:

@@ -22,6 +22,7 @@ from kapelle.errors import (
     Unavailable,
 )
 from kapelle.oip.grpc_messages import SERVICE, STATUS
+from kapelle.tasks import is_stopped
 
 OPTIONS = (
     ("grpc.max_receive_message_length", -1),
@@ -75,8 +76,7 @@ async def async_attempt(channel: grpc.aio.Channel, course: Course, terms: Terms)
     except grpc.aio.AioRpcError as error:
         return failure(error, course, terms)
     except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
+        if is_stopped():
             raise
         # Nobody cancelled the task: this is how a channel that is closed ends its calls.
         return Failure(ReplicaLost("this client was closed before the answer came"), reached=True)

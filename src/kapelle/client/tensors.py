@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from kapelle.client.form import encoded
 from kapelle.errors import ContractError, InvalidInput
 from kapelle.oip.datatypes import (
     BF16,
@@ -103,10 +104,7 @@ def _tensor(name: str, value: Any) -> Tensor:
 
 def _element(name: str, value: Any) -> bytes:
     if isinstance(value, str):
-        try:
-            return value.encode()
-        except UnicodeEncodeError as error:  # half of a pair, as in names of files that are not UTF-8
-            raise InvalidInput(f"not text that UTF-8 can hold: {error}", path=name) from None
+        return encoded(name, value)
     if isinstance(value, bytes):
         return value
     raise InvalidInput(f"expected numbers, text or bytes, got {type(value).__name__}", path=name)

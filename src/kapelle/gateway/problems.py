@@ -74,7 +74,7 @@ def problem(error: BaseException, request_id: str) -> tuple[int, tuple[tuple[byt
     if isinstance(error, HttpError):
         headers = error.headers
     elif isinstance(error, errors.InvalidInput):
-        body["errors"] = [{"path": _plain(getattr(error, "path", "$")), "detail": detail}]
+        body["errors"] = [{"path": errors.plain(getattr(error, "path", "$")), "detail": detail}]
     elif isinstance(error, errors.Overloaded | errors.Unavailable):
         headers = ((b"retry-after", _whole(getattr(error, "retry_after", 1.0))),)
     body["request_id"] = request_id
@@ -86,13 +86,8 @@ def explained(error: BaseException) -> tuple[str, str]:
     if isinstance(error, errors.UserCodeError):
         return error.code, "a service failed; the log has the reason under this request id"
     if isinstance(error, HttpError | errors.CallError):
-        return error.code, _plain(getattr(error, "detail", ""))
+        return error.code, errors.plain(getattr(error, "detail", ""))
     return "internal", "the application failed; the log has the reason under this request id"
-
-
-def _plain(text: object) -> str:
-    """A text that can travel. The app's code makes errors of ours, too, of any text or, in a class of its own, of none."""
-    return str(text).encode("utf-8", "replace").decode()
 
 
 def _whole(seconds: float) -> bytes:

@@ -16,6 +16,7 @@ from kapelle.declare.context import RequestContext, enter_request
 from kapelle.declare.methods import MethodSpec
 from kapelle.declare.parameters import record_type
 from kapelle.errors import ContractError, DeadlineExceeded, InvalidInput, WireError
+from kapelle.tasks import is_stopped
 from kapelle.types.arrays import is_array_type
 from kapelle.wire.body import Body
 from kapelle.wire.payload import Packer, Payload, Unpacker
@@ -208,8 +209,7 @@ def cancelled_by_itself(error: asyncio.CancelledError) -> Exception:
     Raises:
         CancelledError: it is the running task that is being stopped, from outside.
     """
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
+    if is_stopped():
         raise error
     return _cancelled(error)
 

@@ -9,7 +9,7 @@ import structlog
 
 from kapelle.core.batch import Batcher, Entry
 from kapelle.declare.context import RequestContext
-from kapelle.errors import CallError, ContractError, UserCodeError, WireError, traceback_of
+from kapelle.errors import CallError, ContractError, UserCodeError, WireError, no_text, plain, traceback_of
 from kapelle.wire import messages
 from kapelle.wire.body import Buffer
 from kapelle.wire.payload import Payload
@@ -138,6 +138,6 @@ def _user_error(error: BaseException) -> UserCodeError:
 def _text(value: Callable[[], object]) -> str:
     """The text of something that user code has made, in a form that can travel."""
     try:
-        return str(value()).encode("utf-8", "replace").decode()
+        return plain(value())
     except Exception as error:  # noqa: BLE001 - it may raise anything; the caller gets an answer all the same
-        return f"(no text: {type(error).__name__})"
+        return no_text(error)
