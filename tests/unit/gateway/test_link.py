@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from itertools import pairwise
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -64,44 +65,31 @@ async def test_a_call_brings_everything_the_replica_must_know() -> None:
         await one.at_rest()
 
 
-async def test_only_calls_that_come_one_by_one_leave_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[bool] = []
+async def test_only_calls_that_come_one_by_one_leave_at_once() -> None:
     async with stage(Service) as one:
         (puppet,) = one.puppets
+        puppet.answer = lambda call: 0
         outbox = link_of(one, puppet)._outbox
         assert outbox is not None
-        say = outbox.say
-
-        def spy(message: Any, *rest: Any, at_once: bool = False) -> bool:
-            told.append(at_once)
-            return say(message, *rest, at_once=at_once)
-
-        monkeypatch.setattr(outbox, "say", spy)
-        puppet.answer = lambda call: 0
-        for together in (1, 1, 3, 1, 1, 2, 1):
-            await asyncio.gather(*[one.handle.plain(0) for _ in range(together)])
+        with patch.object(outbox, "say", wraps=outbox.say) as say:
+            for together in (1, 1, 3, 1, 1, 2, 1):
+                await asyncio.gather(*[one.handle.plain(0) for _ in range(together)])
+    told = [said.kwargs["at_once"] for said in say.call_args_list]
     # The first of several cannot be told from one alone before the others come.
     assert told == [False, True, *(True, False, False), False, True, *(True, False), False]
 
 
-async def test_calls_of_one_turn_leave_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    sent: list[bytes] = []
+async def test_calls_of_one_turn_leave_as_one() -> None:
     async with stage(Service) as one:
         (puppet,) = one.puppets
+        puppet.answer = lambda call: call.ticket
         connection = link_of(one, puppet)._connection
         assert connection is not None
-        send = connection.send
-
-        def spy(head: bytes, *rest: Any, **more: Any) -> None:
-            sent.append(head)
-            send(head, *rest, **more)
-
-        monkeypatch.setattr(connection, "send", spy)
-        puppet.answer = lambda call: call.ticket
-        answers = await asyncio.gather(*[one.handle.plain(0) for _ in range(10)])
+        with patch.object(connection, "send", wraps=connection.send) as send:
+            answers = await asyncio.gather(*[one.handle.plain(0) for _ in range(10)])
         assert answers == [call.ticket for call in puppet.calls]
     assert len(answers) == 10
-    assert len(sent) == 1
+    assert send.call_count == 1
 
 
 async def test_what_a_broken_connection_would_have_said_is_not_said_to_the_next() -> None:
