@@ -13,6 +13,7 @@ from kapelle.deploy.docker import Docker
 from kapelle.deploy.images import SERVICES, Images, Variant, plan_images
 from kapelle.deploy.layers import BASE, Layer
 from kapelle.deploy.naive import naive_context, plan_naive
+from kapelle.deploy.preflight import BUILDER, check_engine
 
 _INSTALLED = "dependencies"
 _STAGES = {
@@ -42,6 +43,7 @@ def run_build_images(
             console.print(f"  {image.reference}  {', '.join(roles)}", soft_wrap=True)
         return 0
     docker = Docker()
+    check_engine(docker, BUILDER)
     with console.status("building") as status:
 
         def hear(does: str) -> None:

@@ -20,7 +20,7 @@ from kapelle.deploy.files import File, write_files
 from kapelle.deploy.images import Variant, plan_images
 from kapelle.deploy.kubernetes import files as kubernetes_files
 from kapelle.deploy.kubernetes import up as kubernetes_up
-from kapelle.deploy.programs import docker, kubectl
+from kapelle.deploy.programs import kubectl
 from kapelle.deploy.supply import supply
 from kapelle.deploy.topology import Role, Topology, topology
 from kapelle.errors import DeployError
@@ -78,7 +78,7 @@ def run_compose(request: Request, *, up: bool) -> int:
     if not up:
         console.print(f"start it  {request.to_start('compose')}")
         return 0
-    engine = docker()
+    engine = Docker()
     preflight.check_engine(engine)
     preflight.check_compose(engine)
     secrets.check_secrets(folder, names)
@@ -86,7 +86,7 @@ def run_compose(request: Request, *, up: bool) -> int:
     if not containers.containers("door"):
         _check_ports(system)
     preflight.check_docker_room(engine, _needed(project))
-    supply(Docker(), system, system.parts, console.print)
+    supply(engine, system, system.parts, console.print)
     compose_up.Deployment(containers, system, console.print).up(observe=request.observe)
     console.print(f"{system.name} is ready at http://127.0.0.1:{system.port}")
     if request.observe:
@@ -110,7 +110,7 @@ def run_swarm(request: Request, *, up: bool) -> int:
     if not up:
         console.print(f"start it  {request.to_start('swarm')}")
         return 0
-    engine = docker()
+    engine = Docker()
     preflight.check_engine(engine)
     preflight.check_swarm(engine)
     stack = swarm_up.Stack(engine, system.name, folder)
@@ -119,7 +119,7 @@ def run_swarm(request: Request, *, up: bool) -> int:
         _check_ports(system)
     preflight.check_docker_room(engine, 0)
     running = [part for part in system.parts if part.role is not Role.TESTS]
-    supply(Docker(), system, running, console.print, push=bool(request.registry))
+    supply(engine, system, running, console.print, push=bool(request.registry))
     swarm_up.up(stack, system, console.print, from_registry=bool(request.registry))
     console.print(f"{system.name} is ready at port {system.port} of each machine with a gateway")
     console.print(f"  stop  {request.to_stop('swarm')}")
@@ -143,9 +143,11 @@ def run_kubernetes(request: Request, *, up: bool) -> int:
         return 0
     program = kubectl()
     preflight.check_cluster(program)
+    engine = Docker()
+    preflight.check_engine(engine, preflight.BUILDER)
     secrets.check_secrets(base, names)
     running = system.of(Role.CONTROLLER, Role.GATEWAY, Role.REPLICA, Role.RELEASE)
-    supply(Docker(), system, running, console.print, push=bool(request.registry))
+    supply(engine, system, running, console.print, push=bool(request.registry))
     kubernetes_up.up(kubernetes_up.Cluster(program, system.name), system, folder, console.print)
     console.print(f"{system.name} is ready")
     console.print(f"  try   kubectl -n {system.name} port-forward service/{system.name} {system.port}")

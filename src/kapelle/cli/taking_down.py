@@ -10,14 +10,15 @@ from kapelle.cli.project import Project
 from kapelle.config.engine import container_name
 from kapelle.deploy import compose_up, preflight, secrets, swarm_up
 from kapelle.deploy.containers import Project as Containers
+from kapelle.deploy.docker import Docker
 from kapelle.deploy.kubernetes.files import BASE, COMPONENTS
 from kapelle.deploy.kubernetes.up import Cluster
-from kapelle.deploy.programs import docker, kubectl
+from kapelle.deploy.programs import kubectl
 
 
 def down_from_compose(target: str, out: str, *, volumes: bool) -> int:
     """``kapelle down compose``; the exit status."""
-    name, folder, engine = _name(target), Path(out), docker()
+    name, folder, engine = _name(target), Path(out), Docker()
     preflight.check_engine(engine)
     preflight.check_compose(engine)
     removed = compose_up.down(Containers(engine, name, folder), volumes=volumes)
@@ -27,7 +28,7 @@ def down_from_compose(target: str, out: str, *, volumes: bool) -> int:
 
 def down_from_swarm(target: str, out: str, *, volumes: bool) -> int:
     """``kapelle down swarm``; the exit status."""
-    name, folder, engine = _name(target), Path(out), docker()
+    name, folder, engine = _name(target), Path(out), Docker()
     preflight.check_engine(engine)
     preflight.check_swarm(engine)
     stack = swarm_up.Stack(engine, name, folder)

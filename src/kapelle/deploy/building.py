@@ -65,7 +65,7 @@ def build_image(
     began = time.monotonic()
     steps = Steps()
     try:
-        for line in docker.lines(_arguments(context, image, options)):
+        for line in docker.lines(*_arguments(context, image, options)):
             step = steps.hear(line)
             if step is not None:
                 hear(f"{step.stage}: {step.does}")

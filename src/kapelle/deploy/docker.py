@@ -1,81 +1,47 @@
-"""The Docker command line: whether it is there, whether its engine answers and is new enough, and what it is told."""
+"""The Docker command line: what it is asked, what it does for long, and the next step where it fails."""
 
 from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
 
+from kapelle.deploy.programs import Program
 from kapelle.errors import DeployError
 
-OLDEST = (20, 10)
-"""The first engine that knows what our Dockerfiles ask for: cache and secret mounts without a frontend from a registry."""
-_PATIENCE = 60.0
-"""Seconds for a question that an engine answers from memory."""
 
+class Docker(Program):
+    """An engine, by way of its command line."""
 
-class Docker:
-    """An engine that answers, by way of its command line.
-
-    Raises:
-        DeployError: the command is not there, no engine answers, or it is too old.
-    """
-
-    def __init__(self) -> None:
-        found = shutil.which("docker")
-        if found is None:
-            raise DeployError(
-                "docker is not to be found on PATH; install Docker Engine or Docker Desktop (https://docs.docker.com/engine/"
-                "install), or write the files with --only-write and build them where it is"
-            )
-        self._command = found
-        self.version = self.ask("version", "--format", "{{.Server.Version}}").strip()
-        number = tuple(map(int, re.findall(r"\d+", self.version)[:2]))
-        if number < OLDEST:
-            raise DeployError(
-                f"the Docker engine has version {self.version}; expected {'.'.join(map(str, OLDEST))} or newer, which can "
-                "mount caches and secrets in a build: update it"
-            )
-
-    def ask(self, *arguments: str) -> str:
-        """What a command prints.
-
-        Raises:
-            DeployError: it failed; the message is what it said, and the next step where we know one.
-        """
-        try:
-            done = subprocess.run(  # noqa: S603 - docker itself, with arguments that are ours
-                [self._command, *arguments], capture_output=True, text=True, timeout=_PATIENCE, check=False
-            )
-        except subprocess.TimeoutExpired:
-            raise DeployError(
-                f"`docker {arguments[0]}` has not ended after {_PATIENCE:g} s; is the Docker engine healthy? Restart it"
-            ) from None
-        if done.returncode:
-            raise DeployError(reason(done.stderr or done.stdout, arguments[0]))
-        return done.stdout
+    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+        super().__init__(
+            "docker",
+            "install Docker Engine 25 or later (https://docs.docker.com/engine/install) or Docker Desktop, or have the files "
+            "written only (`kapelle build --only-write`, `kapelle deploy` without --up) and use them where it is",
+            environment,
+        )
 
     def has(self, image: str) -> bool:
-        """Whether the engine has an image."""
-        with suppress(DeployError):
-            return bool(self.ask("image", "inspect", "--format", "{{.Id}}", image).strip())
-        return False
+        """Whether the engine has an image.
 
-    def lines(self, arguments: Sequence[str]) -> Iterator[str]:
+        Raises:
+            DeployError: docker is missing or takes too long.
+        """
+        return self.succeeds("image", "inspect", "--format", "{{.Id}}", image)
+
+    def lines(self, *arguments: str) -> Iterator[str]:
         """Run a command for as long as it takes, and yield its lines as they come, from both streams.
 
         Raises:
             DeployError: it failed. However this is left, the command has ended.
         """
         # Engines before 23 build with the old builder unless they are told.
-        environment = {**os.environ, "DOCKER_BUILDKIT": "1"}
+        environment = {**(os.environ if self.environment is None else self.environment), "DOCKER_BUILDKIT": "1"}
         said: list[str] = []
         with subprocess.Popen(  # noqa: S603 - docker itself, with arguments that are ours
-            [self._command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment,
-            errors="replace",
+            [self.path(), *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            text=True, errors="replace", env=environment,
         ) as process:  # fmt: skip
             try:
                 assert process.stdout is not None
@@ -86,11 +52,18 @@ class Docker:
                 process.terminate()
                 raise
         if process.returncode:
-            raise DeployError(reason("".join(said), arguments[0]))
+            raise self.failure(arguments, "".join(said))
+
+    def failure(self, arguments: Sequence[str], said: str) -> DeployError:
+        """That a command failed: the next step where it is known, and of all that was said the errors, if any."""
+        errors = "\n".join(line for line in said.splitlines() if re.match(r"\s*(error|failed)", line, re.IGNORECASE))
+        plain = super().failure(arguments, errors or said)
+        step = next((step for pattern, step in _KNOWN if re.search(pattern, said, re.IGNORECASE)), None)
+        return plain if step is None else DeployError(f"{step}. {plain.detail}")
 
 
 _KEPT = 60
-"""Lines of a failed command that its reason is looked for in."""
+"""Lines of a command that its reason is looked for in when it fails."""
 _KNOWN = (
     # Before that of the engine: a registry may have no host, and refuse connections, too.
     (
@@ -114,13 +87,3 @@ _KNOWN = (
         "the disk of the Docker engine is full: `docker system df` says with what, `docker system prune` makes room",
     ),
 )
-
-
-def reason(said: str, verb: str) -> str:
-    """Why a command failed, from what it said: the next step where it is known, and its own last words."""
-    errors = [line.strip() for line in said.splitlines() if re.match(r"\s*(error|ERROR|failed)", line, re.IGNORECASE)]
-    last = (errors or [line.strip() for line in said.splitlines() if line.strip()] or ["it said nothing"])[-1]
-    for pattern, step in _KNOWN:
-        if re.search(pattern, said, re.IGNORECASE):
-            return f"{step} (docker {verb}: {last})"
-    return f"docker {verb} failed: {last}"

@@ -35,7 +35,7 @@ def layers_of(docker: Docker, image: str) -> list[Layer]:
     Raises:
         DeployError: the engine has no such image.
     """
-    said = docker.ask("history", "--no-trunc", "--human=false", "--format", "{{.Size}}\t{{.CreatedBy}}", image)
+    said = docker.run("history", "--no-trunc", "--human=false", "--format", "{{.Size}}\t{{.CreatedBy}}", image)
     return in_words([line.partition("\t") for line in reversed(said.splitlines())])
 
 

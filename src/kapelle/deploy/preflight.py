@@ -12,28 +12,23 @@ from kapelle.deploy.programs import Program
 from kapelle.errors import DeployError
 
 ENGINE, COMPOSE = (25, 0), (2, 20)
-"""The oldest versions that know all that the files say."""
+"""The oldest versions that know all that the files of Compose and Swarm say."""
+BUILDER = (20, 10)
+"""The first engine that knows what our Dockerfiles ask for: cache and secret mounts without a frontend from a registry."""
 MARGIN = 2 << 30
 """Bytes that images, logs and caches take besides what is counted."""
 _NUMBERS = re.compile(r"(\d+)\.(\d+)")
 _ASKING = 30.0
 
 
-def check_engine(docker: Program) -> None:
+def check_engine(docker: Program, oldest: tuple[int, int] = ENGINE) -> None:
     """Docker is there, runs and is young enough.
 
     Raises:
         DeployError: it is not; the message says what to do.
     """
-    try:
-        found = docker.run("version", "--format", "{{.Server.Version}}", timeout=_ASKING).strip()
-    except DeployError as error:
-        if "there is no" in error.detail:
-            raise
-        raise DeployError(
-            f"the Docker engine does not answer; start it, or say where it is with DOCKER_HOST. {error.detail}"
-        ) from None
-    _check_version("the Docker engine", found, ENGINE, "https://docs.docker.com/engine/install")
+    found = docker.run("version", "--format", "{{.Server.Version}}", timeout=_ASKING).strip()
+    _check_version("the Docker engine", found, oldest, "https://docs.docker.com/engine/install")
 
 
 def check_compose(docker: Program) -> None:

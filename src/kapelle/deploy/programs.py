@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ class Program:
     def __init__(self, name: str, hint: str, environment: Mapping[str, str] | None = None) -> None:
         self.name = name
         self._hint = hint
-        self._environment = None if environment is None else dict(environment)
+        self.environment = None if environment is None else dict(environment)
 
     def run(self, *arguments: str, folder: Path | None = None, timeout: float = 3600.0) -> str:
         """What it prints; blocks for at most ``timeout`` seconds.
@@ -36,8 +36,7 @@ class Program:
         """
         done = self._done(arguments, folder, timeout)
         if done.returncode:
-            shown = " ".join([self.name, *arguments[:3]])
-            raise DeployError(f"`{shown}` failed: {last_lines(done.stderr or done.stdout)}")
+            raise self.failure(arguments, done.stderr or done.stdout)
         return done.stdout
 
     def log(self, *arguments: str) -> str:
@@ -68,20 +67,37 @@ class Program:
             return found
         return [json.loads(line) for line in text.splitlines() if line.strip()]
 
+    def path(self) -> str:
+        """Where it lies.
+
+        Raises:
+            DeployError: it is missing.
+        """
+        found = shutil.which(self.name, path=None if self.environment is None else self.environment.get("PATH"))
+        if found is None:
+            raise DeployError(f"there is no {self.name} on this machine; {self._hint}")
+        return found
+
+    def failure(self, arguments: Sequence[str], said: str) -> DeployError:
+        """That a command failed, with the end of what it said."""
+        return DeployError(f"`{self._shown(arguments)}` failed: {last_lines(said)}")
+
     def _done(
         self, arguments: tuple[str, ...], folder: Path | None, timeout: float
     ) -> subprocess.CompletedProcess[str]:
-        where = shutil.which(self.name, path=None if self._environment is None else self._environment.get("PATH"))
-        if where is None:
-            raise DeployError(f"there is no {self.name} on this machine; {self._hint}")
+        path = self.path()
         try:
             return subprocess.run(  # noqa: S603 - that is what is asked for, and no shell reads the arguments
-                [where, *arguments], cwd=folder, env=self._environment, capture_output=True, text=True, check=False,
-                timeout=timeout, stdin=subprocess.DEVNULL,
+                [path, *arguments], cwd=folder, env=self.environment, capture_output=True, text=True, errors="replace",
+                check=False, timeout=timeout, stdin=subprocess.DEVNULL,
             )  # fmt: skip
         except subprocess.TimeoutExpired:
-            shown = " ".join([self.name, *arguments[:3]])
-            raise DeployError(f"`{shown}` took longer than {timeout:g} s; look at what the engine does") from None
+            raise DeployError(
+                f"`{self._shown(arguments)}` took longer than {timeout:g} s; look at what the engine does"
+            ) from None
+
+    def _shown(self, arguments: Sequence[str]) -> str:
+        return " ".join([self.name, *arguments[:3]])
 
 
 def last_lines(text: str) -> str:
@@ -105,11 +121,6 @@ def _in_words(line: str) -> str:
     return ": ".join([str(record["event"]), *details])
 
 
-def docker() -> Program:
-    """Docker's command line."""
-    return Program("docker", "install Docker Engine 25 or later: https://docs.docker.com/engine/install")
-
-
 def kubectl() -> Program:
-    """That of Kubernetes."""
+    """The command line of Kubernetes."""
     return Program("kubectl", "install it: https://kubernetes.io/docs/tasks/tools")

@@ -22,5 +22,5 @@ def supply(docker: Docker, system: Topology, parts: Iterable[Part], say: Say, *,
             build_image(docker, system.images.context, image)
         if push:
             say(f"pushing {image.reference}")
-            for _ in docker.lines(["push", "--quiet", image.reference]):
+            for _ in docker.lines("push", "--quiet", image.reference):
                 pass

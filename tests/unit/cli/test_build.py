@@ -49,7 +49,7 @@ def test_what_would_be_built_is_written_without_docker(
     said = capsys.readouterr().out
     assert "written to .kapelle/images/shop.search: 3 images" in said
     assert re.search(r"small-search:[0-9a-f]{12}  gateway, controller, Encoder\n", said)
-    with pytest.raises(DeployError, match="docker is not to be found on PATH"):
+    with pytest.raises(DeployError, match=r"there is no docker on this machine; install .*--only-write"):
         run(sample.folder)
 
 

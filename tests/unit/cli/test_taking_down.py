@@ -17,7 +17,7 @@ READY = {"version": "28.2.2", "compose version --short": "2.30.0", "info": "acti
 def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Answering:
     """An engine that is ready, and a folder with an app and its secret."""
     found = Answering(dict(READY))
-    monkeypatch.setattr(taking_down, "docker", lambda: found)
+    monkeypatch.setattr(taking_down, "Docker", lambda: found)
     monkeypatch.setattr(taking_down, "kubectl", lambda: found)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "app.py").write_text(APP)

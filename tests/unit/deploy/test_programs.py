@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kapelle.deploy.programs import Program, docker, kubectl, last_lines
+from kapelle.deploy.programs import Program, kubectl, last_lines
 from kapelle.errors import DeployError
 
 PYTHON = Program(sys.executable, "install it")
@@ -23,8 +23,8 @@ def test_a_failure_tells_the_last_words() -> None:
 def test_a_program_that_is_missing_is_named_with_the_next_step() -> None:
     with pytest.raises(DeployError, match="there is no nowhere-to-be-found on this machine; install it"):
         Program("nowhere-to-be-found", "install it").run("version")
-    with pytest.raises(DeployError, match="there is no docker on this machine; install Docker Engine 25"):
-        Program("docker", docker()._hint, {"PATH": ""}).run("version")
+    with pytest.raises(DeployError, match="there is no nowhere-to-be-found on this machine"):
+        Program("nowhere-to-be-found", "install it", {"PATH": "/bin"}).path()
     assert "kubernetes.io" in kubectl()._hint
 
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,7 +27,7 @@ class Engine(Docker):
     def has(self, image: str) -> bool:
         return image in self.there
 
-    def lines(self, arguments: Sequence[str]) -> Iterator[str]:
+    def lines(self, *arguments: str) -> Iterator[str]:
         self.did.append(" ".join(arguments))
         yield "done"
 
