@@ -77,7 +77,7 @@ def test_images_are_small_safe_and_the_same_each_time(workshop: Workshop) -> Non
     about = workshop.about(images.gateway)
     assert about["Config"]["User"] == "10001:10001"
     assert about["Config"]["StopSignal"] == "SIGTERM"
-    assert about["Config"]["Healthcheck"]["Test"] == ["CMD", "python", "-m", "kapelle.healthcheck"]
+    assert about["Config"]["Healthcheck"]["Test"] == ["CMD", "python", "-P", "-m", "kapelle.healthcheck"]
     assert about["Config"]["Labels"]["kapelle.app"] == "shop/search"
     assert [layer.what for layer in layers_of(Engine(), images.gateway.reference)] == [
         "base", "dependencies", "kapelle", "code",

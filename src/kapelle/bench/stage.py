@@ -54,7 +54,7 @@ async def started(kind: str, volume: Path) -> AsyncIterator[StageProcess]:
 @asynccontextmanager
 async def _process(kind: str, volume: Path, socket: Path) -> AsyncIterator[StageProcess]:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", __name__, kind, str(volume), str(socket),
+        sys.executable, "-P", "-m", __name__, kind, str(volume), str(socket),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         start_new_session=True,  # Ctrl-C reaches only who started it, and that ends it

@@ -140,4 +140,4 @@ def _become(
         os.dup2(text.fileno(), 0)
     for one in listening:
         one.set_inheritable(True)
-    os.execve(sys.executable, [sys.executable, "-m", module, name], {**os.environ, **environment})  # noqa: S606 - ourselves
+    os.execve(sys.executable, [sys.executable, "-P", "-m", module, name], {**os.environ, **environment})  # noqa: S606 - ourselves

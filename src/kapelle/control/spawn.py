@@ -43,7 +43,8 @@ def spawn(
         assert work is not None, "a process has a data socket or the door"
         text = ours.enter_context(letter(recipe.orders(name, holding, work, listening.fileno())))
         popen = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [sys.executable, "-m", recipe.module, name],
+            # -P: a file of the user's in the current folder stands for no module that we import.
+            [sys.executable, "-P", "-m", recipe.module, name],
             stdin=text,
             pass_fds=(work, listening.fileno()),
             # A session of its own: Ctrl-C reaches the controller alone, which drains the others in the right order.

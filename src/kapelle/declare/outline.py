@@ -62,7 +62,7 @@ def outline_of(target: str) -> Outline:
     Raises:
         DeclarationError: it cannot be imported, or takes too long; the message has the reason.
     """
-    command = [sys.executable, "-m", "kapelle.declare.outline", target]
+    command = [sys.executable, "-P", "-m", "kapelle.declare.outline", target]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE, check=False)  # noqa: S603 - ourselves
     except subprocess.TimeoutExpired:

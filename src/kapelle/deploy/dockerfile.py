@@ -168,7 +168,7 @@ def runtime(name: str, dependencies: str, environment: Mapping[str, str], labels
 FROM base AS {name}
 COPY --from={dependencies} /opt/venv /opt/venv
 COPY --from=package /opt/kapelle /opt/venv
-HEALTHCHECK --interval=5s --timeout=5s --start-period=10m --retries=3 CMD ["python", "-m", "kapelle.healthcheck"]
+HEALTHCHECK --interval=5s --timeout=5s --start-period=10m --retries=3 CMD ["python", "-P", "-m", "kapelle.healthcheck"]
 {_environment(environment)}{_labels(labels)}
 CMD ["kapelle", "start", "door"]"""
     return Stage(name, text, takes=("base", dependencies, "package"))

@@ -9,7 +9,7 @@ from kapelle.deploy.secrets import FOLDER, PEERS, S3
 from kapelle.deploy.topology import USER, Part, Role, Topology
 from kapelle.deploy.yaml import Alias, Note
 
-PROBE = ("CMD", "python", "-m", "kapelle.healthcheck")
+PROBE = ("CMD", "python", "-P", "-m", "kapelle.healthcheck")
 PIDS = 4096
 """Processes and threads of a container at most; a fork bomb stays its own."""
 

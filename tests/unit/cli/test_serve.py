@@ -40,6 +40,15 @@ def test_ends_clean_and_says_so(tmp_path: Path) -> None:
     assert not (tmp_path / ".kapelle").exists()
 
 
+def test_a_file_of_the_users_stands_for_no_module_of_ours(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(APP)
+    for name in ("msgspec", "selectors", "kapelle"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit(__name__)")
+    with serving(tmp_path) as served:
+        answer = httpx.post(f"{served.url}/upper", json={"word": "a"}, timeout=30)
+    assert answer.text == "A"
+
+
 def test_a_second_one_is_refused_in_one_line(served: Served) -> None:
     refused = subprocess.run(
         [KAPELLE, "serve", "app.py"], cwd=served.folder, capture_output=True, text=True, check=False, timeout=30

@@ -49,7 +49,7 @@ def found(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Exec]]:
 
     def execve(_: str, command: list[str], environment: dict[str, str]) -> None:
         orders = os.read(0, 1 << 20)
-        read = decode_worker(orders) if command[2] == "kapelle.worker.main" else decode_gateway(orders)
+        read = decode_worker(orders) if command[3] == "kapelle.worker.main" else decode_gateway(orders)
         assert read.network is not None
         numbers = [read.control, read.network.health, read.data if isinstance(read, WorkerOrders) else read.http]
         listening = []
@@ -71,7 +71,7 @@ def test_a_replica_begins_with_the_current_release(found: list[Exec]) -> None:
     with pytest.raises(Become):
         become_replica("app.py", "Encoder", FREE, STOCK, "r7")
     (one,) = found
-    assert one.command == [sys.executable, "-m", "kapelle.worker.main", "encoder-3f2a9b1c0d4e"]
+    assert one.command == [sys.executable, "-P", "-m", "kapelle.worker.main", "encoder-3f2a9b1c0d4e"]
     assert one.listening == [True] * 3
     assert "OMP_NUM_THREADS" in one.environment
     told = decode_worker(one.orders)
@@ -83,7 +83,7 @@ def test_a_replica_begins_with_the_current_release(found: list[Exec]) -> None:
 def gateway(found: list[Exec], settings: Settings, run_dir: Path) -> GatewayOrders:
     with pytest.raises(Become):
         become_gateway("app.py", settings, STOCK, "r7", run_dir)
-    assert found[-1].command[2:] == ["kapelle.gateway.main", "gateway-3f2a9b1c0d4e"]
+    assert found[-1].command[3:] == ["kapelle.gateway.main", "gateway-3f2a9b1c0d4e"]
     assert found[-1].listening == [True] * 3
     return decode_gateway(found[-1].orders)
 

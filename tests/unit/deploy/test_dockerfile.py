@@ -67,7 +67,7 @@ def test_containers_have_no_rights_and_end_as_they_are_told(text: str) -> None:
     assert "USER 10001:10001" in text
     assert 'ENTRYPOINT ["dumb-init", "--single-child", "--"]' in text
     assert "STOPSIGNAL SIGTERM" in text
-    assert 'CMD ["python", "-m", "kapelle.healthcheck"]' in text
+    assert 'CMD ["python", "-P", "-m", "kapelle.healthcheck"]' in text
     assert 'CMD ["python", "-m", "pytest", "-p", "no:cacheprovider", "shop/search/tests"]' in text
     assert "# syntax=" not in text  # it would have to be fetched
 
