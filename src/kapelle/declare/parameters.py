@@ -8,11 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial, wraps
-from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 import msgspec
 
 from kapelle.errors import DeclarationError
+from kapelle.types.aliases import type_hints
 from kapelle.types.arrays import is_array_type
 from kapelle.types.hooks import unsupported
 from kapelle.types.tensor import Tensor, without_tensor
@@ -77,7 +78,7 @@ def signature_of(function: Callable[..., Any]) -> Signature:
     """
     name = function.__qualname__
     try:
-        hints = get_type_hints(function, include_extras=True)
+        hints = type_hints(function)
     except (NameError, AttributeError, SyntaxError, TypeError) as error:
         raise DeclarationError(
             f"{name}: {error}; annotations are read when the class is declared, so import the type at module level"

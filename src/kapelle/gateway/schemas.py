@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import count
 from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin
 
 import msgspec
 import numpy as np
 
 from kapelle.gateway.inputs import is_model
+from kapelle.types.aliases import type_hints
 from kapelle.types.arrays import annotated_dtype, is_array_type
 from kapelle.types.hooks import is_pydantic
 
@@ -179,7 +180,7 @@ def _models_in(annotation: Any, found: dict[type, dict[str, Any]]) -> dict[type,
     """All structs and dataclasses that values of this type may hold, with the annotations of their fields."""
     for part in _parts(annotation):
         if is_model(part) and not is_pydantic(part) and part not in found:
-            found[part] = get_type_hints(part, include_extras=True)
+            found[part] = type_hints(part)
             for hint in found[part].values():
                 _models_in(hint, found)
     return found

@@ -25,6 +25,8 @@ def unsupported(annotation: Any) -> str:
         msgspec.msgpack.Decoder(annotation)
     except TypeError as error:
         return str(error)
+    except RecursionError:
+        return "a type that names itself cannot be read; declare a class for what it holds"
     strange = _strange(annotation)
     return "" if strange is None else f"values of type {strange!r} cannot travel"
 

@@ -22,6 +22,7 @@ from kapelle.declare.methods import (
     method,
 )
 from kapelle.errors import ConfigError, ContractError, DeclarationError, RowErrors
+from kapelle.types.aliases import expanded
 
 
 class Encoder:
@@ -239,7 +240,7 @@ def test_kinds_of_methods(declared: BaseMethod, kind: str, is_async: bool) -> No
 
 def test_the_type_of_a_row() -> None:
     assert Encoder.embed.spec().row is str
-    assert Encoder.norms.spec().row == NDArray[np.float64]
+    assert Encoder.norms.spec().row == expanded(NDArray[np.float64])
 
 
 class Wrong:

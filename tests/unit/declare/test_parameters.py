@@ -1,6 +1,7 @@
 """Signatures become data when a class is declared, and what could not be called is refused there and then."""
 
 import inspect
+import sys
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -8,6 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from typing_extensions import TypeAliasType
 
 from kapelle.declare.parameters import (
     Parameter,
@@ -19,6 +21,9 @@ from kapelle.declare.parameters import (
     signature_of,
 )
 from kapelle.errors import DeclarationError
+from kapelle.types.aliases import expanded
+from kapelle.types.arrays import is_array_type
+from kapelle.types.tensor import Tensor
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -53,7 +58,7 @@ def test_parameters_have_names_types_and_defaults() -> None:
     assert signature.names == ("text", "vector", "count")
     assert signature.parameters == (
         Parameter("text", str),
-        Parameter("vector", NDArray[np.float32]),
+        Parameter("vector", expanded(NDArray[np.float32])),
         Parameter("count", int, 3),
     )
     assert [parameter.required for parameter in signature.parameters] == [True, True, False]
@@ -63,6 +68,31 @@ def test_parameters_have_names_types_and_defaults() -> None:
 def test_what_is_not_said_may_be_anything() -> None:
     signature = signature_of(Methods.nothing)
     assert (signature.parameters, signature.returns) == ((), Any)
+
+
+def test_aliases_are_what_they_name() -> None:
+    vector: Any = TypeAliasType("vector", Annotated[NDArray[np.float32], Tensor("n", 3)])
+
+    class Model:
+        def method(self, rows: list[vector], one: vector) -> vector: ...
+
+    found = signature_of(Model.method)
+    assert [is_array_type(one.annotation) for one in found.parameters] == [False, True]
+    assert is_array_type(found.returns)
+    assert repr(found.parameters[1].tensor) == repr(found.tensor) == "Tensor('n', 3)"
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="the statement `type` came with Python 3.12")
+def test_a_type_that_names_itself_is_refused() -> None:
+    names: dict[str, Any] = {}
+    exec("type Tree = dict[str, Tree]", names)  # older versions could not read this file
+    tree: Any = names["Tree"]
+
+    class Model:
+        def method(self, tree: tree) -> None: ...
+
+    with pytest.raises(DeclarationError, match=r"parameter 'tree': a type that names itself cannot be read"):
+        signature_of(Model.method)
 
 
 def test_query_parameters_keep_all_but_the_marker() -> None:

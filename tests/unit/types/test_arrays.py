@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kapelle.errors import InvalidInput, WireError
+from kapelle.types.aliases import expanded
 from kapelle.types.arrays import (
     MAX_DIMENSIONS,
     ArrayHeader,
@@ -23,9 +24,9 @@ from kapelle.types.arrays import (
 )
 
 DTYPES = ("?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8", "c8", "c16")
-Float32 = npt.NDArray[np.float32]
-UInt8 = npt.NDArray[np.uint8]
-Int32 = npt.NDArray[np.int32]
+Float32: Any = expanded(npt.NDArray[np.float32])
+UInt8: Any = expanded(npt.NDArray[np.uint8])
+Int32: Any = expanded(npt.NDArray[np.int32])
 
 any_dtype = st.builds(
     lambda name, order: np.dtype(name).newbyteorder(order), st.sampled_from(DTYPES), st.sampled_from("<>")
@@ -108,7 +109,7 @@ def test_a_header_that_does_not_fit_its_bytes_is_refused(header: ArrayHeader, da
     ids=repr,
 )
 def test_the_dtype_of_an_annotation(annotation: Any, dtype: np.dtype[Any] | None) -> None:
-    assert annotated_dtype(annotation) == dtype
+    assert annotated_dtype(expanded(annotation)) == dtype
 
 
 @pytest.mark.parametrize(
@@ -117,7 +118,7 @@ def test_the_dtype_of_an_annotation(annotation: Any, dtype: np.dtype[Any] | None
     ids=repr,
 )
 def test_tells_array_types_from_others(annotation: Any, expected: bool) -> None:
-    assert is_array_type(annotation) is expected
+    assert is_array_type(expanded(annotation)) is expected
 
 
 @pytest.mark.parametrize(
@@ -140,7 +141,7 @@ def test_tells_array_types_from_others(annotation: Any, expected: bool) -> None:
     ],
 )
 def test_lists_become_arrays(annotation: Any, value: Any, expected: Any) -> None:
-    made = as_array(annotation, value)
+    made = as_array(expanded(annotation), value)
     assert made.dtype == expected.dtype
     np.testing.assert_array_equal(made, expected)
 
@@ -170,7 +171,7 @@ def test_lists_become_arrays(annotation: Any, value: Any, expected: Any) -> None
 )
 def test_lists_that_the_array_cannot_hold_are_refused(annotation: Any, value: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        as_array(annotation, value)
+        as_array(expanded(annotation), value)
 
 
 def test_an_array_of_the_right_dtype_is_taken_as_it_is() -> None:
@@ -201,7 +202,7 @@ def test_an_array_is_cast_within_its_kind() -> None:
 )
 def test_no_number_is_changed_by_a_cast(annotation: Any, array: Any) -> None:
     with pytest.raises(ValueError, match=r"a value is out of range for|expected values of"):
-        as_array(annotation, array)
+        as_array(expanded(annotation), array)
 
 
 @given(
@@ -211,7 +212,7 @@ def test_no_number_is_changed_by_a_cast(annotation: Any, array: Any) -> None:
 def test_integers_arrive_exactly_or_not_at_all(values: list[int], dtype: str) -> None:
     annotation: Any = np.ndarray[Any, np.dtype[np.dtype(dtype).type]]  # type: ignore[misc]  # known at run time only
     try:
-        made = as_array(annotation, values)
+        made = as_array(expanded(annotation), values)
     except ValueError:
         limits = np.iinfo(dtype)
         assert not all(limits.min <= value <= limits.max for value in values)

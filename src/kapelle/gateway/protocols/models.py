@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, is_dataclass
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, get_args, get_origin
 
 import msgspec
 
 from kapelle.declare.parameters import Parameter
 from kapelle.gateway.exposure import Exposed
 from kapelle.oip.datatypes import BYTES, datatype_of
+from kapelle.types.aliases import type_hints
 from kapelle.types.arrays import annotated_dtype, is_array_type
 from kapelle.types.tensor import Tensor, without_tensor
 
@@ -116,7 +117,7 @@ def _outputs(exposed: Exposed) -> tuple[tuple[TensorSpec, ...], Callable[[Any], 
 def _parts(returns: Any) -> tuple[list[str], list[Any], Callable[[Any], tuple[Any, ...]]] | None:
     """The names, the types and the values of what a result is made of; None where it is one tensor."""
     if isinstance(returns, type) and (issubclass(returns, msgspec.Struct) or is_dataclass(returns)):
-        hints = get_type_hints(returns, include_extras=True)
+        hints = type_hints(returns)
         names = list(returns.__annotations__) if is_dataclass(returns) else list(returns.__struct_fields__)
         return names, [hints[name] for name in names], lambda value: tuple(getattr(value, name) for name in names)
     if get_origin(returns) is tuple and ... not in get_args(returns):
