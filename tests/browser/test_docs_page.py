@@ -142,7 +142,7 @@ async def test_a_refusal_names_the_field() -> None:
         card = here.page.locator("#endpoint-greet")
         await card.get_by_label("Body").fill('{"name": 7}')
         await card.get_by_role("button", name="Send").click()
-        await expect(card.locator(".status")).to_have_text("422 Unprocessable Entity")
+        await expect(card.locator(".status")).to_have_text("422 Unprocessable Content")
         await expect(card.locator(".problem")).to_contain_text("$.name Expected str, got int")
 
 

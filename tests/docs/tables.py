@@ -5,13 +5,12 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Iterable, Sequence
-from http import HTTPStatus
 from statistics import median
 from typing import Any, get_args
 
 from kapelle.cli.config import setting_meanings, shown
 from kapelle.config.settings import Settings
-from kapelle.gateway.problems import STATUS
+from kapelle.gateway.problems import PHRASES, STATUS
 from kapelle.wire import messages as wire
 from kapelle.wire import wishes
 from tests.house.sources import ROOT
@@ -44,7 +43,7 @@ def errors() -> str:
         [
             (
                 f"`{kind.__name__}`",
-                f"{status} {HTTPStatus(status).phrase}",
+                f"{status} {PHRASES[status]}",
                 f"`urn:kapelle:error:{kind.code}`",  # type: ignore[attr-defined]  # all of them are KapelleErrors
                 one_line((kind.__doc__ or "").split("\n", 1)[0]),
             )

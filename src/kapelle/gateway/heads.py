@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
-
-from kapelle.gateway.problems import HttpError
+from kapelle.gateway.problems import PHRASES, HttpError
 from kapelle.gateway.request import Request
 
 MAX_HEAD = 32 << 10
@@ -24,7 +22,7 @@ BODILESS = frozenset({204, 304})
 _NOTABLE = frozenset(
     {b"host", b"content-length", b"transfer-encoding", b"expect", b"upgrade", b"x-request-id", b"traceparent"}
 )
-_REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
+_REASONS = {status: phrase.encode() for status, phrase in PHRASES.items()}
 
 
 def read_head(request: Request, max_body: int) -> int:

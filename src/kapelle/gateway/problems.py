@@ -23,6 +23,14 @@ STATUS: dict[type[BaseException], int] = {
 }
 """What each error is to a client; the nearest class in the error's ancestry counts, and anything else is 500."""
 
+PHRASES = {status.value: status.phrase for status in HTTPStatus} | {
+    413: "Content Too Large",
+    414: "URI Too Long",
+    416: "Range Not Satisfiable",
+    422: "Unprocessable Content",
+}
+"""What statuses are called, by RFC 9110; before Python 3.13 `http` has older names for four of them."""
+
 CLIENT_GONE = 499
 """Counted and logged for requests whose client went away; nginx taught people to read it."""
 
@@ -66,7 +74,7 @@ def problem(error: BaseException, request_id: str) -> tuple[int, tuple[tuple[byt
     code, detail = explained(error)
     body: dict[str, Any] = {
         "type": f"urn:kapelle:error:{code}",
-        "title": HTTPStatus(status).phrase,
+        "title": PHRASES[status],
         "status": status,
         "detail": detail,
     }

@@ -15,7 +15,7 @@ _KAPELLE = "from kapelle.cli.main import main; main()"
 def shell(line: str, folder: Path, code: str = _KAPELLE, **environment: str) -> subprocess.CompletedProcess[str]:
     """What came of a line for the shell, in which ``"$@"`` is a command of ours."""
     return subprocess.run(
-        ["/bin/bash", "-c", line, "bash", sys.executable, "-c", code],
+        ["/bin/bash", "-c", line, "bash", sys.executable, "-P", "-c", code],
         cwd=folder, env={**os.environ, **environment}, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
 

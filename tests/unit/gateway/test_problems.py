@@ -47,7 +47,7 @@ def test_a_body_has_what_the_standard_names() -> None:
     assert (status, headers) == (422, ())
     assert msgspec.json.decode(body) == {
         "type": "urn:kapelle:error:invalid-input",
-        "title": "Unprocessable Entity",
+        "title": "Unprocessable Content",
         "status": 422,
         "detail": "expected text",
         "errors": [{"path": "$.a[1]", "detail": "expected text"}],

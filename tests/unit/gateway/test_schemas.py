@@ -8,6 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from kapelle.gateway.schemas import Schemas, local
+from kapelle.types.aliases import expanded
 
 T = TypeVar("T")
 
@@ -71,7 +72,7 @@ def test_structs_become_named_with_the_names_of_their_fields_on_the_wire(schemas
 
 
 def test_arrays_are_nested_numbers_with_the_limits_of_their_dtype(schemas: Schemas) -> None:
-    reference = schemas.of(NDArray[np.uint8])
+    reference = schemas.of(expanded(NDArray[np.uint8]))
     array = schemas.resolve(reference)
     assert array["title"] == "array of uint8"
     assert array["anyOf"] == [{"type": "array", "items": reference}, {"type": "integer", "minimum": 0, "maximum": 255}]
@@ -88,7 +89,7 @@ def test_arrays_are_nested_numbers_with_the_limits_of_their_dtype(schemas: Schem
     ],
 )
 def test_elements_of_arrays(schemas: Schemas, annotation: Any, element: Any) -> None:
-    assert schemas.resolve(schemas.of(annotation))["anyOf"][1] == element
+    assert schemas.resolve(schemas.of(expanded(annotation)))["anyOf"][1] == element
 
 
 def test_fields_say_their_dtype_where_it_is_the_only_one(schemas: Schemas) -> None:
