@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import re
 import sys
 from pathlib import Path
@@ -22,6 +23,10 @@ class Target:
     def __init__(self, text: str) -> None:
         self.text = text
         place, _, self.class_name = text.partition(":")
+        if not place:
+            raise DeclarationError(
+                f"{text!r} names no app; expected a folder, a file or a module that declares one{_that_exist(Path())}"
+            )
         path = Path(place)
         if path.is_dir():
             path = next((path / name for name in ("app.py", "__init__.py") if (path / name).is_file()), path)
@@ -79,8 +84,12 @@ class Target:
 
     @property
     def name(self) -> str:
-        """A short name for what is meant, fit for a folder: ``apps.question_search`` for its ``app.py``."""
-        module = self.module.removesuffix(".app")
+        """A short name for what is meant, fit for a folder: ``apps.question_search`` for its ``app.py``.
+
+        It is the way there from the current folder, so that two apps in folders beside each other have two names.
+        """
+        way = [part for part in Path(os.path.relpath(self.root)).parts if part != os.pardir]
+        module = ".".join([*way, self.module]).removesuffix(".app")
         return f"{module}.{self.class_name}" if self.class_name else module
 
     @property

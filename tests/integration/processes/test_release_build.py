@@ -97,7 +97,7 @@ async def _until(lines: asyncio.StreamReader, beginning: bytes) -> AsyncIterator
 
 
 def left(folder: Path) -> list[Path]:
-    return list((folder / ".kapelle" / "build" / "app").iterdir())
+    return list((folder / ".kapelle" / "build" / "counter").iterdir())
 
 
 async def test_new_data_is_a_new_release_that_can_be_served(folder: Path) -> None:

@@ -83,7 +83,7 @@ def test_the_release_is_what_the_builder_makes(capfd: pytest.CaptureFixture[str]
     assert [json.loads(one) for one in stored()] == [options]
     begun, built, *stored_as = capfd.readouterr().out.splitlines()
     assert begun == "building with shop/build.py --questions new.csv -v --seed=-3 '' 'two words'"
-    assert built.startswith(f"built below {tmp_path / '.kapelle' / 'build' / 'app'}")
+    assert built.startswith(f"built below {tmp_path / '.kapelle' / 'build' / 'shop'}")
     assert built.endswith(f" in {tmp_path}")
     assert stored_as == [
         f"r1: 2 files, {len(json.dumps(options)) + Path('shop/app.py').stat().st_size} B, verified",

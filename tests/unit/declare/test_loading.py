@@ -59,7 +59,30 @@ def test_a_folder_or_a_file(write: Write, tmp_path: Path, written: str) -> None:
     assert target.module == f"{name}.app"
     assert target.root == tmp_path / "apps"
     assert target.folder == tmp_path / "apps" / name
-    assert target.name == name
+    assert target.name == f"apps.{name}"
+
+
+def test_apps_beside_each_other_have_names_of_their_own(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their run folders and stores are called by them."""
+    for folder in ("search", "speech/english"):
+        write(f"{folder}/app.py", APP.format(name="Band"))
+    assert [Target(one).name for one in ("search", "search.app", "speech/english/app.py")] == [
+        "search", "search", "speech.english",
+    ]  # fmt: skip
+    monkeypatch.chdir(tmp_path / "search")
+    assert [Target(one).name for one in ("app.py", ".", "../search", "../speech/english")] == [
+        "app", "app", "app", "speech.english",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("written", ["", ":Band"])
+def test_no_name_is_no_app(write: Write, written: str) -> None:
+    """As of a variable of a shell that is not set; the folder's own app.py is called so."""
+    write("app.py", APP.format(name="Band"))
+    with pytest.raises(DeclarationError, match=rf"^'{written}' names no app; expected .*, as in 'app.py'$"):
+        Target(written)
 
 
 @pytest.mark.parametrize("written", ["music.{0}", "music.{0}:Band"])
