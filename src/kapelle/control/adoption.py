@@ -92,10 +92,14 @@ def _choose(doors: list[socket.socket], host: str, port: int) -> socket.socket |
 
 
 def _cannot_listen(settings: Settings, error: OSError) -> StartError:
-    return StartError(
-        f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; "
-        "another program may hold the port: choose another with --port"
-    )
+    match error.errno:
+        case errno.EADDRINUSE:
+            advice = "another program holds the port: choose another with --port"
+        case errno.EACCES:
+            advice = "this user may not take the port, as those below 1024: choose another with --port"
+        case _:
+            advice = "choose an address of this machine with --host, such as 127.0.0.1, or 0.0.0.0 for every network"
+    return StartError(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; {advice}")
 
 
 async def find_strangers(run: RunDir, known: list[Record], drain_timeout: float) -> list[Record]:

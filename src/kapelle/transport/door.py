@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 BACKLOG = 2048
 _TRIES = 100
-_LAST_PORT = 65535
+LAST_PORT = 65535
 
 
 def open_door(host: str, port: int) -> socket.socket:
@@ -40,9 +42,9 @@ def claim(host: str, port: int) -> socket.socket:
     Raises:
         OSError: the port is taken, or there is none of this number.
     """
-    if port > _LAST_PORT:
+    if port > LAST_PORT:
         raise OSError(errno.EADDRNOTAVAIL, f"there is no port {port}")
-    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    family, kind, protocol, _, address = _found(host, port)[0]
     found = socket.socket(family, kind, protocol)
     try:
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -54,7 +56,7 @@ def claim(host: str, port: int) -> socket.socket:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    family, kind, protocol, _, address = _found(host, port)[0]
     door = socket.socket(family, kind, protocol)
     try:
         door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -67,10 +69,19 @@ def _listen(host: str, port: int) -> socket.socket:
     return door
 
 
+def _found(host: str, port: int) -> Sequence[tuple[int, int, int, str, Any]]:
+    """What is known of an address: family, kind, protocol, name and what to bind to."""
+    try:
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError:
+        # A name of which DNS could not even be asked: a part of it is empty or too long.
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known") from None
+
+
 def is_door_to(door: socket.socket, host: str, port: int) -> bool:
     """Whether the door is at this address; port 0 is any."""
     found_host, found_port, *_ = door.getsockname()
-    wanted = {address[0] for *_, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
+    wanted = {address[0] for *_, address in _found(host, port)}
     return found_host in wanted and port in (0, found_port)
 
 

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
+import re
 import socket
 import subprocess
 from collections.abc import AsyncIterator
@@ -145,6 +147,23 @@ async def test_a_gateway_that_hangs_elsewhere_is_left_alone(remains: Remains) ->
         gateway = remains.hung_gateway(door)
     with await get_door(remains.run, settings(), [gateway], PATIENCE):
         assert lives(gateway)
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid", "[::1]"])
+async def test_an_address_that_is_not_of_this_machine_is_told_with_the_option_that_changes_it(
+    remains: Remains, host: str
+) -> None:
+    with pytest.raises(StartError, match=rf"cannot listen on {re.escape(host)}:0: .*; choose an address .* with --host"):
+        await get_door(remains.run, settings(host=host), [], PATIENCE)
+
+
+async def test_a_port_that_takes_rights_is_told_as_such(remains: Remains, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(module, "open_door", refused)
+    with pytest.raises(StartError, match=r"Permission denied; this user may not take the port, .* with --port"):
+        await get_door(remains.run, settings(port=80), [], PATIENCE)
 
 
 async def test_an_address_that_others_hold_is_an_error(remains: Remains) -> None:

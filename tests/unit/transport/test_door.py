@@ -48,6 +48,12 @@ def test_a_port_that_is_taken_is_an_error_and_leaks_nothing(door: socket.socket)
     assert open_handles() == before
 
 
+@pytest.mark.parametrize("host", ["", "..", "a" * 300])
+def test_a_name_that_none_could_have_is_not_found(host: str) -> None:
+    with pytest.raises(OSError, match="not known"):
+        open_door(host, 0)
+
+
 def test_it_may_be_opened_again_at_once() -> None:
     """Connections of the one before, which the kernel remembers for a while, are no obstacle."""
     with open_door("127.0.0.1", 0) as first:
