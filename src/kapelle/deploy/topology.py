@@ -14,6 +14,7 @@ from kapelle.declare.services import ServiceSpec
 from kapelle.deploy.certificates import SETTINGS, Certificates
 from kapelle.deploy.images import Image, Images
 from kapelle.errors import DeployError
+from kapelle.transport.door import LAST_PORT
 
 USER = 10001
 """User and group of every container."""
@@ -109,7 +110,8 @@ def topology(
     of gateways where the settings name fewer.
 
     Raises:
-        DeployError: a name in ``scale`` is none of the system's, or two parts would have the same name.
+        DeployError: a name in ``scale`` is none of the system's, two parts would have the same name, or there is no port
+            for gRPC.
     """
     text, port = images.place, settings.port or HTTP
     services = [spec for spec in app.services.values() if not spec.inline]
@@ -125,6 +127,12 @@ def topology(
         *([Part("tests", Role.TESTS, images.tests, ())] if images.tests else []),
     )  # fmt: skip
     _check_names(app, parts)
+    grpc_port = (settings.grpc_port or port + 1) if images.grpc and settings.grpc_port >= 0 else 0
+    if grpc_port in (port, LAST_PORT + 1):
+        raise DeployError(
+            f"gRPC cannot have port {grpc_port} beside port {port} of HTTP; choose another with --port or "
+            "KAPELLE_GRPC_PORT, where -1 serves none"
+        )
     return Topology(
         name=container_name(app.name),
         target=text,
@@ -132,7 +140,7 @@ def topology(
         parts=_scaled(parts, scale or {}),
         store=settings.store,
         port=port,
-        grpc_port=(settings.grpc_port or port + 1) if images.grpc and settings.grpc_port >= 0 else 0,
+        grpc_port=grpc_port,
         grace=round(settings.drain_timeout + _AFTER_DRAIN),
         patience=round(settings.start_timeout),
         certificates=certificates or Certificates(),

@@ -63,6 +63,17 @@ async def test_it_opens_and_shuts_any_number_of_times(zoo: GrpcZoo) -> None:
                 await client.is_server_live()
 
 
+async def test_the_last_port_has_no_next_one(zoo: GrpcZoo) -> None:
+    """gRPC would take any port instead, and nobody would know which."""
+    door = door_at(zoo, 65536)
+    with capture_logs() as logs:
+        await door.open()
+    assert [one["reason"] for one in logs if "choose another port (grpc_port)" in one["event"]] == [
+        "there is no port 65536"
+    ]
+    await door.close()
+
+
 async def test_several_gateways_share_a_port(zoo: GrpcZoo) -> None:
     port = free_port()
     first, second = door_at(zoo, port), door_at(zoo, port)
