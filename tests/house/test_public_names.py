@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+import builtins
 import inspect
+import re
 from types import ModuleType
 
 import pytest
 
 import kapelle
-from tests.house.sources import report
+from tests.house.sources import ROOT, report
 
 
 def test_public_names_have_docstrings() -> None:
     assert kapelle.__all__, "kapelle/__init__.py lists the public names in __all__"
     report(undocumented(kapelle), mend="write a docstring: what it is, then shapes, units and errors where they matter")
+
+
+def test_errors_that_the_reference_names_can_be_caught() -> None:
+    """Who reads that a name raises ``ConfigError`` writes ``except kapelle.ConfigError``."""
+    reference = (ROOT / "docs" / "reference" / "api.md").read_text(encoding="utf-8")
+    named = {name for block in re.findall(r"Raises:\n\n((?: *[-\w].*\n)+)", reference) for name in _ERROR.findall(block)}
+    assert "ConfigError" in named
+    report(
+        sorted(name for name in named if name not in kapelle.__all__ and not hasattr(builtins, name)),
+        mend="make it a name of kapelle",
+    )
+
+
+_ERROR = re.compile(r"^ *- `(\w+)`:", re.MULTILINE)
 
 
 def undocumented(module: ModuleType) -> list[str]:
