@@ -18,7 +18,7 @@ from kapelle.errors import DeclarationError, KapelleError, in_a_line
 
 _PATIENCE = 120.0
 """Seconds for the modules of an app to be imported."""
-_MARK = "kapelle-outline: "
+_MARK = b"kapelle-outline: "
 
 
 class ServiceOutline(msgspec.Struct, frozen=True):
@@ -64,12 +64,13 @@ def outline_of(target: str) -> Outline:
     """
     command = [sys.executable, "-P", "-m", "kapelle.declare.outline", target]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE, check=False)  # noqa: S603 - ourselves
+        done = subprocess.run(command, capture_output=True, timeout=_PATIENCE, check=False)  # noqa: S603 - ourselves
     except subprocess.TimeoutExpired:
         raise DeclarationError(f"{target} was not imported within {_PATIENCE:g} s") from None
     lines = [line for line in done.stdout.splitlines() if line.startswith(_MARK)]
     if done.returncode or not lines:
-        reason = (done.stderr.strip() or f"the process ended with {done.returncode}").splitlines()[-1]
+        said = done.stderr.decode(errors="replace").strip()
+        reason = (said or f"the process ended with {done.returncode}").splitlines()[-1]
         raise DeclarationError(f"{target} cannot be imported: {reason}")
     return msgspec.json.decode(lines[-1].removeprefix(_MARK), type=Outline)
 
@@ -84,8 +85,9 @@ def main(arguments: list[str]) -> int:
     except Exception as error:  # noqa: BLE001 - user code is imported here, and may raise anything
         sys.stderr.write(in_a_line(error) + "\n")
         return 1
-    # Modules may print; the line that is meant is marked.
-    sys.stdout.write(f"\n{_MARK}{msgspec.json.encode(found).decode()}\n")
+    # Modules may print, in any encoding, and put something else in the place of sys.stdout; the line that is meant is marked.
+    with open(1, "wb", closefd=False) as out:
+        out.write(b"\n" + _MARK + msgspec.json.encode(found) + b"\n")
     return 0
 
 

@@ -42,9 +42,32 @@ def test_it_is_the_same_from_another_process(tmp_path: Path, monkeypatch: pytest
     assert found.services == {"Cluster": ServiceOutline("Cluster", 4, "index", True, False, 10**9, True)}
 
 
+NOISY = """
+import io, os, sys
+import kapelle
+
+os.write(1, b"caf\\xe9")
+os.write(2, b"caf\\xe9")
+sys.stdout = io.StringIO()
+
+@kapelle.app
+class Café:
+    @kapelle.get("/")
+    async def root(self) -> int:
+        return 1
+"""
+
+
+def test_modules_may_print_what_is_no_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    (tmp_path / "noisy.py").write_text(NOISY, encoding="utf-8")
+    assert outline_of(str(tmp_path / "noisy.py")).name == "Café"
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
+        (r"import os; os.write(2, b'caf\xe9\n'); os._exit(3)", "caf\N{REPLACEMENT CHARACTER}"),
         ("raise ValueError('no licence')", "ValueError: no licence"),
         ("import nothing_of_this_name", "No module named 'nothing_of_this_name'"),
         ("x = 1", "expected one class with @kapelle.app, found none"),
