@@ -21,7 +21,9 @@ def test_public_names_have_docstrings() -> None:
 def test_errors_that_the_reference_names_can_be_caught() -> None:
     """Who reads that a name raises ``ConfigError`` writes ``except kapelle.ConfigError``."""
     reference = (ROOT / "docs" / "reference" / "api.md").read_text(encoding="utf-8")
-    named = {name for block in re.findall(r"Raises:\n\n((?: *[-\w].*\n)+)", reference) for name in _ERROR.findall(block)}
+    named = {
+        name for block in re.findall(r"Raises:\n\n((?: *[-\w].*\n)+)", reference) for name in _ERROR.findall(block)
+    }
     assert "ConfigError" in named
     report(
         sorted(name for name in named if name not in kapelle.__all__ and not hasattr(builtins, name)),

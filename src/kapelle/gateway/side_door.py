@@ -12,7 +12,6 @@ from kapelle.config.settings import Settings
 from kapelle.gateway.front import Gateway
 from kapelle.gateway.offers import Offers
 from kapelle.oip.libraries import grpc_is_installed
-from kapelle.transport.door import LAST_PORT
 from kapelle.transport.shared_door import GRPC
 
 if TYPE_CHECKING:
@@ -63,9 +62,6 @@ class SideDoor:
             self._gateway, offers.catalogue, offers.regions, offers.grpc_endpoints
         )
         try:
-            if self._port > LAST_PORT:
-                # gRPC would take any port.
-                raise RuntimeError(f"there is no port {self._port}")
             self._server = await grpc_server.serve(self._service, address, settings.max_body, tls)
         except RuntimeError as error:
             log.warning("gRPC is not served: choose another port (grpc_port)", address=address, reason=str(error))

@@ -153,7 +153,9 @@ async def test_a_gateway_that_hangs_elsewhere_is_left_alone(remains: Remains) ->
 async def test_an_address_that_is_not_of_this_machine_is_told_with_the_option_that_changes_it(
     remains: Remains, host: str
 ) -> None:
-    with pytest.raises(StartError, match=rf"cannot listen on {re.escape(host)}:0: .*; choose an address .* with --host"):
+    with pytest.raises(
+        StartError, match=rf"cannot listen on {re.escape(host)}:0: .*; choose an address .* with --host"
+    ):
         await get_door(remains.run, settings(host=host), [], PATIENCE)
 
 

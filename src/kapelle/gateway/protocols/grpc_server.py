@@ -5,6 +5,7 @@ from __future__ import annotations
 import grpc
 
 from kapelle.gateway.protocols.grpc_service import InferenceService
+from kapelle.transport.door import LAST_PORT
 
 
 async def serve(
@@ -15,6 +16,10 @@ async def serve(
     Raises:
         RuntimeError: the address cannot be had.
     """
+    port = address.rpartition(":")[2]
+    if port.isdecimal() and int(port) > LAST_PORT:
+        # gRPC would take any other.
+        raise RuntimeError(f"there is no port {port}")
     server = grpc.aio.server(
         options=[
             ("grpc.max_receive_message_length", max_body),
