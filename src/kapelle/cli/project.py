@@ -12,7 +12,7 @@ from kapelle.artifacts.objects import Objects
 from kapelle.artifacts.releases import Releases
 from kapelle.artifacts.stores import open_objects
 from kapelle.cli.failures import load_app
-from kapelle.config.settings import Settings, load
+from kapelle.config.settings import Settings, check_text, load
 from kapelle.control.adoption import lives
 from kapelle.control.plan import Stock
 from kapelle.control.rundir import Record, RunDir
@@ -32,6 +32,8 @@ class Project:
     """An app and its settings, found from the words of a command line."""
 
     def __init__(self, target: str, options: Mapping[str, Any]) -> None:
+        check_text("the app", target)
+        check_text("the current folder", str(Path.cwd()))
         self.target = Target(target)
         self.settings = _settings(options)
 

@@ -25,6 +25,8 @@ _DURATIONS = (
 )  # fmt: skip
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
+Limit = Annotated[float, msgspec.Meta(gt=0)]
+"""A duration within which something has to be done: with 0 nothing ever would be, and "without a limit" is a large one."""
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -56,13 +58,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Where releases are kept: a folder, or s3://bucket/prefix; empty takes .kapelle/store/<app> below the current folder."""
     cache: str = ""
     """Folder that releases are fetched to; empty takes .kapelle/cache/<app> below the current folder."""
-    prepare_timeout: float = 600.0
+    prepare_timeout: Limit = 600.0
     """How long all processes may take to load a release that is published, until it is refused."""
     bake: float = 30.0
     """How long a published release is watched beside the one before, which it is rolled back to when it does worse."""
     canary_key: str = ""
     """Header whose value decides who sees a canary, so that each client stays with one release; empty spreads requests."""
-    request_timeout: float = 30.0
+    request_timeout: Limit = 30.0
     """Deadline of a request whose endpoint names none."""
     max_body: Positive = 16 << 20
     """Bytes of a request's body at most; more is refused unread."""
@@ -74,13 +76,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Client connections of one gateway at once; more are closed."""
     keep_alive: float = 75.0
     """How long an idle client connection is kept."""
-    header_timeout: float = 10.0
+    header_timeout: Limit = 10.0
     """How long a client may take to send a request's head."""
-    body_timeout: float = 60.0
+    body_timeout: Limit = 60.0
     """How long a client may take to send a request's body, and to read an answer."""
     drain_timeout: float = 30.0
     """How long running work may take to finish at a stop."""
-    start_timeout: float = 600.0
+    start_timeout: Limit = 600.0
     """How long a process may take to load until it counts as failed."""
     hang_timeout: Annotated[float, msgspec.Meta(ge=0.1)] = 10.0
     """How long a process may say nothing until it counts as hung, and is ended."""
@@ -172,7 +174,7 @@ def _sources(
 
 def _toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # editors of Windows begin a file with a mark
     except FileNotFoundError:
         return {}
     except OSError as error:
@@ -188,14 +190,17 @@ def _table(parent: dict[str, Any], name: str) -> dict[str, Any]:
     return found
 
 
+_PLACES = {"pyproject.toml": "directly in [tool.kapelle]", "kapelle.toml": "at the top of the file, in no table"}
 _FIELDS = {field.name: field for field in msgspec.structs.fields(Settings)}
 
 
 def _checked(name: str, value: Any, source: str) -> Any:
     field = _FIELDS.get(name)
     if field is None:
+        if isinstance(value, dict) and source in _PLACES:
+            raise ConfigError(f"{source}: unknown table {name!r}; settings stand {_PLACES[source]}")
         # Not `kapelle config`: it reads the same sources, and would end here as well.
-        similar = get_close_matches(name, _FIELDS, 1)
+        similar = get_close_matches(name.lower(), _FIELDS, 1)
         known = f"did you mean {similar[0]}?" if similar else f"there are {', '.join(_FIELDS)}"
         raise ConfigError(f"{source}: unknown setting {name!r}; {known}")
     try:
@@ -203,9 +208,24 @@ def _checked(name: str, value: Any, source: str) -> Any:
             is_number = isinstance(value, str) and value.replace(".", "", 1).isdecimal()
             value = float(value) if is_number else seconds(value)
         # strict=False: the environment has only text.
-        return msgspec.convert(value, field.type, strict=not isinstance(value, str))
+        found = msgspec.convert(value, field.type, strict=not isinstance(value, str))
     except (msgspec.ValidationError, ConfigError) as error:
         # The choices, which msgspec does not name.
         choices = get_args(field.type) if get_origin(field.type) is Literal else ()
         expected = f"expected one of {', '.join(choices)}" if choices else error
         raise ConfigError(f"{source}: {name} = {value!r}: {expected}") from None
+    if isinstance(found, str):
+        check_text(f"{source}: {name}", found)
+    return found
+
+
+def check_text(what: str, text: str) -> None:
+    """See that other processes can be told of ``text``: paths of Linux and variables may be any bytes.
+
+    Raises:
+        ConfigError: it cannot be written in UTF-8.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ConfigError(f"{what} = {text!r}: expected text in UTF-8") from None

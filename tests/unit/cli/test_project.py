@@ -65,6 +65,15 @@ def test_loads_the_app() -> None:
     assert Project("app.py", {}).load().name == "Sample"
 
 
+def test_refuses_names_that_no_other_process_could_be_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match=r"^the app = 'caf\\udce9.py': expected text in UTF-8$"):
+        Project("caf\udce9.py", {})
+    (tmp_path / "caf\udce9").mkdir()
+    monkeypatch.chdir(tmp_path / "caf\udce9")
+    with pytest.raises(ConfigError, match=r"^the current folder = .*caf\\udce9': expected text in UTF-8$"):
+        Project("../app.py", {})
+
+
 def test_refuses_a_file_that_is_not_there() -> None:
     with pytest.raises(DeclarationError, match=r"other\.py: no such file"):
         Project("other.py", {})

@@ -92,6 +92,7 @@ def test_text_of_the_environment_becomes_the_settings_type(
         ("log_level", "loud", "KAPELLE_LOG_LEVEL: log_level = 'loud': expected one of debug, info, warning, error"),
         ("keep_alive", "long", "KAPELLE_KEEP_ALIVE: keep_alive = 'long': 'long' is not a duration"),
         ("keep_alive", "²", "KAPELLE_KEEP_ALIVE: keep_alive = '²': '²' is not a duration"),
+        ("node", "caf\udce9", "KAPELLE_NODE: node = 'caf\\udce9': expected text in UTF-8"),
         ("keep_alive", "-1s", "KAPELLE_KEEP_ALIVE: keep_alive = '-1s': '-1s' is not a duration"),
     ],
 )
@@ -112,8 +113,12 @@ def test_a_value_of_the_wrong_form_is_refused(tmp_path: Path, name: str, written
         ("keep_alive = inf", "kapelle.toml: keep_alive = inf: a duration cannot be inf"),
         ("access_log = 1", "kapelle.toml: access_log = 1: Expected `bool`, got `int`"),
         ("ports = 1", "kapelle.toml: unknown setting 'ports'; did you mean port?"),
-        ("[kapelle]\nport = 1", "kapelle.toml: unknown setting 'kapelle'; there are host, port, grpc_port, "),
-        ("[gateway]\nport = 1", "kapelle.toml: unknown setting 'gateway'; did you mean gateways?"),
+        ("PORT = 1", "kapelle.toml: unknown setting 'PORT'; did you mean port?"),
+        ("depth = 1", "kapelle.toml: unknown setting 'depth'; there are host, port, grpc_port, "),
+        ("[kapelle]\nport = 1", "kapelle.toml: unknown table 'kapelle'; settings stand at the top of the file"),
+        ("[gateway]\nport = 1", "kapelle.toml: unknown table 'gateway'; settings stand at the top of the file"),
+        ("request_timeout = 0", "kapelle.toml: request_timeout = 0.0: Expected `float` > 0.0"),
+        ("start_timeout = '0s'", "kapelle.toml: start_timeout = 0.0: Expected `float` > 0.0"),
         ("port =", "kapelle.toml: Invalid value"),
     ],
 )
@@ -130,6 +135,11 @@ def test_a_file_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
         load_from(tmp_path)
 
 
+def test_a_file_of_an_editor_of_windows_is_read(tmp_path: Path) -> None:
+    (tmp_path / "kapelle.toml").write_bytes(b"\xef\xbb\xbfport = 9\r\n")
+    assert load_from(tmp_path).settings.port == 9
+
+
 def test_a_folder_in_place_of_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "kapelle.toml").mkdir()
     with pytest.raises(ConfigError, match=r"kapelle\.toml cannot be read: Is a directory"):
@@ -142,6 +152,7 @@ def test_a_folder_in_place_of_a_file_is_refused(tmp_path: Path) -> None:
         ("tool = 1", r"pyproject.toml: tool is 1; expected a table, \[tool.kapelle\]"),
         ("[tool]\nkapelle = 'x'", r"pyproject.toml: kapelle is 'x'; expected a table, \[tool.kapelle\]"),
         ("[tool.kapelle]\nprot = 1", "pyproject.toml: unknown setting 'prot'"),
+        ("[tool.kapelle.x]\ny = 1", r"pyproject.toml: unknown table 'x'; settings stand directly in \[tool.kapelle\]"),
     ],
 )
 def test_a_project_file_with_mistakes_is_refused(tmp_path: Path, text: str, message: str) -> None:
