@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from math import inf
 
 from kapelle.errors import DeclarationError
 
@@ -29,7 +30,7 @@ def check_container(
         raise DeclarationError(
             f"requirements={requirements!r}: expected the name of a file beside the app's, as in 'requirements-encoder.txt'"
         )
-    if cpus is not None and cpus <= 0:
+    if cpus is not None and not 0 < cpus < inf:
         raise DeclarationError(f"cpus={cpus:g}: expected a number of cores above 0, such as 0.5")
     if gpus < 0:
         raise DeclarationError(f"gpus={gpus}: expected at least 0")

@@ -7,12 +7,12 @@ from typing import Any
 
 from kapelle.deploy.dashboard import dashboard_json
 from kapelle.deploy.service_options import hardening, logging
-from kapelle.deploy.topology import HEALTH
+from kapelle.deploy.topology import HEALTH, OBSERVERS
 from kapelle.deploy.yaml import Note, document
 
 PROMETHEUS_IMAGE, GRAFANA_IMAGE = "prom/prometheus:v3.5.0", "grafana/grafana:12.1.1"
 PASSWORD = "/run/secrets/grafana"  # noqa: S105 - the path of one
-VOLUMES = ("prometheus", "grafana")
+VOLUMES = OBSERVERS
 
 PROMETHEUS, SOURCE, BOARDS, DASHBOARD = (
     "prometheus/prometheus.yml", "grafana/datasources.yml", "grafana/dashboards.yml", "grafana/kapelle.json",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -21,9 +22,12 @@ USER = 10001
 STORE, CACHE, DOOR, RUN = "/var/lib/kapelle/store", "/var/lib/kapelle/cache", "/run/kapelle-door", "/run/kapelle"
 SECRETS = "/run/secrets"
 SECRET = f"{SECRETS}/kapelle"
+OBSERVERS = ("prometheus", "grafana")
+"""What `--observe` adds to the parts of a system."""
 HTTP, GRPC, DATA, CONTROL, HEALTH = 8080, 8081, 7100, 7101, 7102
 """Ports inside containers: what gateways serve, calls to replicas, the controller's word, health and metrics."""
 
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
 _MARGIN = 1.25
 """A replica is replaced at its memory limit; its container has that much more until the kernel ends it."""
 _AFTER_DRAIN = 15.0
@@ -110,8 +114,8 @@ def topology(
     of gateways where the settings name fewer.
 
     Raises:
-        DeployError: a name in ``scale`` is none of the system's, two parts would have the same name, or there is no port
-            for gRPC.
+        DeployError: a name in ``scale`` is none of the system's, two parts would have the same name or one that no engine
+            takes, or there is no port for gRPC.
     """
     text, port = images.place, settings.port or HTTP
     services = [spec for spec in app.services.values() if not spec.inline]
@@ -193,7 +197,13 @@ def _replica(spec: ServiceSpec, images: Images, text: str) -> Part:
 
 
 def _check_names(app: AppSpec, parts: tuple[Part, ...]) -> None:
-    names = [part.name for part in parts]
+    for one in (app.name, *(spec.name for spec in app.services.values() if not spec.inline)):
+        if not _NAME.fullmatch(container_name(one)):
+            raise DeployError(
+                f"engines take no containers that are called {container_name(one)!r}, after the class {one}: they take "
+                "1 to 63 of a-z, 0-9 and '-', a letter first; rename the class"
+            )
+    names = [*(part.name for part in parts), *OBSERVERS]
     twice = {name for name in names if names.count(name) > 1}
     if twice:
         raise DeployError(

@@ -23,6 +23,8 @@ def test_what_engines_can_give() -> None:
         ("other/requirements.txt", None, 0, {}, "expected the name of a file beside the app's"),
         ("needs.txt", None, 0, {}, "expected the name of a file"),
         (None, 0, 0, {}, r"cpus=0: expected a number of cores above 0"),
+        (None, float("nan"), 0, {}, r"cpus=nan: expected a number of cores above 0"),
+        (None, float("inf"), 0, {}, r"cpus=inf: expected a number of cores above 0"),
         (None, None, -1, {}, r"gpus=-1: expected at least 0"),
         (None, None, 0, {"disk type": "ssd"}, r"placement=\{'disk type': 'ssd'\}: expected a label"),
         (None, None, 0, {"disk": "s" * 64}, "63 at most"),

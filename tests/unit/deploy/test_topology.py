@@ -6,7 +6,7 @@ import pytest
 
 import kapelle
 from kapelle.config.settings import Settings
-from kapelle.declare.apps import app_spec
+from kapelle.declare.apps import AppSpec, app_spec
 from kapelle.deploy.topology import Role, environment, folders, topology
 from kapelle.errors import DeployError
 from tests.unit.deploy.systems import demanding, images_of, system_of
@@ -50,6 +50,14 @@ class Alone:
     @kapelle.get("/")
     async def nothing(self) -> int:
         return 0
+
+
+def with_service_called(app: type, name: str) -> AppSpec:
+    """An app of one service, whose class is called otherwise."""
+    spec = app_spec(app)
+    assert spec is not None
+    handles = tuple(replace(one, service=replace(one.service, name=name)) for one in spec.handles)
+    return replace(spec, handles=handles)
 
 
 def test_a_system_has_its_services_and_ours() -> None:
@@ -100,11 +108,25 @@ def test_numbers_of_nothing_are_refused(scale: dict[str, int], told: str) -> Non
         system_of("question_search", scale=scale)
 
 
-def test_a_name_that_is_taken_is_refused() -> None:
-    spec = app_spec(Confused)
-    assert spec is not None
-    with pytest.raises(DeployError, match="would be called gateway"):
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("Gateway", "would be called gateway"),
+        ("Prometheus", "would be called prometheus"),
+        ("搜索", "called '', after the class 搜索"),
+        ("_2Fast", "called '2-fast', after the class _2Fast"),
+        ("Long" * 16, "63 of a-z"),
+    ],
+)
+def test_a_name_that_is_taken_or_that_no_engine_takes_is_refused(name: str, told: str) -> None:
+    spec = with_service_called(Confused, name)
+    with pytest.raises(DeployError, match=f"{told}.*; rename"):
         topology(spec, images_of(spec, "app.py", system_of("question_search").images.context), Settings())
+
+
+def test_names_of_inline_services_are_no_matter() -> None:
+    spec = with_service_called(Alone, "搜索")
+    assert topology(spec, images_of(spec, "app.py", system_of("question_search").images.context), Settings()).parts
 
 
 def test_each_container_is_told_what_it_needs() -> None:
