@@ -72,7 +72,7 @@ def _known(folder: Path, owner: str) -> dict[str, str]:
 
 
 def _written(path: Path, text: str, known: str | None) -> Fate:
-    found = path.read_text(encoding="utf-8") if path.is_file() else None
+    found = _read(path) if path.is_file() else None
     if found == text:
         return Fate.UNCHANGED
     if found is None or (known is not None and _digest(found) == known):
@@ -85,7 +85,7 @@ def _written(path: Path, text: str, known: str | None) -> Fate:
 
 
 def _removed(path: Path, known: str) -> File:
-    if path.is_file() and _digest(path.read_text(encoding="utf-8")) != known:
+    if path.is_file() and _digest(_read(path)) != known:
         return File(path, Fate.EDITED)
     path.unlink(missing_ok=True)
     return File(path, Fate.REMOVED)
@@ -93,12 +93,17 @@ def _removed(path: Path, known: str) -> File:
 
 def _replace(path: Path, text: str) -> None:
     """All of it or nothing, and nothing where it is there already."""
-    if path.is_file() and path.read_text(encoding="utf-8") == text:
+    if path.is_file() and _read(path) == text:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
     part.write_text(text, encoding="utf-8")
     part.replace(path)
+
+
+def _read(path: Path) -> str:
+    """A file that somebody may have edited, in another encoding, too."""
+    return path.read_text(encoding="utf-8", errors="replace")
 
 
 def _digest(text: str) -> str:

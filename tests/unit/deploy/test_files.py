@@ -54,6 +54,14 @@ def test_an_edited_file_stays_and_what_is_new_is_offered_once(tmp_path: Path) ->
     assert not (tmp_path / "a.new").exists()
 
 
+def test_a_file_may_be_edited_in_any_encoding(tmp_path: Path) -> None:
+    write_files(tmp_path, OWNER, {"a": "old", "b": "old"})
+    for name in ("a", "b"):
+        (tmp_path / name).write_bytes(b"caf\xe9")
+    assert fates(tmp_path, {"a": "new"}) == {"a": Fate.BESIDE, "b": Fate.EDITED}
+    assert (tmp_path / "a").read_bytes() == b"caf\xe9"
+
+
 def test_somebody_elses_file_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("mine")
     assert fates(tmp_path, {"a": "new"}) == {"a": Fate.BESIDE}
