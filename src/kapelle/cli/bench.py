@@ -25,8 +25,8 @@ from kapelle.bench.picture import draw
 from kapelle.bench.system import quiet
 from kapelle.bench.table import compared, markdown, measured
 from kapelle.bench.units import parse_sizes, size_text
+from kapelle.cli.parameters import in_seconds
 from kapelle.cli.project import Project
-from kapelle.clock import seconds
 from kapelle.errors import ConfigError
 from kapelle.observe.logs import configure
 
@@ -109,7 +109,7 @@ def effort_of(text: str, concurrency: int) -> Effort:
     Raises:
         ConfigError: that is too little or too much.
     """
-    length = seconds(text if text[-1:].isalpha() else f"{text}s")
+    length = in_seconds("--seconds", text)
     if length < _SHORTEST:
         raise ConfigError(f"--seconds {text}: expected {_SHORTEST:g} at least")
     if not 1 <= concurrency <= _MOST_CALLERS:

@@ -10,8 +10,9 @@ from typing import Any
 import msgspec
 import uvloop
 
+from kapelle.cli.parameters import in_seconds
 from kapelle.cli.project import Project, Running, find_running
-from kapelle.clock import monotonic, seconds
+from kapelle.clock import monotonic
 from kapelle.declare.apps import AppSpec
 from kapelle.declare.context import RequestContext, enter_request
 from kapelle.declare.methods import MethodSpec
@@ -28,11 +29,12 @@ from kapelle.types.strict_json import encode_json
 
 def run_call(name: str, texts: list[str], target: str | None, shard: int, run_dir: str | None, timeout: str) -> int:
     """Call and print; 0, or 1 with the error on stderr."""
+    within = in_seconds("--timeout", timeout)
     running = find_running(target, run_dir)
     service, method = _find(Project(running.target, {}).load(), name, shard)
     arguments = _arguments(method, texts)
     try:
-        uvloop.run(_call(service, method, arguments, running, shard, seconds(timeout)))
+        uvloop.run(_call(service, method, arguments, running, shard, within))
     except CallError as error:
         print(_told(error), file=sys.stderr)
         return 1

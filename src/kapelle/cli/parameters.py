@@ -6,6 +6,9 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from kapelle.clock import seconds
+from kapelle.errors import ConfigError
+
 Target = Annotated[
     str,
     Parameter(help="The app: a folder with an app.py, a file, or a module; add :Class where it declares several."),
@@ -23,3 +26,17 @@ Json = Annotated[bool, Parameter(negative="", show_default=False, help="Print JS
 Variant = Annotated[
     Literal["cpu", "cuda"], Parameter(help="What services with gpus compute on: the processor, or NVIDIA's GPUs.")
 ]
+
+
+def in_seconds(option: str, text: str) -> float:
+    """What an option says, in seconds; a bare number is one of seconds.
+
+    Raises:
+        ConfigError: it says no duration.
+    """
+    try:
+        return seconds(text if text[-1:].isalpha() else f"{text}s")
+    except ConfigError:
+        raise ConfigError(
+            f"{option} {text}: expected a number of seconds, or one with a unit of us, ms, s, m, h, as in 250ms"
+        ) from None

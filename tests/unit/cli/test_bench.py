@@ -42,7 +42,11 @@ def test_reads_how_long_and_with_how_many_callers() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "concurrency", "said"),
-    [("0.01", 8, "--seconds 0.01"), ("long", 8, "is not a duration"), ("1", 0, "--concurrency 0: expected 1 to")],
+    [
+        ("0.01", 8, "--seconds 0.01"),
+        ("long", 8, "--seconds long: expected a number"),
+        ("1", 0, "--concurrency 0: expected 1 to"),
+    ],
 )
 def test_refuses_what_measures_nothing(seconds: str, concurrency: int, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
