@@ -51,7 +51,8 @@ def code_of(target: Target) -> Code:
 
 def _below(folder: Path) -> set[Path]:
     """The Python files in a folder, and in the packages below it."""
-    found = set(folder.glob("*.py"))
+    # A link to nowhere is no module: an editor leaves such a one beside a file that has unsaved changes.
+    found = {path for path in folder.glob("*.py") if path.is_file()}
     for path in folder.iterdir():
         if (path / "__init__.py").is_file() and not path.is_symlink():
             found |= _below(path)

@@ -41,6 +41,15 @@ def write(folder: Path, **files: str) -> None:
         path.write_text(text)
 
 
+def test_a_link_to_nowhere_is_no_code(tmp_path: Path) -> None:
+    """Emacs leaves one beside a file that has unsaved changes."""
+    write(tmp_path, app=APP.format(imports=""))
+    (tmp_path / ".#app.py").symlink_to("ada@laptop.4711:1700000000")
+    target = Target(str(tmp_path / "app.py"))
+    target.load()
+    assert sorted(code_of(target).files) == ["app.py"]
+
+
 def test_a_package_is_found_with_all_it_imports_from_its_root(tmp_path: Path) -> None:
     write(tmp_path, stores__search__app=APP.format(imports="import far_helper\nfrom stores import near_helper"))
     write(tmp_path, far_helper="x = 1", stores__near_helper="y = 2", stores__unused="z = 3", stores__search__lazy="")
