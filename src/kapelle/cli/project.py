@@ -55,13 +55,13 @@ class Project:
     def stock(self) -> Stock:
         """Where the app's artifacts and releases are."""
         named = self.settings.cache
-        cache = Path(named) if named else STATE / "cache" / self.target.name
+        cache = Path(named) if named else STATE / "cache" / self.target.label
         return Stock(self.artifacts, self.store, cache.absolute())
 
     @property
     def store(self) -> str:
         """Where the releases are kept."""
-        named = self.settings.store or str(STATE / "store" / self.target.name)
+        named = self.settings.store or str(STATE / "store" / self.target.label)
         return named if "://" in named else str(Path(named).absolute())
 
     @property
@@ -78,7 +78,7 @@ class Project:
     def run(self) -> RunDir:
         """The folder of the running system."""
         named = self.settings.run_dir
-        return RunDir(Path(named) if named else STATE / self.target.name)
+        return RunDir(Path(named) if named else STATE / self.target.label)
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,7 +72,7 @@ def run_build(
 def _workplace(project: Project) -> Path:
     """Where a builder works: beside the cache, where that has a place of its own, as on a file system that is read-only."""
     cache = project.settings.cache
-    return (Path(cache) if cache else STATE) / "build" / project.target.name
+    return (Path(cache) if cache else STATE) / "build" / project.target.label
 
 
 def run_list(target: str, store: str | None, *, as_json: bool) -> int:

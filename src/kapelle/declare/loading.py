@@ -84,11 +84,15 @@ class Target:
 
     @property
     def name(self) -> str:
-        """A short name for what is meant, fit for a folder: ``apps.question_search`` for its ``app.py``.
+        """A short name for what is meant, wherever it lies: ``apps.question_search`` for the ``app.py`` of that package."""
+        return self._name_after([])
 
-        It is the way there from the current folder, so that two apps in folders beside each other have two names.
-        """
-        way = [part for part in Path(os.path.relpath(self.root)).parts if part != os.pardir]
+    @property
+    def label(self) -> str:
+        """Its name among all that is started from the current folder: with the way there, for apps beside each other."""
+        return self._name_after([part for part in Path(os.path.relpath(self.root)).parts if part != os.pardir])
+
+    def _name_after(self, way: list[str]) -> str:
         module = ".".join([*way, self.module]).removesuffix(".app")
         return f"{module}.{self.class_name}" if self.class_name else module
 

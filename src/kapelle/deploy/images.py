@@ -89,7 +89,7 @@ def plan_images(target: Target, app: AppSpec, *, variant: Variant = "cpu", name:
     name = image_name(name, app.name)
     files = files_of(target)
     packages = Packages(target.folder, app.services, variant, s3=s3, tests=bool(files.tests))
-    return _Plan(name, app, files, packages).written(FOLDER / (target.name + ("-cuda" if variant == "cuda" else "")))
+    return _Plan(name, app, files, packages).written(FOLDER / (target.label + ("-cuda" if variant == "cuda" else "")))
 
 
 class _Plan:

@@ -59,20 +59,22 @@ def test_a_folder_or_a_file(write: Write, tmp_path: Path, written: str) -> None:
     assert target.module == f"{name}.app"
     assert target.root == tmp_path / "apps"
     assert target.folder == tmp_path / "apps" / name
-    assert target.name == f"apps.{name}"
+    assert (target.name, target.label) == (name, f"apps.{name}")
 
 
-def test_apps_beside_each_other_have_names_of_their_own(
+def test_apps_beside_each_other_have_labels_of_their_own(
     write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Their run folders and stores are called by them."""
     for folder in ("search", "speech/english"):
         write(f"{folder}/app.py", APP.format(name="Band"))
-    assert [Target(one).name for one in ("search", "search.app", "speech/english/app.py")] == [
+    assert [Target(one).label for one in ("search", "search.app", "speech/english/app.py")] == [
         "search", "search", "speech.english",
     ]  # fmt: skip
+    assert Target("search:Band").label == "search.Band"
+    assert Target("search").name == "app", "a release is the same wherever it is built from"
     monkeypatch.chdir(tmp_path / "search")
-    assert [Target(one).name for one in ("app.py", ".", "../search", "../speech/english")] == [
+    assert [Target(one).label for one in ("app.py", ".", "../search", "../speech/english")] == [
         "app", "app", "app", "speech.english",
     ]  # fmt: skip
 
