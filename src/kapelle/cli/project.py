@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,17 +99,19 @@ def find_running(target: str | None, run_dir: str | None) -> Running:
 
     Raises:
         NothingRuns: none does.
-        ConfigError: several do, and none is named.
+        ConfigError: several do, and none is named; or it is another user's.
     """
     if target is not None:
         named = Running(target, Project(target, {"run_dir": run_dir}).run)
         if not _runs(named.run):
+            _refuse_closed([named.run])
             raise NothingRuns(f"nothing runs for {target}; start it with `kapelle serve {target}`")
         return named
     folder = _settings({"run_dir": run_dir}).run_dir
     folders = [Path(folder)] if folder else sorted(STATE.iterdir()) if STATE.is_dir() else []
     found = [one for path in folders if (one := _running(RunDir(path))) is not None]
     if not found:
+        _refuse_closed(map(RunDir, folders))
         place = folder or "this folder"
         raise NothingRuns(f"nothing runs from {place}; start an app with `kapelle serve TARGET`")
     if len(found) > 1:
@@ -121,6 +123,14 @@ def find_running(target: str | None, run_dir: str | None) -> Running:
 def live_records(run: RunDir) -> list[Record]:
     """The processes on record that live."""
     return [one for one in run.records() if lives(one)]
+
+
+def _refuse_closed(runs: Iterable[RunDir]) -> None:
+    for run in runs:
+        if run.is_closed:
+            raise ConfigError(
+                f"{run.path} belongs to another user, and what runs in it cannot be seen: run this as that user, or as root"
+            )
 
 
 def _running(run: RunDir) -> Running | None:

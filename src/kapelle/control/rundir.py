@@ -134,6 +134,11 @@ class RunDir:
                 return False
             return True
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether it is another user's, and what runs in it cannot be seen."""
+        return self.path.is_dir() and not os.access(self.path, os.R_OK | os.X_OK)
+
     def controls(self) -> list[str]:
         """Where processes hear their supervisors, or did."""
         return [f"unix:{path}" for path in sorted(self.sockets.glob("*.control"))]

@@ -108,3 +108,16 @@ def test_what_has_ended_does_not_run() -> None:
         find_running(None, None)
     with pytest.raises(NothingRuns, match=r"nothing runs for app\.py; start it with `kapelle serve app\.py`"):
         find_running("app.py", None)
+
+
+@pytest.mark.parametrize("target", ["app.py", None])
+def test_what_runs_for_another_user_is_not_taken_for_nothing(
+    monkeypatch: pytest.MonkeyPatch, target: str | None
+) -> None:
+    record_living(".kapelle/app", "app.py")
+    # Root may enter any folder, and tests may run as root.
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    monkeypatch.setattr(RunDir, "records", lambda _: [])
+    with pytest.raises(ConfigError, match=r"\.kapelle/app belongs to another user") as refused:
+        find_running(target, None)
+    assert not isinstance(refused.value, NothingRuns)
