@@ -7,6 +7,9 @@ from pathlib import Path
 
 from kapelle.config.settings import load
 
+_OF_THIS_MACHINE = ("tls_certificate", "tls_key")
+"""Containers have no such files: they serve plain HTTP, behind what ends TLS."""
+
 
 def settings_file(project: Path) -> bytes:
     """What kapelle.toml and pyproject.toml in a folder say, in one file; empty where they say nothing.
@@ -16,8 +19,9 @@ def settings_file(project: Path) -> bytes:
     """
     loaded = load(folder=project, environment={})
     lines = [
-        f"{name} = {json.dumps(getattr(loaded.settings, name))}\n"  # numbers, texts and truth values are written alike
+        # Numbers, texts and truth values are written alike, but for characters that JSON would write as two halves.
+        f"{name} = {json.dumps(getattr(loaded.settings, name), ensure_ascii=False)}\n"
         for name, origin in loaded.origins.items()
-        if origin != "default"
+        if origin != "default" and name not in _OF_THIS_MACHINE
     ]
     return "".join(lines).encode()
