@@ -7,8 +7,8 @@ from pathlib import Path
 
 from kapelle.config.settings import load
 
-_OF_THIS_MACHINE = ("tls_certificate", "tls_key")
-"""Containers have no such files: they serve plain HTTP, behind what ends TLS."""
+_OF_THIS_MACHINE = ("artifacts", "tls_certificate", "tls_key")
+"""Containers have no such files: releases bring artifacts, and what stands before the gateways ends TLS."""
 
 
 def settings_file(project: Path) -> bytes:

@@ -24,7 +24,9 @@ def test_settings_of_both_files_in_one(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_certificates_of_this_machine_stay_here(tmp_path: Path) -> None:
-    """A gateway in a container would end, as there are no such files."""
-    (tmp_path / "kapelle.toml").write_text('tls_certificate = "chain.pem"\ntls_key = "key.pem"\nmax_body = 5\n')
+def test_files_of_this_machine_stay_here(tmp_path: Path) -> None:
+    """A gateway in a container would end for want of the certificate, a builder would not be asked for artifacts."""
+    (tmp_path / "kapelle.toml").write_text(
+        'tls_certificate = "chain.pem"\ntls_key = "key.pem"\nartifacts = "../made"\nmax_body = 5\n'
+    )
     assert settings_file(tmp_path) == b"max_body = 5\n"
