@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +22,7 @@ def load_app(target: Target) -> AppSpec:
         DeclarationError: it is declared in a way that cannot work (the message names the line), or importing it failed
             (the message is the traceback, from the app's own first line on).
     """
+    here = Path.cwd()
     try:
         return target.load()
     except KapelleError as error:
@@ -32,6 +34,9 @@ def load_app(target: Target) -> AppSpec:
         own = _own_frames(error.__traceback__)
         text = "".join(traceback.format_exception(type(error), error, own)).rstrip()
         raise DeclarationError(f"{target.text} cannot be imported:\n{text}") from None
+    finally:
+        # Modules may change to their own folder; what paths of a command line mean does not change with that.
+        os.chdir(here)
 
 
 def _own_frames(trace: TracebackType | None) -> TracebackType | None:

@@ -41,6 +41,16 @@ def test_an_import_that_would_end_the_program_has_failed(code: str) -> None:
     assert lines[-1] in ("SystemExit", "GeneratorExit")
 
 
+def test_a_module_that_changes_the_folder_does_not_change_what_paths_mean() -> None:
+    here = Path.cwd()
+    Path("moves.py").write_text(
+        'import os\nimport kapelle\n\nos.chdir("/")\n\n@kapelle.app\nclass Moves:\n    @kapelle.get("/")\n'
+        "    async def root(self) -> int:\n        return 1\n"
+    )
+    assert load_app(Target("moves.py")).name == "Moves"
+    assert Path.cwd() == here
+
+
 def test_ctrl_c_during_an_import_is_ctrl_c() -> None:
     Path("long.py").write_text("raise KeyboardInterrupt\n")
     with pytest.raises(KeyboardInterrupt):
