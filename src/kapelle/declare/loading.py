@@ -6,8 +6,12 @@ import importlib
 import os
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
+
+import structlog
 
 from kapelle.declare.apps import AppSpec, app_spec
 from kapelle.errors import DeclarationError
@@ -110,7 +114,8 @@ class Target:
         if root not in sys.path:
             sys.path.insert(0, root)
         try:
-            module = importlib.import_module(self.module)
+            with _own_log():
+                module = importlib.import_module(self.module)
         except ModuleNotFoundError as error:
             if error.name is not None and (self.module + ".").startswith(error.name + "."):
                 raise DeclarationError(
@@ -126,12 +131,32 @@ class Target:
         return module
 
 
+@contextmanager
+def _own_log() -> Iterator[None]:
+    """Modules may set up structlog for themselves when they are imported; where we have, the log stays one for all."""
+    kept = structlog.get_config() if structlog.is_configured() else None
+    try:
+        yield
+    finally:
+        if kept is not None:
+            structlog.configure(**kept)
+
+
 def _that_exist(folder: Path) -> str:
     """``", as in 'app.py' or 'apps/search/app.py'"``: files in and near ``folder`` that seem to declare an app."""
-    near = sorted(path for pattern in ("*.py", "*/*.py", "*/*/*.py") for path in folder.glob(pattern))
-    apps = [path for path in near[:_LOOKED_AT] if _DECORATOR.search(path.read_bytes())]
+    near: list[Path] = []
+    with suppress(OSError):  # a folder that is removed meanwhile, as those of /proc are
+        near = sorted(path for pattern in ("*.py", "*/*.py", "*/*/*.py") for path in folder.glob(pattern))
+    apps = [path for path in near[:_LOOKED_AT] if _seems_to_declare(path)]
     shown = [str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path) for path in apps[:_SHOWN]]
     return f", as in {' or '.join(map(repr, shown))}" if shown else ""
+
+
+def _seems_to_declare(path: Path) -> bool:
+    try:
+        return bool(_DECORATOR.search(path.read_bytes()))
+    except OSError:
+        return False  # a folder, a link to nowhere, a file that only others may read
 
 
 def _elsewhere(module: ModuleType) -> str:

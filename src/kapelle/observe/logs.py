@@ -131,7 +131,8 @@ class _LogStream(io.TextIOBase):
 
     def __init__(self, name: str) -> None:
         self.buffer = _Bytes(self)
-        self._log = structlog.get_logger(stream=name)
+        # Bound now: should user code have structlog print, that comes back here.
+        self._log = structlog.get_logger().bind(stream=name)
         self._begun = threading.local()
 
     def writable(self) -> bool:

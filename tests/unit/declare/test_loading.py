@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from kapelle.declare.loading import Target
 from kapelle.errors import DeclarationError
@@ -229,6 +230,31 @@ def test_a_module_that_the_app_itself_lacks_is_an_error_of_its_own(write: Write)
     write(f"{name}.py", "import no_such_library")
     with pytest.raises(ModuleNotFoundError, match="no_such_library"):
         Target(f"{name}.py").load()
+
+
+@pytest.mark.parametrize("configured", [True, False])
+def test_a_module_that_sets_up_structlog_does_not_change_the_log_of_all(write: Write, configured: bool) -> None:
+    """Where we have set it up: as what it logged by there would be lost, or come back to it without an end."""
+    name = unique()
+    write(f"{name}.py", f"import structlog\nstructlog.configure(processors=[])\n{APP.format(name='Band')}")
+    before = structlog.get_config()
+    try:
+        if configured:
+            structlog.configure()
+        else:
+            structlog.reset_defaults()
+        Target(f"{name}.py").load()
+        assert bool(structlog.get_config()["processors"]) is configured
+    finally:
+        structlog.configure(**before)
+
+
+def test_what_cannot_be_read_is_not_what_was_meant(write: Write, tmp_path: Path) -> None:
+    write("band.py", APP.format(name="Band"))
+    (tmp_path / "nowhere.py").symlink_to("gone.py")
+    (tmp_path / "folder.py").mkdir()
+    with pytest.raises(DeclarationError, match=r"as in 'band\.py'$"):
+        Target("bnad.py")
 
 
 def test_two_files_of_one_name_are_not_mixed_up(write: Write) -> None:

@@ -152,6 +152,16 @@ def test_what_writes_bytes_or_sets_up_its_output_finds_what_it_expects() -> None
     assert [line["event"] for line in lines_of(code)] == ["one ü", "two \\xff", "three", "four"]
 
 
+def test_what_user_code_has_structlog_print_is_an_event_once() -> None:
+    code = """
+    capture_prints()
+    structlog.configure(processors=[structlog.dev.ConsoleRenderer(colors=False)], logger_factory=structlog.PrintLoggerFactory())
+    structlog.get_logger().info("one", number=2)
+    print("three")
+    """
+    assert [line["event"].split() for line in lines_of(code)] == [["one", "number=2"], ["three"]]
+
+
 def test_what_another_program_writes_joins_the_log_as_it_is() -> None:
     output, errors = run("""
     import subprocess
