@@ -67,7 +67,7 @@ class AppRequirements:
         """The text of these files and of all that they include, by name.
 
         Raises:
-            DeployError: a file includes one that is not beside it.
+            DeployError: a file includes one that is not beside it, or is not UTF-8.
         """
         found: dict[str, str] = {}
         waiting = list(names)
@@ -81,7 +81,11 @@ class AppRequirements:
                     f"{self._folder}: a requirements file includes {name!r}; expected a file in the same folder: "
                     "put it there, or write its lines where it is included"
                 )
-            found[name] = path.read_text(encoding="utf-8")
+            try:
+                found[name] = path.read_text(encoding="utf-8-sig")
+            except UnicodeDecodeError:
+                # A shell of Windows writes what `pip freeze` says in UTF-16.
+                raise DeployError(f"{path}: expected text in UTF-8; save it as that") from None
             waiting += _INCLUDE.findall(found[name])
         return dict(sorted(found.items()))
 

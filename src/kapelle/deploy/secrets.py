@@ -84,12 +84,12 @@ def check_secrets(folder: Path, names: Iterable[str]) -> None:
     for name in names:
         path = folder / FOLDER / name
         try:
-            text = path.read_text(encoding="utf-8")
+            secret = path.read_bytes()
         except OSError as error:
             raise DeployError(
                 f"the secret {path} cannot be read: {error.strerror}; `kapelle deploy` makes one where there is none"
             ) from None
-        if not text.strip():
+        if not secret.strip():
             raise DeployError(f"the secret {path} is empty; write one to it, or remove the file to have one made")
 
 

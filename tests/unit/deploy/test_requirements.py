@@ -55,6 +55,14 @@ def test_files_that_are_included_come_along(tmp_path: Path) -> None:
         AppRequirements(tmp_path, []).read(["requirements.txt"])
 
 
+def test_what_editors_and_shells_of_windows_write_is_read_or_refused(tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_bytes(b"\xef\xbb\xbfkapelle\r\n")
+    assert AppRequirements(tmp_path, []).read(["requirements.txt"]) == {"requirements.txt": "kapelle\n"}
+    (tmp_path / "requirements.txt").write_bytes("numpy\r\n".encode("utf-16"))
+    with pytest.raises(DeployError, match=r"/requirements\.txt: expected text in UTF-8; save it as that"):
+        AppRequirements(tmp_path, []).read(["requirements.txt"])
+
+
 @pytest.mark.parametrize(
     ("line", "swapped"),
     [

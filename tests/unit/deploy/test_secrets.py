@@ -50,6 +50,13 @@ def test_a_missing_or_empty_secret_is_refused(tmp_path: Path, text: str | None, 
         check_secrets(tmp_path, [PEERS])
 
 
+def test_a_secret_may_be_any_bytes(tmp_path: Path) -> None:
+    """As processes take it, and `head -c 32 /dev/urandom` makes it."""
+    [path] = make_secrets(tmp_path, [PEERS])
+    path.write_bytes(b"\xff\xfe" * 16)
+    check_secrets(tmp_path, [PEERS])
+
+
 def test_removes_what_it_has_made(tmp_path: Path) -> None:
     make_secrets(tmp_path, [PEERS, GRAFANA, S3])
     assert [path.name for path in remove_secrets(tmp_path)] == [PEERS, GRAFANA]
