@@ -41,6 +41,7 @@ def test_records_come_in_lines_or_in_an_array() -> None:
 def test_a_log_is_on_both_streams_and_empty_where_there_is_none() -> None:
     assert PYTHON.log("-c", "import sys; print('out'); print('err', file=sys.stderr)") == "out\nerr\n"
     assert PYTHON.log("-c", "raise SystemExit(1)") == ""
+    assert PYTHON.log("-c", r"import os; os.write(1, b'caf\xe9')") == "caf\N{REPLACEMENT CHARACTER}"
     assert Program("nowhere-to-be-found", "install it").log("logs") == ""
 
 
