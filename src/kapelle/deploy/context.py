@@ -28,7 +28,8 @@ def write_context(folder: Path, files: Mapping[str, Content]) -> list[str]:
         return [name for name, content in sorted(files.items()) if _write(folder / name, content)]
     except OSError as error:
         raise DeployError(
-            f"{folder} cannot be written: {error.strerror} ({error.filename}); it is Kapelle's own, and can be removed"
+            f"{folder} cannot be written: {error.strerror} ({error.filename}); it is Kapelle's own, and can be removed, "
+            "or run this in a folder that you may write to"
         ) from error
 
 
