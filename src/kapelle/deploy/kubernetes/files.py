@@ -24,20 +24,29 @@ def kubernetes_files(system: Topology, *, observe: bool) -> dict[str, str]:
     """The text of each file, by its name.
 
     Raises:
-        DeployError: the store is a folder of a machine.
+        DeployError: the store is a folder of a machine, or two Services would have the same name.
     """
     if system.store and not system.in_s3:
         raise DeployError(
             f"the store {system.store} is a folder of a machine, and pods run on any; use s3://bucket/prefix, or leave it "
             "out for a PersistentVolumeClaim"
         )
-    workloads = workload_files(system)
+    if any(part.name == system.name for part in system.of(Role.CONTROLLER, Role.REPLICA, Role.GATEWAY)):
+        raise DeployError(
+            f"the app and a part of it would both be called {system.name}, and so would their Services of Kubernetes; "
+            "rename one of the classes"
+        )
     base = {
         "namespace.yaml": _namespace(system),
         "account.yaml": stream("The pods' account; it may do nothing.", [_account(system)]),
         "network.yaml": network_file(system),
         **({} if system.in_s3 else {"store.yaml": _store(system)}),
-        **workloads,
+    }
+    # A class may be called Network or Store, too.
+    taken = {*base, TOP}
+    base |= {
+        name.replace(".yaml", ".replicas.yaml") if name in taken else name: text
+        for name, text in workload_files(system).items()
     }
     return {
         TOP: document(_head(system), _top(system, observe=observe)),

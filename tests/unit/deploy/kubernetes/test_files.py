@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import kubernetes_validate
@@ -10,7 +11,7 @@ import yaml
 from kapelle.deploy.files import write_files
 from kapelle.deploy.kubernetes.files import kubernetes_files
 from kapelle.deploy.secrets import GRAFANA, PEERS, S3, make_secrets
-from kapelle.deploy.topology import Topology
+from kapelle.deploy.topology import Role, Topology
 from kapelle.errors import DeployError
 from tests.unit.deploy.kubernetes.manifests import Manifest, read_all
 from tests.unit.deploy.parsers import needs_kustomize
@@ -90,6 +91,26 @@ def test_kustomize_makes_valid_manifests_of_it(system: str, component: str, tmp_
 def test_a_folder_is_no_store_for_pods() -> None:
     with pytest.raises(DeployError, match="is a folder of a machine, and pods run on any"):
         kubernetes_files(system_of("question_search", store="store"), observe=False)
+
+
+def with_service_called(name: str) -> Topology:
+    system = demanding()
+    parts = tuple(replace(one, name=name) if one.role is Role.REPLICA else one for one in system.parts)
+    return replace(system, parts=parts)
+
+
+@pytest.mark.parametrize("name", ["network", "store", "account", "namespace", "kustomization"])
+def test_a_service_takes_the_place_of_no_file_of_ours(name: str) -> None:
+    before = kubernetes_files(demanding(), observe=False)
+    found = kubernetes_files(with_service_called(name), observe=False)
+    assert found[f"base/{name}.yaml"] == before[f"base/{name}.yaml"] or name == "kustomization"
+    assert [one["kind"] for one in read_all(found[f"base/{name}.replicas.yaml"])][:2] == ["Deployment", "Service"]
+    assert f"{name}.replicas.yaml" in yaml.safe_load(found["base/kustomization.yaml"])["resources"]
+
+
+def test_an_app_and_its_service_need_two_names() -> None:
+    with pytest.raises(DeployError, match=r"both be called demanding, .*; rename one of the classes"):
+        kubernetes_files(with_service_called("demanding"), observe=False)
 
 
 def test_a_new_build_changes_the_base_alone() -> None:
