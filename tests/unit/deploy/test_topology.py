@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -157,7 +158,7 @@ def test_grpc_is_at_one_port_in_containers_whatever_the_settings_in_their_image_
 
 
 @pytest.mark.parametrize("settings", [{"port": 65535}, {"port": 9000, "grpc_port": 9000}])
-def test_a_port_that_grpc_cannot_have_is_refused(settings: dict[str, int]) -> None:
+def test_a_port_that_grpc_cannot_have_is_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(DeployError, match=f"port {settings['port']} of HTTP; choose another .*, where -1 serves none"):
         system_of("question_search", **settings)
     assert system_of("question_search", **{**settings, "grpc_port": -1}).grpc_port == 0
