@@ -74,13 +74,36 @@ async def get_door(run: RunDir, settings: Settings, gateways: list[Record], pati
         raise _cannot_listen(settings, error) from None
 
 
-def claim_side_door(door: socket.socket, settings: Settings) -> socket.socket | None:
-    """Keep the port of gRPC free for the gateways; None where there is none, or it is taken: then those say so."""
+def claim_side_door(door: socket.socket, settings: Settings, *, gateways: bool) -> socket.socket | None:
+    """Keep the port of gRPC free for the gateways; None where there is none, or it is taken: then those say so.
+
+    ``gateways`` is whether some run already, which share it.
+
+    Raises:
+        StartError: those of another system share it with whoever comes; clients would reach the one or the other.
+    """
     if settings.grpc_port < 0:
         return None
+    port = settings.grpc_port or door.getsockname()[1] + 1
     with suppress(OSError):
-        return claim(settings.host, settings.grpc_port or door.getsockname()[1] + 1)
+        alone = gateways or _is_free(settings.host, port)
+        claimed = claim(settings.host, port)
+        if alone:
+            return claimed
+        claimed.close()
+        raise StartError(
+            f"gRPC cannot have port {port}: another system of yours serves there, and clients would reach the one or the "
+            "other; choose another with KAPELLE_GRPC_PORT, or -1 for none"
+        )
     return None
+
+
+def _is_free(host: str, port: int) -> bool:
+    try:
+        claim(host, port, alone=True).close()
+    except OSError:
+        return False
+    return True
 
 
 def _choose(doors: list[socket.socket], host: str, port: int) -> socket.socket | None:

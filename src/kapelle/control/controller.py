@@ -194,7 +194,7 @@ class Controller:
         gateways = [one for one in records if one.role == "gateway"]
         self._door = await get_door(self.run, settings, gateways, self._terms(None).hang_after)
         self._port = self._door.getsockname()[1]
-        self._claim = claim_side_door(self._door, settings)
+        self._claim = claim_side_door(self._door, settings, gateways=bool(gateways))
         self.run.record_system(System(target=self.plan.named, url=self.url))
 
     def _populate(self, records: list[Record]) -> None:

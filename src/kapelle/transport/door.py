@@ -36,8 +36,10 @@ def open_door(host: str, port: int) -> socket.socket:
     return _listen(host, port)
 
 
-def claim(host: str, port: int) -> socket.socket:
+def claim(host: str, port: int, *, alone: bool = False) -> socket.socket:
     """Keep a port from all who take any free one. Nobody listens here; who does says that the port is shared.
+
+    With ``alone``, nobody may have it who shares it, either.
 
     Raises:
         OSError: the port is taken, or there is none of this number.
@@ -47,7 +49,7 @@ def claim(host: str, port: int) -> socket.socket:
     family, kind, protocol, _, address = _found(host, port)[0]
     found = socket.socket(family, kind, protocol)
     try:
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR if alone else socket.SO_REUSEPORT, 1)
         found.bind(address)
     except OSError:
         found.close()

@@ -23,7 +23,7 @@ from kapelle.control.spawn import spawn
 from kapelle.errors import StartError
 from kapelle.transport import sockets
 from kapelle.transport.connection import Connection
-from kapelle.transport.door import Lender, open_door
+from kapelle.transport.door import Lender, claim, open_door
 from kapelle.transport.sockets import Address
 from kapelle.transport.supervision import Supervised
 from kapelle.wire import messages
@@ -256,9 +256,21 @@ def handles() -> set[str]:
 
 def test_the_port_of_grpc_is_kept_where_it_can_be() -> None:
     with open_door("127.0.0.1", 0) as door, open_door("127.0.0.1", 0) as taken:
-        kept = claim_side_door(door, settings())
+        kept = claim_side_door(door, settings(), gateways=False)
         assert kept is not None
         assert kept.getsockname()[1] == door.getsockname()[1] + 1
         kept.close()
-        assert claim_side_door(door, settings(grpc_port=-1)) is None
-        assert claim_side_door(door, settings(grpc_port=taken.getsockname()[1])) is None
+        assert claim_side_door(door, settings(grpc_port=-1), gateways=False) is None
+        assert claim_side_door(door, settings(grpc_port=taken.getsockname()[1]), gateways=False) is None
+
+
+def test_the_port_of_grpc_is_not_shared_with_another_system() -> None:
+    """Each of them would get a part of the other's clients."""
+    with open_door("127.0.0.1", 0) as door, claim("127.0.0.1", door.getsockname()[1] + 1) as theirs:
+        before = handles()
+        port = theirs.getsockname()[1]
+        with pytest.raises(StartError, match=rf"gRPC cannot have port {port}: another system .* KAPELLE_GRPC_PORT"):
+            claim_side_door(door, settings(), gateways=False)
+        assert handles() == before
+        with claim_side_door(door, settings(), gateways=True) or theirs as ours:
+            assert ours is not theirs, "with gateways that run it is"
