@@ -16,11 +16,8 @@ def open_objects(where: str) -> Objects:
         ConfigError: it is neither.
         StoreError: the library for such a store is not installed.
     """
-    scheme, is_address, _ = where.partition("://")
-    if not is_address:
+    if not is_in_s3(where):
         return FolderObjects(Path(where))
-    if scheme != "s3":
-        raise ConfigError(f"a store cannot be at {scheme}://…; expected a folder, or s3://bucket/prefix")
     try:
         from kapelle.artifacts.s3_objects import S3Objects  # noqa: PLC0415 - only who has such a store needs the library
     except ModuleNotFoundError as error:
@@ -28,3 +25,15 @@ def open_objects(where: str) -> Objects:
             raise
         raise StoreError("a store at s3://… needs the library obstore: pip install 'kapelle[s3]'") from None
     return S3Objects(where)
+
+
+def is_in_s3(where: str) -> bool:
+    """Whether a store is in S3, and not in a folder.
+
+    Raises:
+        ConfigError: it is in neither.
+    """
+    scheme, is_address, _ = where.partition("://")
+    if is_address and scheme != "s3":
+        raise ConfigError(f"a store cannot be at {scheme}://…; expected a folder, or s3://bucket/prefix")
+    return bool(is_address)

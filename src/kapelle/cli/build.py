@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
+from kapelle.artifacts.stores import is_in_s3
 from kapelle.cli.project import Project
 from kapelle.deploy.building import Built, Options, build_image, build_images
 from kapelle.deploy.docker import Docker
@@ -35,7 +36,7 @@ def run_build_images(
     """Write the build context of an app, build its images, and print what they consist of; the exit status."""
     project = Project(target, {})
     app = project.load()
-    images = plan_images(project.target, app, variant=variant, name=name, s3=project.settings.store.startswith("s3://"))
+    images = plan_images(project.target, app, variant=variant, name=name, s3=is_in_s3(project.settings.store))
     console = Console(highlight=False)
     if only_write:
         console.print(f"written to {images.context}: {len(images.roles)} images", soft_wrap=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from kapelle.artifacts.stores import is_in_s3
 from kapelle.cli.project import Project
 from kapelle.config.engine import container_name
 from kapelle.deploy import compose, compose_up, preflight, secrets, swarm, swarm_up
@@ -161,7 +162,7 @@ def _planned(request: Request, *, gateways: int = 1) -> tuple[Project, Topology]
     settings = project.settings
     name = f"{request.registry.rstrip('/')}/{container_name(app.name)}" if request.registry else ""
     certificates = certificates_of(settings)
-    images = plan_images(project.target, app, variant=request.variant, name=name, s3=settings.store.startswith("s3://"))
+    images = plan_images(project.target, app, variant=request.variant, name=name, s3=is_in_s3(settings.store))
     system = topology(app, images, settings, scale=_scale(request.scale), gateways=gateways, certificates=certificates)
     return project, system
 

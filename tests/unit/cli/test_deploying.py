@@ -11,7 +11,7 @@ from kapelle.cli.deploying import Request, run_compose, run_kubernetes, run_swar
 from kapelle.declare.apps import AppSpec
 from kapelle.declare.loading import Target
 from kapelle.deploy.images import Images
-from kapelle.errors import DeployError
+from kapelle.errors import ConfigError, DeployError
 from tests.certificates import make_authority
 from tests.unit.cli.served import APP
 from tests.unit.deploy.systems import images_of
@@ -67,6 +67,13 @@ def test_starting_without_the_engines_program_is_told(
 def test_a_swarm_without_a_store_for_all_leaves_nothing(folder: Path) -> None:
     with pytest.raises(DeployError, match="--store s3://bucket/prefix"):
         run_swarm(REQUEST, up=False)
+    assert not (folder / "out").exists()
+
+
+def test_a_store_of_another_kind_leaves_nothing(folder: Path) -> None:
+    """It would have been a folder of that name."""
+    with pytest.raises(ConfigError, match=r"^a store cannot be at gs://…; expected a folder, or s3://bucket/prefix"):
+        run_compose(replace(REQUEST, options={"store": "gs://bucket/search"}), up=False)
     assert not (folder / "out").exists()
 
 
