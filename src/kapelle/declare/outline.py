@@ -12,7 +12,7 @@ import sys
 import msgspec
 
 from kapelle.declare.apps import AppSpec
-from kapelle.declare.loading import Target
+from kapelle.declare.loading import Target, find_here
 from kapelle.declare.services import ServiceSpec
 from kapelle.errors import DeclarationError, KapelleError, in_a_line
 
@@ -77,6 +77,7 @@ def outline_of(target: str) -> Outline:
 
 def main(arguments: list[str]) -> int:
     """The exit status."""
+    find_here()
     try:
         found = outline(Target(arguments[0]).load())
     except KapelleError as error:

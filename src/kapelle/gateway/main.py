@@ -21,7 +21,7 @@ from kapelle.artifacts.keeper import Keeper
 from kapelle.artifacts.sources import Sources
 from kapelle.config.orders import GatewayOrders, decode_gateway
 from kapelle.declare.apps import AppSpec
-from kapelle.declare.loading import Target
+from kapelle.declare.loading import Target, find_here
 from kapelle.gateway.abroad import Abroad, AtHome
 from kapelle.gateway.assembly import Assembly
 from kapelle.gateway.bodies import shared_room
@@ -229,6 +229,7 @@ def main() -> int:
         format=orders.settings.log_format, level=orders.settings.log_level, service="gateway", replica=orders.name
     )
     capture_prints()
+    find_here()
     try:
         spec = Target(orders.target).load()
     except Exception as error:  # user code is loaded here, and may raise anything

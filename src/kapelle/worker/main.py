@@ -18,7 +18,7 @@ from kapelle.artifacts.keeper import Keeper
 from kapelle.artifacts.sources import Sources
 from kapelle.artifacts.turns import Turns
 from kapelle.config.orders import Holding, WorkerOrders, decode_worker
-from kapelle.declare.loading import Target
+from kapelle.declare.loading import Target, find_here
 from kapelle.declare.services import ServiceSpec
 from kapelle.errors import StartError
 from kapelle.observe.logs import capture_prints, configure
@@ -142,6 +142,7 @@ def main() -> int:
         replica=orders.replica,
     )
     capture_prints()
+    find_here()
     try:
         spec = load(orders)
     except Exception as error:  # user code is loaded here, and may raise anything

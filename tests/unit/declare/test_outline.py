@@ -64,6 +64,17 @@ def test_modules_may_print_what_is_no_text(tmp_path: Path, monkeypatch: pytest.M
     assert outline_of(str(tmp_path / "noisy.py")).name == "Café"
 
 
+def test_modules_are_found_in_the_current_folder_too_but_stand_for_none_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "msgspec.py").write_text("raise SystemExit")
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "noisy.py").write_text("import names\n" + NOISY, encoding="utf-8")
+    (tmp_path / "names.py").write_text("")
+    assert outline_of("shop/noisy.py").name == "Café"
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
