@@ -180,9 +180,10 @@ async def test_invalid_utf8_in_text(http: httpx.AsyncClient, text: bytes) -> Non
 @pytest.mark.parametrize("opening", [b"[", b'{"a":'])
 @pytest.mark.parametrize("field", [b'{"data":', b'{"other":'])
 async def test_deep_nesting(http: httpx.AsyncClient, opening: bytes, field: bytes) -> None:
-    answer = await http.post("/anything", content=field + opening * 100_000)
+    answer = await http.post("/anything", content=field + opening * 3000)
     problem = problem_of(answer, 400 if field == b'{"data":' else 422)
-    assert "nested too deeply" in problem["detail"] or "unknown field" in problem["detail"]
+    # Python 3.12 and newer go deeper, and find that there is no end.
+    assert any(text in problem["detail"] for text in ("nested too deeply", "truncated", "unknown field"))
 
 
 @pytest.mark.parametrize(
