@@ -98,6 +98,7 @@ class Arena:
         self._count = 0
         # A lease may end in any thread, and in the middle of anything.
         self._lock = threading.RLock()
+        self._process = os.getpid()
 
     def lease(self, place: Place) -> Lease:
         """Use what lies there.
@@ -121,6 +122,8 @@ class Arena:
 
     def leave(self, block: int, number: int) -> None:
         """A lease has ended."""
+        if os.getpid() != self._process:
+            return  # one that a forked child got with all else: its parent still uses the block
         with self._lock:
             numbers = self._leases[block]
             numbers.discard(number)

@@ -234,6 +234,22 @@ def test_leases_end_in_any_thread(own: OwnArena) -> None:
     assert own.used == 0
 
 
+def test_what_a_forked_child_drops_its_parent_still_uses(own: OwnArena) -> None:
+    other = Arena.attach(own.name)
+    leases = [put(own, b"x" * 5000)]
+    leases.append(other.lease(leases[0].place))
+    child = os.fork()
+    if not child:
+        leases.clear()
+        os._exit(0)
+    os.waitpid(child, 0)
+    own.collect()
+    assert own.used > 0
+    leases.clear()
+    own.collect()
+    assert own.used == 0
+
+
 class Life(RuleBasedStateMachine):
     """Processes put, take, pass on and drop arrays in any order; here, all of them are this one."""
 
