@@ -21,7 +21,7 @@ from kapelle.clock import seconds
 from kapelle.declare.options import checked
 from kapelle.declare.parameters import Parameter, Signature, by_position, check_type, signature_of
 from kapelle.errors import ContractError, DeclarationError, RowErrors
-from kapelle.types.arrays import is_array_type
+from kapelle.types.arrays import as_array, is_array_type
 from kapelle.types.tensor import Tensor, without_tensor
 
 S = TypeVar("S")
@@ -179,7 +179,7 @@ class LocalBatchedCall(BatchedCall[T, R, Rows]):
     async def _rows(self, rows: list[T]) -> Any:
         spec = self._method.spec()
         if not len(rows):
-            return np.empty(0) if is_array_type(spec.signature.returns) else []
+            return as_array(spec.signature.returns, []) if is_array_type(spec.signature.returns) else []
         batch: Any = np.stack(cast(Any, rows)) if is_array_type(spec.signature.parameters[0].annotation) else list(rows)
         try:
             result: Any = spec.function(self._instance, batch)

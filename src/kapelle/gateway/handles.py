@@ -13,7 +13,7 @@ from kapelle.declare.apps import AppSpec, Sharded
 from kapelle.declare.methods import BatchedCall, MethodSpec
 from kapelle.declare.services import ServiceSpec
 from kapelle.gateway.pool import Pool
-from kapelle.types.arrays import is_array_type
+from kapelle.types.arrays import as_array, is_array_type
 from kapelle.wire.payload import Packer, Unpacker
 
 
@@ -110,7 +110,8 @@ class _RemoteBatched(BatchedCall[Any, Any, Any]):
         assert method.batch is not None
         unpack = Unpacker(method.signature.returns)
         self._max_size = method.batch.max_size
-        self._array = is_array_type(method.signature.returns)
+        self._returns = method.signature.returns
+        self._array = is_array_type(self._returns)
         self._pack = Packer()
         self._pool = pool
         self._one = pool.site(method, release, shard, lambda data, body: unpack(data, body)[0])
@@ -126,7 +127,7 @@ class _RemoteBatched(BatchedCall[Any, Any, Any]):
 
     async def _rows(self, rows: Any) -> Any:
         if not len(rows):
-            return np.empty(0) if self._array else []
+            return as_array(self._returns, []) if self._array else []
         parts = [rows[start : start + self._max_size] for start in range(0, len(rows), self._max_size)]
         results: list[Any] = [None] * len(parts)
         todo = iter(enumerate(parts))

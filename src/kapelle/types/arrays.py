@@ -45,7 +45,7 @@ def portable(array: Array) -> Array:
         array = np.asarray(array)
     name = array.dtype.str
     if name not in _DTYPES:
-        little = array.dtype.newbyteorder("<").str
+        little = name.replace(">", "<")
         if little not in _DTYPES:
             raise InvalidInput(f"arrays of dtype {array.dtype} cannot travel; expected one of {', '.join(_DTYPES)}")
         array = array.astype(little)
@@ -142,7 +142,7 @@ def _from_lists(value: Any) -> Array:
         array = np.asarray(value)
     except ValueError:
         raise ValueError("expected a rectangular array: lists of one level must have the same length") from None
-    if array.dtype.kind not in "biuf":
+    if array.dtype.kind not in "biufc":
         raise ValueError("expected numbers only")
     return array
 

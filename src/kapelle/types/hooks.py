@@ -59,8 +59,14 @@ def to_plain(value: Any) -> Any:
     Raises:
         NotImplementedError: for a type nobody knows (msgspec's protocol for "not mine").
     """
-    if isinstance(value, np.ndarray | np.generic):
+    if isinstance(value, np.ndarray):
         return value.tolist()
+    if isinstance(value, np.generic):
+        plain = value.item()
+        # What Python has no number for stays as it is; times of some units become a number without its unit.
+        if isinstance(plain, np.generic) or (isinstance(plain, int) and value.dtype.kind in "mM"):
+            raise NotImplementedError(f"values of type {value.dtype} cannot travel")
+        return plain
     if is_pydantic(type(value)):
         return value.model_dump(mode="json")
     raise NotImplementedError(f"values of type {type(value).__qualname__} cannot travel")

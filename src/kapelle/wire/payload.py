@@ -83,8 +83,6 @@ class Packer:
     def _hook(self, value: Any) -> Any:
         if isinstance(value, np.ndarray):
             return self._array(value)
-        if isinstance(value, np.generic):
-            return value.item()
         return to_plain(value)
 
     def _array(self, value: Array) -> msgspec.msgpack.Ext:

@@ -147,7 +147,7 @@ async def test_many_arrays_come_back_as_one(count: int) -> None:
         one.puppets[0].answer = embed
         vectors = await one.handle.embed.many(["x" * number for number in range(count)])
         assert isinstance(vectors, np.ndarray)
-        assert len(vectors) == count
+        assert (len(vectors), vectors.dtype) == (count, np.float32)
         assert [int(vector[0]) for vector in vectors] == list(range(count))
 
 

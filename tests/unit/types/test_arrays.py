@@ -60,6 +60,11 @@ def test_other_dtypes_cannot_travel(dtype: str) -> None:
         portable(np.zeros(2, dtype))
 
 
+def test_text_of_any_length_cannot_travel() -> None:
+    with pytest.raises(InvalidInput, match=r"arrays of dtype StringDType\(\) cannot travel; expected one of"):
+        portable(np.array(["a"], np.dtypes.StringDType()))
+
+
 def test_a_masked_array_cannot_travel() -> None:
     with pytest.raises(InvalidInput, match=r"its mask would be lost; fill it first \(`.filled\(...\)`\)"):
         portable(np.ma.masked_array([1.0, 2.0], [True, False]))
@@ -138,6 +143,7 @@ def test_tells_array_types_from_others(annotation: Any, expected: bool) -> None:
         (npt.NDArray[np.uint64], [[2**64 - 1], [0]], np.array([[2**64 - 1], [0]], np.uint64)),
         (npt.NDArray[np.uint64], [], np.zeros(0, np.uint64)),
         (npt.NDArray[np.bool_], [True], np.array([True])),
+        (np.ndarray, [np.array([1j], np.complex64), np.array([2], np.complex64)], np.array([[1j], [2]], np.complex64)),
     ],
 )
 def test_lists_become_arrays(annotation: Any, value: Any, expected: Any) -> None:

@@ -50,6 +50,7 @@ def from_json(text: str, annotation: Any) -> Any:
         (np.array(1.5), "1.5"),
         (np.array([True]), "[true]"),
         ([np.float32(0.5), np.int8(-3), np.bool_(False)], "[0.5,-3,false]"),
+        ([np.datetime64("2020-01-02"), np.timedelta64(3, "s")], '["2020-01-02","PT3S"]'),
         ({"v": np.zeros(2, np.uint8)}, '{"v":[0,0]}'),
         (Person(name="Ada", born=dt.date(1815, 12, 10)), '{"name":"Ada","born":"1815-12-10","friends":[]}'),
         ([Person(name="Ada", friends=[Person(name="Bo")])],

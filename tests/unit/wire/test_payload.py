@@ -207,6 +207,9 @@ def test_numpy_scalars_are_numbers(sent: Any, plain: Any) -> None:
         (np.array(["a"]), "arrays of dtype <U1 cannot travel; expected one of"),
         (np.array([None]), "arrays of dtype object cannot travel"),
         (np.ma.masked_array([1, 2], [True, False]), "a masked array cannot travel"),
+        (np.longdouble(1), f"values of type {np.dtype(np.longdouble)} cannot travel"),
+        (np.datetime64(1, "ns"), r"values of type datetime64\[ns\] cannot travel"),
+        (np.timedelta64(3, "Y"), r"values of type timedelta64\[Y\] cannot travel"),
     ],
 )
 def test_what_cannot_travel_is_refused_by_name(value: Any, message: str) -> None:
