@@ -83,6 +83,8 @@ def array_of_values(name: str, datatype: str, shape: tuple[int, ...], values: li
 
 
 def _tensor(name: str, value: Any) -> Tensor:
+    if isinstance(value, np.ma.MaskedArray):
+        raise InvalidInput("a masked array would lose its mask; fill it first (`.filled(...)`)", path=name)
     try:
         array = np.asarray(value)
     except UnicodeDecodeError:
@@ -96,6 +98,8 @@ def _tensor(name: str, value: Any) -> Tensor:
         objects = array.astype(object) if isinstance(value, np.ndarray) else np.array(value, object)
         elements = [_element(name, one) for one in objects.reshape(-1).tolist()]
         return Tensor(name, BYTES, array.shape, write_bytes(elements))
+    if array.dtype.name == "bfloat16":  # of ml_dtypes, which has what NumPy has not
+        return Tensor(name, BF16, array.shape, write_numbers(array.view(np.uint16)))
     datatype = datatype_of(array.dtype)
     if not datatype:
         raise InvalidInput(f"the protocol has no datatype for arrays of {array.dtype}", path=name)

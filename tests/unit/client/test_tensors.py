@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import given
@@ -43,11 +44,18 @@ def test_texts_and_bytes_come_back_as_bytes(elements: list[bytes | str]) -> None
         (np.float16(1), "FP16", (1,)),
         (np.array(1, ">i4"), "INT32", ()),
         ([], "FP64", (0,)),
+        (np.ones((2, 3), ml_dtypes.bfloat16), "BF16", (2, 3)),
     ],
 )
 def test_what_numpy_makes_arrays_of(value: object, datatype: str, shape: tuple[int, ...]) -> None:
     (sent,) = tensors({"x": value})
     assert (sent.name, sent.datatype, sent.shape) == ("x", datatype, shape)
+
+
+def test_bfloat16_comes_back_as_float32() -> None:
+    (sent,) = tensors({"x": np.array([1.5, -0.0, 3.140625, np.inf], ml_dtypes.bfloat16)[::-1]})
+    back = array_of("x", sent.datatype, sent.shape, sent.data)
+    np.testing.assert_array_equal(back, np.array([np.inf, 3.140625, -0.0, 1.5], np.float32))
 
 
 def test_zeros_at_the_end_of_bytes_stay() -> None:
@@ -61,6 +69,7 @@ def test_zeros_at_the_end_of_bytes_stay() -> None:
         ([[1], [2, 3]], "not an array"),
         (np.zeros(2, complex), "no datatype for arrays of complex128"),
         (np.zeros(2, "M8[s]"), "no datatype for arrays of datetime64"),
+        (np.ma.masked_array([1, 2], [True, False]), "would lose its mask"),
         ([object()], "expected numbers, text or bytes, got object"),
         ([2**70], "got int"),
         (None, "got NoneType"),
