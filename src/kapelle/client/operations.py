@@ -70,7 +70,8 @@ def predict(model: str, instances: Sequence[Any], returns: Any, options: Options
             raise ContractError(f"expected predictions, got {', '.join(found) or 'an empty object'}")
         return decoded(bytes(found["predictions"]), returns)
 
-    body = json_of({"instances": instances})
+    rows = [_row(one) for one in instances] if isinstance(instances, list | tuple) else instances
+    body = json_of({"instances": rows})
     return Ask("POST", f"/v1/models/{quote(model, safe='')}:predict", read, body, _JSON, options)
 
 
@@ -80,6 +81,13 @@ def embed(model: str, texts: Sequence[str], options: Options) -> Ask[NDArray[np.
         raise InvalidInput("expected a list of texts, got one text", path="texts")
     body = json_of({"model": model, "input": texts, "encoding_format": "base64"})
     return Ask("POST", "/v1/embeddings", lambda answer: _rows(answer, len(texts)), body, _JSON, options)
+
+
+def _row(value: Any) -> Any:
+    """A row with its bytes as the protocol has them in JSON, which holds text only."""
+    if isinstance(value, bytes):
+        return {"b64": base64.b64encode(value).decode()}
+    return {name: _row(one) for name, one in value.items()} if isinstance(value, dict) else value
 
 
 def _method_path(name: str) -> str:

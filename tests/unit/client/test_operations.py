@@ -80,6 +80,13 @@ def test_predictions() -> None:
             ask.read(Answer(200, JSON, body))
 
 
+def test_bytes_of_predictions_are_wrapped() -> None:
+    rows = [b"\xff", "text", {"file": b"\0", "count": 1}]
+    assert predict("M", rows, Any, OPTIONS).body == (
+        b'{"instances":[{"b64":"/w=="},"text",{"file":{"b64":"AA=="},"count":1}]}'
+    )
+
+
 def embeddings(*rows: tuple[int, bytes]) -> Answer:
     data = [{"object": "embedding", "index": at, "embedding": base64.b64encode(row).decode()} for at, row in rows]
     return Answer(200, JSON, msgspec.json.encode({"object": "list", "data": data}))

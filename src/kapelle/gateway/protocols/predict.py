@@ -1,11 +1,12 @@
 """``POST /v1/models/{model}:predict``: the protocol of TensorFlow Serving and of KServe's version 1.
 
 ``{"instances": [...]}`` has a value for each row, or an object with a value for each input; ``{"inputs": ...}`` has whole
-tensors. The answer is ``{"predictions": [...]}``, or ``{"outputs": ...}``.
+tensors. Bytes that are no text come as ``{"b64": "..."}``. The answer is ``{"predictions": [...]}``, or ``{"outputs": ...}``.
 """
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -25,6 +26,7 @@ from kapelle.oip.datatypes import BYTES
 from kapelle.types.strict_json import encode_json
 
 PREFIX = "/v1/models"
+_PACKED = "b64"
 
 
 class _Request(msgspec.Struct):
@@ -87,18 +89,23 @@ def _columns(instances: Any, model: Model) -> dict[str, Any]:
     """Rows as columns."""
     if not instances:
         raise InvalidInput("expected at least one instance", path="instances")
-    if not isinstance(instances[0], dict):
+    if not _is_object(instances[0]):
         return {_only(model, "instances").name: instances}
     names = instances[0].keys()
     for number, one in enumerate(instances):
-        if not isinstance(one, dict) or one.keys() != names:
+        if not _is_object(one) or one.keys() != names:
             expected = ", ".join(names)
             raise InvalidInput(f"expected an object with {expected}, like the first", path=f"instances[{number}]")
     return {name: [one[name] for one in instances] for name in names}
 
 
 def _whole(inputs: Any, model: Model) -> dict[str, Any]:
-    return inputs if isinstance(inputs, dict) else {_only(model, "inputs").name: inputs}
+    return inputs if _is_object(inputs) else {_only(model, "inputs").name: inputs}
+
+
+def _is_object(value: Any) -> bool:
+    """Whether it has values by the names of inputs, and is not one value of bytes."""
+    return isinstance(value, dict) and value.keys() != {_PACKED}
 
 
 def _only(model: Model, place: str) -> TensorSpec:
@@ -114,7 +121,7 @@ def _given(name: str, spec: TensorSpec | None, values: Any, path: str) -> Given:
     datatype = (spec.datatype if spec is not None else "") or "FP32"
     values = values if isinstance(values, list) else [values]
     if datatype == BYTES:
-        return Given(name, datatype, (len(values),), values, path)
+        return Given(name, datatype, (len(values),), [_unpacked(one, path) for one in values], path)
     try:
         shape = np.shape(values)
     except ValueError:
@@ -122,6 +129,16 @@ def _given(name: str, spec: TensorSpec | None, values: Any, path: str) -> Given:
             "expected rectangular lists: those of one level must have the same length", path=path
         ) from None
     return Given(name, datatype, shape, values, path)
+
+
+def _unpacked(value: Any, path: str) -> Any:
+    """The bytes of ``{"b64": "..."}``; any other value as it is."""
+    if not isinstance(value, dict) or _is_object(value):
+        return value
+    try:
+        return base64.b64decode(value[_PACKED], validate=True)
+    except (ValueError, TypeError):
+        raise InvalidInput(f"expected base64 in {_PACKED}, got {value[_PACKED]!r:.40}", path=path) from None
 
 
 def _values(produced: Produced) -> Any:

@@ -71,6 +71,27 @@ async def test_texts_are_rows_as_well() -> None:
 
 
 @pytest.mark.parametrize(
+    "body",
+    [
+        {"inputs": {"b64": "YmE="}},
+        {"inputs": {"data": {"b64": "YmE="}}},
+        {"instances": [{"b64": "YmE="}]},
+        {"instances": [{"data": {"b64": "YmE="}}]},
+    ],
+)
+async def test_bytes_come_in_base64(body: Any) -> None:
+    (answer,) = (await asked("Animals.raw", body)).values()
+    assert answer == ["ab"]
+
+
+@pytest.mark.parametrize("packed", ["no base64", 3, None])
+async def test_what_is_no_base64_is_refused(packed: Any) -> None:
+    with pytest.raises(InvalidInput, match="expected base64 in b64, got") as refused:
+        await asked("Animals.raw", {"instances": [{"b64": packed}]})
+    assert refused.value.path == "instances.data"
+
+
+@pytest.mark.parametrize(
     ("name", "body", "said"),
     [
         ("Doubler", b"{", "not JSON"),
