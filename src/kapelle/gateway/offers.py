@@ -53,7 +53,8 @@ class Offers:
         ]
         if found := encoders(models):
             self.endpoints.append(EmbeddingsEndpoint(found, common.timeout, registry, common.max_body))
-        self._exposed = exposed
+        served = {one.spec.name for one in methods}
+        self._exposed = [one for one in exposed if one.name in served]
         self._spec = spec
         self._fleet = fleet
 

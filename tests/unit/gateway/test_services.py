@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+import kapelle
 from kapelle.declare.apps import app_spec
 from kapelle.gateway.fleet import Fleet
 from kapelle.gateway.services import ServiceRoutes
@@ -35,6 +36,31 @@ async def test_each_service_is_told_of() -> None:
             404,
             "there is no service 'none'; there is doubler, animals",
         )
+
+
+@kapelle.service(inline=True)
+class Cutter:
+    @kapelle.method
+    def cut(self, file: bytes, most: int) -> bytes:
+        raise NotImplementedError
+
+    @kapelle.method
+    def count(self, file: bytes) -> int:
+        raise NotImplementedError
+
+
+@kapelle.app
+class Cutting:
+    cutter: Cutter
+
+    @kapelle.get("/")
+    async def visit(self) -> str:
+        raise NotImplementedError
+
+
+async def test_methods_that_have_no_path_are_not_listed() -> None:
+    async with running(Cutting) as system:
+        assert (await system.client.get("/services/cutter")).json()["methods"] == {"count": "/services/cutter/count"}
 
 
 async def test_a_service_without_replicas_is_not_ready() -> None:

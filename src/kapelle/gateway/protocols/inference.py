@@ -210,7 +210,7 @@ def _check_shape(spec: TensorSpec, given: Given, count: int) -> None:
         fitting = fits(shape, spec.shape)
     if not fitting:
         raise InvalidInput(
-            f"input {spec.name!r} has shape {list(shape)}, the model expects {list(spec.shape or (-1,))}",
+            f"input {spec.name!r} has shape {list(shape)}, the model expects {spec.extents}",
             path=f"{given.path}.shape",
         )
 

@@ -103,17 +103,16 @@ class Catalogue:
 
 
 def _shown(spec: TensorSpec) -> dict[str, Any]:
-    return {"name": spec.name, "datatype": spec.datatype or _ANY, "shape": list(spec.shape or (-1,))}
+    return {"name": spec.name, "datatype": spec.datatype or _ANY, "shape": spec.extents}
 
 
 def _configured(spec: TensorSpec, batched: bool) -> dict[str, Any]:
-    dims = list(spec.shape or (-1,))
     datatype = "STRING" if spec.datatype == "BYTES" else spec.datatype or _ANY
-    # Rows of plain values have no dimensions of their own; the configuration wants one.
+    # Rows of plain values have no dimensions of their own, and some tensors none at all; the configuration wants one.
     return {
         "name": spec.name,
         "data_type": f"TYPE_{datatype}",
-        "dims": (dims[1:] or [1]) if batched else dims,
+        "dims": spec.extents[int(batched) :] or [1],
     }
 
 

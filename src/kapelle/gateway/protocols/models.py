@@ -38,6 +38,11 @@ class TensorSpec:
     scalar: type | None = None
     required: bool = True
 
+    @property
+    def extents(self) -> list[int]:
+        """The shape as clients are told it: what may have any is said to be a row."""
+        return [-1] if self.shape is None else list(self.shape)
+
 
 @dataclass(frozen=True)
 class Model:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import pytest
 
+import kapelle
 from kapelle.declare.apps import AppSpec, app_spec
 from kapelle.gateway.fleet import Fleet
 from kapelle.gateway.problems import HttpError
@@ -15,7 +16,7 @@ from kapelle.gateway.protocols.models import models_of
 from kapelle.gateway.protocols.statistics import Statistics
 from kapelle.observe.metrics import Registry
 from kapelle.version import VERSION
-from tests.unit.gateway.protocols.zoo import Cages, Zoo, exposed
+from tests.unit.gateway.protocols.zoo import Cages, Vector, Zoo, exposed
 
 
 def nobody(address: str) -> Awaitable[NoReturn]:
@@ -56,6 +57,28 @@ async def test_the_configuration_leaves_the_dimension_of_rows_out() -> None:
     config = catalogue().config("Animals.embed")
     assert config["input"][0] == {"name": "texts", "data_type": "TYPE_STRING", "dims": [1], "optional": False}
     assert catalogue().config("Animals.both")["input"][2]["optional"] is True
+
+
+@kapelle.service(inline=True)
+class Level:
+    @kapelle.method
+    def up(self, x: Annotated[Vector, kapelle.Tensor()]) -> Annotated[Vector, kapelle.Tensor()]:
+        raise NotImplementedError
+
+
+@kapelle.app
+class Levels:
+    level: Level
+
+    @kapelle.get("/")
+    async def visit(self) -> str:
+        raise NotImplementedError
+
+
+async def test_a_tensor_may_have_no_dimension() -> None:
+    levels = catalogue(Levels)
+    assert levels.metadata("Level")["inputs"] == [{"name": "x", "datatype": "FP32", "shape": []}]
+    assert levels.config("Level")["output"] == [{"name": "output", "data_type": "TYPE_FP32", "dims": [1]}]
 
 
 async def test_versions_are_releases() -> None:
