@@ -49,7 +49,10 @@ class AsyncClient:
         connections: int = 100,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self._terms = Terms(address, grpc=grpc, timeout=timeout, retries=retries, headers=headers, trust=trust)
+        self._terms = Terms(
+            address, grpc=grpc, timeout=timeout, retries=retries, headers=headers, trust=trust,
+            loop=asyncio.get_running_loop,
+        )  # fmt: skip
         self._http = httpx.AsyncClient(
             verify=self._terms.certificates(),
             limits=over_http.limits(connections),

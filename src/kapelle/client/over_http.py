@@ -26,7 +26,7 @@ def request(client: Client, terms: Terms, course: Course) -> httpx.Request:
     """The request of the next attempt.
 
     Raises:
-        CallError: the client is closed.
+        CallError: the client is closed, or belongs elsewhere.
         ConfigError: it has no address, or headers that cannot be sent.
         DeadlineExceeded: it comes too late.
     """

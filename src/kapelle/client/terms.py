@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -29,6 +30,8 @@ _GRPC = ("grpc", "grpcs")
 class Terms:
     """``base`` is empty where the client speaks gRPC only; ``grpc`` is the host and port of gRPC. ``closed`` ends it all.
 
+    ``loop`` gives the event loop that runs, for a client that belongs to one.
+
     Raises:
         ConfigError: one of them cannot be.
     """
@@ -42,6 +45,7 @@ class Terms:
         retries: int,
         headers: Mapping[str, str] | None,
         trust: str | Path | None,
+        loop: Callable[[], object] = lambda: None,
     ) -> None:
         scheme, place = _split(address, (*_HTTP, *_GRPC))
         self.base = f"{scheme}://{place}" if scheme in _HTTP else ""
@@ -51,6 +55,8 @@ class Terms:
         if retries < 0:
             raise ConfigError(f"retries is {retries}; expected 0 or more")
         self.closed = False
+        self._loop = loop
+        self._home: tuple[int, object] | None = None
         self._retries = retries
         self._timeout = None if timeout is None else seconds(timeout)
         self.headers = {name.lower(): value for name, value in (headers or {}).items()}
@@ -74,10 +80,18 @@ class Terms:
         """An attempt begins, of a call that may have begun before the client was closed.
 
         Raises:
-            CallError: it is closed.
+            CallError: it is closed, or its connections are those of another process, which was forked, or event loop.
         """
         if self.closed:
             raise CallError("this client is closed; make another one")
+        here = (os.getpid(), self._loop())
+        self._home = self._home or here
+        if here[0] != self._home[0]:
+            raise CallError(
+                "this client has connections of the process that this one was forked from; make another one"
+            )
+        if here != self._home:
+            raise CallError("this client has connections of another event loop; make one in each")
 
     def certificates(self) -> ssl.SSLContext | bool:
         """What httpx takes for ``verify``."""

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from kapelle.client import AsyncClient, Client
-from kapelle.errors import DeadlineExceeded
+from kapelle.errors import CallError, DeadlineExceeded
 
 
 def public(kind: type) -> dict[str, inspect.Signature]:
@@ -34,6 +34,16 @@ async def test_tasks_may_share_one() -> None:
         paths = [f"/{number}" for number in range(64)]
         found = await asyncio.gather(*(client.get(path) for path in paths))
     assert found == [f"http://gateway{path}" for path in paths]
+
+
+def test_one_belongs_to_the_loop_of_its_first_call() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json=1)
+
+    client = AsyncClient("http://gateway", transport=httpx.MockTransport(answer))
+    assert asyncio.run(client.get("/x")) == 1
+    with pytest.raises(CallError, match="another event loop; make one in each"):
+        asyncio.run(client.get("/x"))
 
 
 class Silence(httpx.AsyncByteStream):

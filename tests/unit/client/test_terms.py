@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import ssl
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 
 from kapelle.client.asking import Ask, Options
 from kapelle.client.terms import Terms
-from kapelle.errors import ConfigError, InvalidInput
+from kapelle.errors import CallError, ConfigError, InvalidInput
 from tests.certificates import make_certificate
 
 
@@ -97,6 +98,21 @@ def test_a_client_of_grpc_has_no_http() -> None:
     with pytest.raises(ConfigError, match="speaks gRPC only; /x is served over HTTP"):
         terms("grpc://a:9").course(ask())
     assert terms("grpc://a:9").course(ask(rpc=True)).headers
+
+
+def test_a_client_belongs_to_the_process_of_its_first_call() -> None:
+    used, unused = terms(), terms()
+    used.check_open()
+    child = os.fork()
+    if not child:
+        unused.check_open()
+        try:
+            used.check_open()
+        except CallError as error:
+            os._exit(0 if "forked" in str(error) else 1)
+        os._exit(1)
+    assert os.waitpid(child, 0)[1] == 0
+    used.check_open()
 
 
 def test_certificates(tmp_path: Path) -> None:
