@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+import re
 import warnings
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from kapelle.errors import InvalidInput
 
@@ -16,16 +17,20 @@ MOST_PIXELS = 50_000_000
 """What a file says of its size is believed, and checked, before anything is decoded."""
 MEAN = np.array([0.4914, 0.4822, 0.4465], np.float32)
 DEVIATION = np.array([0.2470, 0.2435, 0.2616], np.float32)
+MOST_SCANS = 50
+"""Of a progressive JPEG, each of which goes over the whole picture; cameras and tools write a dozen."""
 
 _FILE = "$.file"
+_MARKER = re.compile(rb"\xff([\x02-\xcf\xd8-\xfe])")
+_END, _SCAN = 0xD9, 0xDA
 
 Image.init()
-FORMATS = tuple(sorted(set(Image.OPEN) - {"EPS", "IPTC", "FITS"}))
-"""All that Pillow reads, but for three.
+FORMATS = tuple(sorted(set(Image.OPEN) - {"EPS", "IPTC", "ICO", "ICNS", "FITS"}))
+"""All that Pillow reads, but for five.
 
 PostScript (EPS) is a program, which Pillow would have another program run. An IPTC file holds another file, of any format
-(PostScript, too) and size, whatever it says of itself. A compressed FITS file is taken apart pixel by pixel, in Python:
-200 KB of one keep a core busy for a minute.
+(PostScript, too) and size, whatever it says of itself. So do files of icons (ICO, ICNS), and Pillow decodes the one while it
+opens it. A compressed FITS file is taken apart pixel by pixel, in Python: 200 KB of one keep a core busy for a minute.
 """
 
 Picture = NDArray[np.uint8]
@@ -60,6 +65,7 @@ def decode(content: bytes) -> Picture:
             with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
                 # A JPEG can be decoded at an eighth to a half of its size, which is much faster and takes less memory.
                 picture.draft("RGB", (4 * SIDE, 4 * SIDE))
+                _check_speed(picture, content)
                 _check_size(picture)
                 upright = ImageOps.exif_transpose(picture)
                 return np.asarray(_in_colour(upright))
@@ -99,6 +105,28 @@ def _check_size(picture: Image.Image) -> None:
         raise InvalidInput(
             f"a picture of {width} x {height} pixels; expected at most {MOST_PIXELS:,} in all", path=_FILE
         )
+
+
+def _check_speed(picture: ImageFile.ImageFile, content: bytes) -> None:
+    """Refuse what a small file can keep a core busy with for minutes."""
+    if picture.format in ("JPEG", "MPO") and (scans := _scans(content)) > MOST_SCANS:
+        raise InvalidInput(f"a JPEG of {scans} scans; expected at most {MOST_SCANS}", path=_FILE)
+    # Kinds that Pillow takes apart byte by byte in Python: BLP, MSP, QOI, XPM, and some of BMP, DDS and PPM.
+    if any(tile[0] in Image.DECODERS for tile in picture.tile):
+        raise InvalidInput(
+            f"this kind of {picture.format} takes too long to decode; expected JPEG, PNG, WebP or the like",
+            path=_FILE,
+        )
+
+
+def _scans(jpeg: bytes) -> int:
+    """How often a JPEG goes over its picture."""
+    count = at = 0
+    while (found := _MARKER.search(jpeg, at)) and found[1][0] != _END:
+        count += found[1][0] == _SCAN
+        # Most segments say their own length; what they hold is not looked at. The data of a scan has no markers.
+        at = found.end() + (0 if at == 0 else int.from_bytes(jpeg[found.end() : found.end() + 2]))
+    return count
 
 
 def _in_colour(picture: Image.Image) -> Image.Image:

@@ -18,7 +18,7 @@ from tests.apps.image_pipeline.conftest import noise, saved
 FILES = {
     (mode, kind): saved(noise().convert(mode), kind)
     for mode, kinds in {
-        "RGB": ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "JPEG2000", "ICO", "TGA"),
+        "RGB": ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "JPEG2000", "TGA"),
         "L": ("JPEG", "PNG", "GIF"),
         "P": ("PNG", "GIF", "TIFF"),
         "1": ("PNG", "TIFF", "BMP"),
@@ -142,6 +142,8 @@ def compressed_fits() -> bytes:
         (inside_iptc(saved(noise(6, 9), "EPS")), "not a picture"),
         (inside_iptc(saved(noise(), "PNG")), "not a picture"),
         (compressed_fits(), "not a picture"),
+        (saved(noise(), "ICO"), "not a picture"),
+        (saved(noise(), "ICNS"), "not a picture"),
         (bomb(30_000), "too large"),
         (bomb(9_000), "9000 x 9000 pixels; expected at most"),
     ],
@@ -154,6 +156,8 @@ def compressed_fits() -> bytes:
         "PostScript inside",
         "PNG inside",
         "FITS",
+        "ICO",
+        "ICNS",
         "bomb",
         "large",
     ],
@@ -164,13 +168,45 @@ def test_what_is_no_picture_is_refused(content: bytes, said: str) -> None:
     assert refused.value.path == "$.file"
 
 
-@pytest.mark.parametrize("kind", ["AVIF", "BLP"])
-def test_damage_of_rarer_formats_is_told(kind: str) -> None:
-    content = bytearray(saved(noise().convert("P") if kind == "BLP" else noise(), kind))
-    at = content.index(b"mdat") + 8 if kind == "AVIF" else 4  # where the picture is, or how it is compressed
+def test_damage_of_rarer_formats_is_told() -> None:
+    content = bytearray(saved(noise(), "AVIF"))
+    at = content.index(b"mdat") + 8
     content[at : at + 4] = b"\x7f" * 4
     with pytest.raises(InvalidInput, match="the picture is damaged"):
         decode(bytes(content))
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (saved(noise().convert("P"), "BLP"), "BLP"),
+        (saved(noise(), "QOI"), "QOI"),
+        (b"P3 1 1 255\n1 2 3\n", "PPM"),
+        (b"P6 1 1 254\n123", "PPM"),
+    ],
+)
+def test_what_is_decoded_in_python_is_refused(content: bytes, kind: str) -> None:
+    with pytest.raises(InvalidInput, match=f"this kind of {kind} takes too long to decode; expected JPEG"):
+        decode(content)
+
+
+def scans(count: int) -> bytes:
+    """A progressive JPEG whose last scan is there again and again."""
+    whole = saved(noise(), "JPEG", progressive=True)
+    first, last, end = whole.index(b"\xff\xda"), whole.rindex(b"\xff\xda"), len(whole) - 2
+    return whole[:end] + whole[last:end] * (count - whole.count(b"\xff\xda", first)) + whole[end:]
+
+
+def test_a_jpeg_has_so_many_scans() -> None:
+    assert decode(scans(50)).shape == (60, 90, 3)
+    with pytest.raises(InvalidInput, match="a JPEG of 51 scans; expected at most 50"):
+        decode(scans(51))
+
+
+@pytest.mark.parametrize("more", [{"exif": b"Exif\0\0" + b"\xff\xda" * 99}, {"comment": b"\xff\xd9\xff\xda"}, {}])
+def test_what_looks_like_a_scan_is_none(more: dict[str, bytes]) -> None:
+    content = saved(noise(), "JPEG", restart_marker_blocks=1, **more) + b"\xff\xda" * 99  # as a film after a picture
+    assert decode(content).shape == (60, 90, 3)
 
 
 def test_sizes_are_checked_before_anything_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
