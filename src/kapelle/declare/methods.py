@@ -19,7 +19,7 @@ import numpy as np
 
 from kapelle.clock import seconds
 from kapelle.declare.options import checked
-from kapelle.declare.parameters import Parameter, Signature, by_position, check_type, signature_of
+from kapelle.declare.parameters import Parameter, Signature, by_position, check_type, refuse_raw, signature_of
 from kapelle.errors import ContractError, DeclarationError, RowErrors
 from kapelle.types.arrays import as_array, is_array_type
 from kapelle.types.tensor import Tensor, without_tensor
@@ -123,6 +123,7 @@ class BaseMethod:
                 )
             returns = get_args(returns)[0]
         check_type(f"{function.__qualname__}: its result", returns)
+        refuse_raw(function, signature.parameters, returns)
         is_async = inspect.iscoroutinefunction(function) or kind == "stream"
         ordered = by_position(function, signature)
         return MethodSpec(function.__name__, kind, ordered, signature, is_async, self.policy, self.batch)

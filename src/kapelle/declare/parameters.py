@@ -15,7 +15,7 @@ import msgspec
 from kapelle.errors import DeclarationError
 from kapelle.types.aliases import type_hints
 from kapelle.types.arrays import is_array_type
-from kapelle.types.hooks import unsupported
+from kapelle.types.hooks import holds_raw, unsupported
 from kapelle.types.tensor import Tensor, without_tensor
 
 T = TypeVar("T")
@@ -156,6 +156,21 @@ def check_type(place: str, annotation: Any) -> None:
     reason = unsupported(annotation)
     if reason:
         raise DeclarationError(f"{place}: {reason}")
+
+
+def refuse_raw(function: Callable[..., Any], parameters: tuple[Parameter, ...], returns: Any) -> None:
+    """Refuse what is encoded already: as JSON, where it comes from a client, and services are not called in JSON.
+
+    Raises:
+        DeclarationError: a value that ``function`` takes or gives may hold such a part.
+    """
+    places = [(f"parameter {one.name!r}", one.annotation) for one in parameters]
+    for place, annotation in [*places, ("its result", returns)]:
+        if holds_raw(annotation):
+            raise DeclarationError(
+                f"{function.__qualname__}: {place} holds msgspec.Raw, which is in one encoding and travels in another; "
+                "expected Any, or bytes that the method reads itself"
+            )
 
 
 def record_type(name: str, parameters: tuple[Parameter, ...], **options: Any) -> type[msgspec.Struct]:

@@ -45,6 +45,24 @@ def _strange(annotation: Any) -> Any:
     return next((strange for part in parts if part is not ... and (strange := _strange(part)) is not None), None)
 
 
+def holds_raw(annotation: Any) -> bool:
+    """Whether values of this type have parts that are encoded already (``msgspec.Raw``)."""
+    return _holds_raw(msgspec.inspect.type_info(annotation), set())
+
+
+def _holds_raw(part: Any, seen: set[Any]) -> bool:
+    if isinstance(part, tuple):
+        return any(_holds_raw(one, seen) for one in part)
+    if not isinstance(part, msgspec.inspect.Type | msgspec.inspect.Field):
+        return False
+    kind = getattr(part, "cls", None)
+    if kind is not None and kind in seen:  # classes may have fields of their own kind
+        return False
+    seen.add(kind)
+    inner = (getattr(part, name) for name in part.__struct_fields__ if not name.startswith("default"))
+    return isinstance(part, msgspec.inspect.RawType) or any(_holds_raw(one, seen) for one in inner)
+
+
 def _is_scalar(annotation: Any) -> bool:
     """Whether ``annotation`` is a NumPy number or flag of a fixed size that Python's own numbers can hold."""
     if not isinstance(annotation, type) or not issubclass(annotation, np.generic) or annotation in ABSTRACT:

@@ -277,6 +277,13 @@ class Wrong:
         yield 1j
 
     @method
+    def encoded(self, text: str, event: dict[str, msgspec.Raw]) -> None: ...
+
+    @method
+    async def encoded_items(self) -> AsyncIterator[msgspec.Raw]:
+        yield msgspec.Raw()
+
+    @method
     def unannotated(self, text) -> None: ...  # type: ignore[no-untyped-def]  # this is what is tested
 
     @batched()  # type: ignore[arg-type]  # refused by type checkers too
@@ -303,6 +310,8 @@ class Wrong:
         (Wrong.failures_only, r"Wrong.failures_only returns list\[Exception\]; .* expected list\[R \| Exception\]"),
         (Wrong.strange_result, "Wrong.strange_result: its result: values of type <class 'complex'> cannot travel"),
         (Wrong.strange_items, "Wrong.strange_items: its result: values of type <class 'complex'> cannot travel"),
+        (Wrong.encoded, "Wrong.encoded: parameter 'event' holds msgspec.Raw, which is in one encoding"),
+        (Wrong.encoded_items, "Wrong.encoded_items: its result holds msgspec.Raw"),
         (Wrong.unannotated, "Wrong.unannotated: parameter 'text' has no annotation"),
         (Wrong.two, r"Wrong.two has parameters \(rows, more\); a batched method takes exactly one, the rows"),
         (Wrong.no_rows, r"Wrong.no_rows has parameters \(\); a batched method takes exactly one, the rows"),

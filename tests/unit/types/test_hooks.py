@@ -15,7 +15,7 @@ import pytest
 from numpy.typing import NDArray
 
 from kapelle.types.aliases import expanded
-from kapelle.types.hooks import from_plain, from_text, is_pydantic, to_plain, unsupported
+from kapelle.types.hooks import from_plain, from_text, holds_raw, is_pydantic, to_plain, unsupported
 
 
 class Person(pydantic.BaseModel):
@@ -237,6 +237,22 @@ def test_types_that_can_travel(annotation: Any) -> None:
 )
 def test_types_that_cannot_travel(annotation: Any, reason: str) -> None:
     assert unsupported(annotation) == reason
+
+
+class Event(msgspec.Struct):
+    about: Event | None = None
+    people: list[Person] = []
+    content: dict[str, msgspec.Raw] = {}
+
+
+@pytest.mark.parametrize("annotation", [msgspec.Raw, tuple[int, msgspec.Raw], list[Event], Event | None])
+def test_what_is_encoded_already_is_found(annotation: Any) -> None:
+    assert holds_raw(annotation)
+
+
+@pytest.mark.parametrize("annotation", [Any, Person, Match, np.ndarray, dict[str, list[Point]], int | None])
+def test_all_else_is_not(annotation: Any) -> None:
+    assert not holds_raw(annotation)
 
 
 @pytest.mark.parametrize("annotation", [np.ndarray | int, Point | Match, Person | Point])
