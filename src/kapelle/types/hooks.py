@@ -86,7 +86,7 @@ def to_plain(value: Any) -> Any:
             raise NotImplementedError(f"values of type {value.dtype} cannot travel")
         return plain
     if is_pydantic(type(value)):
-        return value.model_dump(mode="json")
+        return value.model_dump(mode="json", by_alias=True)
     raise NotImplementedError(f"values of type {type(value).__qualname__} cannot travel")
 
 
@@ -99,6 +99,21 @@ def from_plain(annotation: Any, value: Any) -> Any:
     if is_pydantic(annotation):
         return _validated(annotation, value)
     raise NotImplementedError(f"parameters of type {annotation!r} are not supported")
+
+
+def to_wire(value: Any) -> Any:
+    """``to_plain`` for another process, which reads it by ``from_wire``: models have what they were made of, by its name."""
+    if is_pydantic(type(value)):
+        return value.model_dump(mode="json", round_trip=True)
+    return to_plain(value)
+
+
+def from_wire(annotation: Any, value: Any) -> Any:
+    """``from_plain`` for what was written by ``to_wire``."""
+    if is_pydantic(annotation):
+        # It has been a model, of which strictness has seen the values, and not the texts of their dates.
+        return _validated(annotation, value, by_name=True, by_alias=True, strict=False)
+    return from_plain(annotation, value)
 
 
 def from_text(annotation: Any, value: Any) -> Any:
@@ -148,9 +163,9 @@ def _described(kind: type[np.generic]) -> str:
     return f"a number that {kind.__name__} can hold"
 
 
-def _validated(model: Any, value: Any) -> Any:
+def _validated(model: Any, value: Any, **options: bool) -> Any:
     try:
-        return model.model_validate(value)
+        return model.model_validate(value, **options)
     except ValueError as error:
         details = getattr(error, "errors", None)
         if details is None:

@@ -16,7 +16,7 @@ import numpy as np
 
 from kapelle.errors import InvalidInput, WireError
 from kapelle.types.arrays import Array, ArrayHeader, from_buffer, portable
-from kapelle.types.hooks import from_plain, to_plain
+from kapelle.types.hooks import from_wire, to_wire
 from kapelle.wire.body import Body, Buffer, cut
 
 INLINE_LIMIT = 4096
@@ -83,7 +83,7 @@ class Packer:
     def _hook(self, value: Any) -> Any:
         if isinstance(value, np.ndarray):
             return self._array(value)
-        return to_plain(value)
+        return to_wire(value)
 
     def _array(self, value: Array) -> msgspec.msgpack.Ext:
         array = portable(value)
@@ -106,7 +106,7 @@ class Unpacker:
     def __init__(self, annotation: Any) -> None:
         self._body: Body = b""
         self._decode: Callable[[Any], Any] = msgspec.msgpack.Decoder(
-            annotation, dec_hook=from_plain, ext_hook=self._extension
+            annotation, dec_hook=from_wire, ext_hook=self._extension
         ).decode
 
     def __call__(self, data: msgspec.Raw, body: Body = b"") -> Any:

@@ -239,6 +239,14 @@ def test_types_that_cannot_travel(annotation: Any, reason: str) -> None:
     assert unsupported(annotation) == reason
 
 
+class Renamed(pydantic.BaseModel):
+    how_much: int = pydantic.Field(alias="howMuch")
+
+
+def test_clients_see_a_model_by_the_names_that_its_schema_has() -> None:
+    assert to_json(from_json('{"howMuch":3}', Renamed)) == '{"howMuch":3}'
+
+
 class Event(msgspec.Struct):
     about: Event | None = None
     people: list[Person] = []

@@ -148,6 +148,26 @@ class Order(pydantic.BaseModel):
     when: dt.date | None = None
 
 
+class Renamed(pydantic.BaseModel):
+    """Its names for clients are others, and so they are in each direction."""
+
+    model_config = pydantic.ConfigDict(extra="forbid")
+    how_much: int = pydantic.Field(alias="howMuch")
+    taken: int = pydantic.Field(0, validation_alias=pydantic.AliasChoices("in", "input"))
+    given: int = pydantic.Field(0, serialization_alias="out")
+
+    @pydantic.computed_field  # type: ignore[prop-decorator]  # pydantic's own way to write it
+    @property
+    def twice(self) -> int:
+        return 2 * self.how_much
+
+
+class Strict(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(strict=True)
+    when: dt.datetime
+    places: tuple[int, ...]
+
+
 @pytest.mark.parametrize(
     ("value", "annotation"),
     [
@@ -168,6 +188,8 @@ class Order(pydantic.BaseModel):
         (Order(item="oboe", when=dt.date(2026, 5, 17)), Order),
         ([Order(item="oboe")], list[Order]),
         ({"first": Order(item="oboe")}, dict[str, Order]),
+        ([Renamed.model_validate({"howMuch": 3, "in": 4, "given": 5})], list[Renamed]),
+        (Strict(when=dt.datetime(2026, 5, 17, tzinfo=dt.UTC), places=(1, 2)), Strict),
     ],
 )
 def test_plain_values_and_models(value: Any, annotation: Any) -> None:
