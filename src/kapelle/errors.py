@@ -229,6 +229,25 @@ def traceback_of(error: BaseException) -> str:
         return f"Traceback (most recent call last):\n{lines}{type(error).__name__}: {no_text(failure)}\n"
 
 
+def forget_frames(error: BaseException) -> None:
+    """Drop the frames through which an error came that was told, and what led to it, with all that is in them.
+
+    A frame that has the error in one of its names, as those that tell it do, would keep it and be kept by it: with the body
+    or the arrays of its call, until the garbage collector comes, which in a server is seldom.
+    """
+    seen: list[BaseException] = []
+    left: list[BaseException | None] = [error]
+    while left:
+        one = left.pop()
+        if one is None or any(one is other for other in seen):
+            continue
+        seen.append(one)
+        BaseException.with_traceback(one, None)  # users' classes may not let themselves be changed
+        left += [one.__cause__, one.__context__]
+        if isinstance(one, BaseExceptionGroup):
+            left += one.exceptions
+
+
 def no_text(failure: Exception) -> str:
     """What stands for a text that could not be had."""
     return f"(no text: {type(failure).__name__})"

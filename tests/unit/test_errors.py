@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from kapelle.errors import (
     TooLarge,
     Unavailable,
     UserCodeError,
+    forget_frames,
     in_a_line,
     rebuild,
     traceback_of,
@@ -139,3 +141,24 @@ def test_any_error_is_a_line_that_can_be_sent(error: Exception, line: str) -> No
 def test_row_errors_take_nothing_else(errors: Any, kinds: str) -> None:
     with pytest.raises(TypeError, match=f"the index of each bad row and its exception, got {kinds}"):
         RowErrors(errors)
+
+
+@dataclass(frozen=True)
+class Stiff(Exception):
+    """One that does not let itself be changed."""
+
+    number: int
+
+
+def raised(error: BaseException, cause: BaseException | None = None) -> BaseException:
+    with pytest.raises(type(error)) as caught:
+        raise error from cause
+    return caught.value
+
+
+def test_frames_are_forgotten_with_those_of_all_that_led_to_an_error() -> None:
+    context, cause, part = raised(KeyError(1)), raised(Stiff(2)), raised(ValueError(3))
+    error = raised(ExceptionGroup("several", [part]), cause)  # type: ignore[list-item]  # it is one
+    error.__context__, context.__context__ = context, error  # some go round in circles
+    forget_frames(error)
+    assert [one.__traceback__ for one in (error, cause, context, part)] == [None] * 4

@@ -128,7 +128,10 @@ class StreamCall(OpenCall):
         """
         while not self.ready:
             if end.done():
-                end.result()
+                try:
+                    end.result()
+                finally:
+                    del end  # what it raises has this frame, which would have it
                 return False
             self._wake.clear()
             await self._wake.wait()

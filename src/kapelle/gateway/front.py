@@ -15,7 +15,7 @@ from kapelle.config.settings import Settings
 from kapelle.core.admission import Admission
 from kapelle.declare.context import RequestContext, enter_request
 from kapelle.declare.quality import ScoredRequest
-from kapelle.errors import CallError, DeadlineExceeded, Overloaded, UserCodeError, text_of
+from kapelle.errors import CallError, DeadlineExceeded, Overloaded, UserCodeError, forget_frames, text_of
 from kapelle.gateway.aside import Aside
 from kapelle.gateway.bodies import Reserve, Room, plain_room
 from kapelle.gateway.edition import Edition
@@ -245,9 +245,11 @@ class Gateway:
         """The end of a request that has no good answer; ``edition`` is the one that ran it."""
         if request.abandoned:
             self._done(request, traffic, CLIENT_GONE, edition)
+            forget_frames(error)
             return
         status, answer = traffic.refusal(error, request.id)
         _log_failure(request, traffic.name, status, error)
+        forget_frames(error)
         self._done(request, traffic, status, edition)
         if request.begun and not request.finished:
             request.connection.abort()

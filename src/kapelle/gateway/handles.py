@@ -141,8 +141,8 @@ class _RemoteBatched(BatchedCall[Any, Any, Any]):
         try:
             await asyncio.gather(*tasks)
         finally:
-            for task in tasks:
-                task.cancel()
+            while tasks:  # one that failed has what it raised, which has this frame
+                tasks.pop().cancel()
         return np.concatenate(results) if self._array else [row for result in results for row in result]
 
     def _part(self, rows: Any) -> Coroutine[Any, Any, Any]:

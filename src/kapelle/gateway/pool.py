@@ -184,6 +184,8 @@ class Pool:
                         except asyncio.CancelledError:
                             link.cancel(number)
                             raise
+                        finally:
+                            del outcome  # what it has raised has this frame, which would have it
                 except SetbackError as setback:
                     now = monotonic()
                     self._settle(call, setback, now)
@@ -226,8 +228,10 @@ class Pool:
                     link.cancel(number)
                     if not end.cancel():
                         end.exception()  # it may be of no interest any more
+                    del end
         finally:
             call.close()
+            call.failure = None
 
     def _pick(self, call: OpenCall) -> Link:
         candidate = call.site.balancer.pick(call.tried)
@@ -264,8 +268,10 @@ class Pool:
         copies = [(link, link.submit(call, race, now))]
         timers = []
         if policy.timeout is not None:
-            late = DeadlineExceeded(f"no answer of {call.site.name} within {policy.timeout:g} s")
-            timers.append(self._loop.call_later(max(0.0, call.deadline - now), race.set_exception, late))
+            late = f"no answer of {call.site.name} within {policy.timeout:g} s"
+            timers.append(
+                self._loop.call_later(max(0.0, call.deadline - now), race.set_exception, DeadlineExceeded(late))
+            )
         if policy.hedge is not None:
             self._hedges.earn()
             timers.append(self._loop.call_later(policy.hedge, self._hedge, call, race, copies))
@@ -276,6 +282,7 @@ class Pool:
                 timer.cancel()
             for other, number in copies:
                 other.cancel(number)
+            del race
 
     def _hedge(self, call: OpenCall, race: Race, copies: list[tuple[Link, int]]) -> None:
         if race.done() or not self._has_untried(call) or not self._hedges.spend():

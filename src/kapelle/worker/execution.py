@@ -210,7 +210,10 @@ def cancelled_by_itself(error: asyncio.CancelledError) -> Exception:
         CancelledError: it is the running task that is being stopped, from outside.
     """
     if is_stopped():
-        raise error
+        try:
+            raise error
+        finally:
+            del error  # it has this frame, which would have it
     return _cancelled(error)
 
 

@@ -9,7 +9,16 @@ import structlog
 
 from kapelle.core.batch import Batcher, Entry
 from kapelle.declare.context import RequestContext
-from kapelle.errors import CallError, ContractError, UserCodeError, WireError, no_text, plain, traceback_of
+from kapelle.errors import (
+    CallError,
+    ContractError,
+    UserCodeError,
+    WireError,
+    forget_frames,
+    no_text,
+    plain,
+    traceback_of,
+)
 from kapelle.wire import messages
 from kapelle.wire.body import Buffer
 from kapelle.wire.payload import Payload
@@ -77,6 +86,7 @@ class Job(Entry):
 
     def dropped(self) -> None:
         """It does not run, or no more: if it was given up, that is the answer."""
+        self.stop = self.grant = None  # what runs has the job, too
         if self.abandoned and not self.answered:
             self.answered = True
             self.asker.answer(self, messages.Dropped(self.key), ())
@@ -119,13 +129,13 @@ class Job(Entry):
 
 def failure(ticket: int, error: BaseException, context: RequestContext, items: int = 0) -> messages.Failed:
     """The answer that stands for ``error``, whatever it is; user code's own exceptions are logged."""
-    if not isinstance(error, CallError):
-        error = _user_error(error)
-    if isinstance(error, UserCodeError):
-        log.error("user code failed", error=error.detail, traceback=error.traceback, request=context.id)
-    detail = _text(lambda: error.detail)[:_LONGEST_DETAIL]
-    extra = _text(lambda: error.extra)[-_LONGEST_EXTRA:]
-    return messages.Failed(ticket, _text(lambda: error.code), detail, extra, items)
+    told = error if isinstance(error, CallError) else _user_error(error)
+    forget_frames(error)
+    if isinstance(told, UserCodeError):
+        log.error("user code failed", error=told.detail, traceback=told.traceback, request=context.id)
+    detail = _text(lambda: told.detail)[:_LONGEST_DETAIL]
+    extra = _text(lambda: told.extra)[-_LONGEST_EXTRA:]
+    return messages.Failed(ticket, _text(lambda: told.code), detail, extra, items)
 
 
 def _user_error(error: BaseException) -> UserCodeError:
