@@ -88,6 +88,7 @@ class InferenceService:
 
     async def _infer(self, data: bytes, context: Context) -> bytes:
         status, answer = await self._ask(data, context)
+        del data  # the context keeps what it raises, and that this frame, until the garbage collector comes
         if status != 200:
             code = _CODES.get(status, grpc.StatusCode.INTERNAL)
             await context.abort(code, answer.decode(), ((STATUS, str(status)),))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
+from types import FrameType
 from typing import Any
 
 import grpc
@@ -76,6 +78,20 @@ async def test_refusals_have_the_status_of_http_beside_them(zoo: GrpcZoo, asked:
                 MESSAGES["ModelInferRequest"](**asked).SerializeToString()
             )
     assert (STATUS, status) in list(refused.value.trailing_metadata())
+
+
+async def test_what_was_asked_is_not_kept_by_a_refusal(client: InferenceServerClient) -> None:
+    gc.collect()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        with pytest.raises(InferenceServerException):
+            await client.infer("none", [rows()])
+        gc.collect()
+        frames = [one for one in gc.garbage if isinstance(one, FrameType) and one.f_code.co_name == "_infer"]
+        assert not any("data" in one.f_locals for one in frames)
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
 
 
 async def test_what_is_not_served_says_so(client: InferenceServerClient) -> None:
