@@ -88,10 +88,9 @@ class InferenceService:
 
     async def _infer(self, data: bytes, context: Context) -> bytes:
         status, answer = await self._ask(data, context)
-        del data  # the context keeps what it raises, and that this frame, until the garbage collector comes
         if status != 200:
-            code = _CODES.get(status, grpc.StatusCode.INTERNAL)
-            await context.abort(code, answer.decode(), ((STATUS, str(status)),))
+            context.set_trailing_metadata(((STATUS, str(status)),))
+            _refuse(context, _CODES.get(status, grpc.StatusCode.INTERNAL), answer.decode())
         return answer
 
     async def _stream(self, _: object, context: Context) -> None:
@@ -103,7 +102,8 @@ class InferenceService:
                 await asyncio.wait((following, ending), return_when=asyncio.FIRST_COMPLETED)
                 if not following.done():
                     following.cancel()
-                    await context.abort(grpc.StatusCode.UNAVAILABLE, "this gateway ends; ask again")
+                    _refuse(context, grpc.StatusCode.UNAVAILABLE, "this gateway ends; ask again")
+                    return
                 if following.result() is grpc.aio.EOF:
                     return
                 status, answer = await self._ask(following.result(), context)
@@ -209,19 +209,28 @@ def _unary(name: str, function: Method) -> grpc.RpcMethodHandler[Any, Any]:
         try:
             found = function(MESSAGES[f"{name}Request"].FromString(data), _host(context))
         except DecodeError:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"not a {name}Request")
-            raise
+            _refuse(context, grpc.StatusCode.INVALID_ARGUMENT, f"not a {name}Request")
+            return None
         except (CallError, HttpError) as error:
-            await context.abort(_CODES.get(status_of(error), grpc.StatusCode.INTERNAL), told(error))
-            raise
+            _refuse(context, _CODES.get(status_of(error), grpc.StatusCode.INTERNAL), told(error))
+            return None
         return json_format.ParseDict(found, MESSAGES[f"{name}Response"]())
 
     return grpc.unary_unary_rpc_method_handler(answer, response_serializer=lambda message: message.SerializeToString())
 
 
 async def _no_control(_: bytes, context: Context) -> bytes:
-    await context.abort(grpc.StatusCode.UNIMPLEMENTED, NO_CONTROL)
+    _refuse(context, grpc.StatusCode.UNIMPLEMENTED, NO_CONTROL)
     return b""
+
+
+def _refuse(context: Context, code: grpc.StatusCode, detail: str) -> None:
+    """The call ends with an error; what its handler returns is not sent.
+
+    ``context.abort`` raises instead, and keeps what it raised: with the frames and the request of the handler, for ever.
+    """
+    context.set_code(code)
+    context.set_details(detail)
 
 
 def _region(region: Region) -> dict[str, Any]:
