@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
+from asyncio import _set_running_loop
 from collections import deque
 from collections.abc import Callable, Coroutine
 from functools import partial
@@ -231,12 +232,15 @@ class Runner:
         return False
 
     def _run_in_place(self, queue: Queue, jobs: list[Job], rows: int, began: float) -> None:
+        # As on the thread, no event loop runs where user code looks for one: `asyncio.run` works here and there.
+        _set_running_loop(None)
         try:
             outcomes = _outcomes(queue, jobs)
         except BaseException as error:  # noqa: BLE001 - SystemExit and the like: it is the process that shall end
             self._on_exit(error)
             return
         finally:
+            _set_running_loop(self._loop)
             enter_request(None)
         queue.settle(rows, began, monotonic())
         _answer(queue.execution, jobs, outcomes)

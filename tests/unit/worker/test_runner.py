@@ -56,6 +56,10 @@ class Workshop:
         self.contexts.append(current_request())
         return threading.current_thread().name
 
+    @kapelle.method
+    def run_a_loop(self, number: int) -> int:
+        return asyncio.run(self.soon(number))
+
     @kapelle.batched(max_size=8, max_bytes=1000)
     def collect(self, rows: list[int]) -> list[int]:
         self.contexts.append(current_request())
@@ -264,6 +268,14 @@ async def test_a_fast_method_moves_to_the_event_loop_and_a_slow_one_off_it(monke
         workshop.cost = FAST / 2
         await make_fast(caller, "where")
         assert await caller.asks("where") == "MainThread"
+
+
+async def test_user_code_may_run_an_event_loop_of_its_own_wherever_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with timed(monkeypatch) as (_, caller):
+        assert await caller.asks("run_a_loop", 1) == 1, "on the thread"
+        await make_fast(caller, "run_a_loop", 2)
+        assert await caller.asks("run_a_loop", 3) == 3, "on the event loop's own"
+        assert await caller.asks("soon", 4) == 4, "which goes on"
 
 
 async def test_fast_calls_leave_the_event_loop_time_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
