@@ -196,8 +196,8 @@ def _attempt(function: Callable[..., Any], *arguments: Any) -> Any:
     try:
         return function(*arguments)
     except asyncio.CancelledError as error:
-        return _cancelled(error)
-    except ENDS:
+        return cancelled(error)
+    except (SystemExit, KeyboardInterrupt):
         raise
     except BaseException as error:  # noqa: BLE001 - user code may raise anything; the callers get it
         return error
@@ -214,10 +214,11 @@ def cancelled_by_itself(error: asyncio.CancelledError) -> Exception:
             raise error
         finally:
             del error  # it has this frame, which would have it
-    return _cancelled(error)
+    return cancelled(error)
 
 
-def _cancelled(error: asyncio.CancelledError) -> Exception:
+def cancelled(error: asyncio.CancelledError | None) -> Exception:
+    """The failure that a cancellation is to the caller."""
     failure = RuntimeError("something that the method waited for was cancelled")
     failure.__cause__ = error
     return failure

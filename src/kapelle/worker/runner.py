@@ -23,7 +23,7 @@ from kapelle.declare.context import enter_request
 from kapelle.errors import DeadlineExceeded
 from kapelle.observe.metrics import Counter, Histogram
 from kapelle.tasks import Tasks
-from kapelle.worker.execution import Execution
+from kapelle.worker.execution import Execution, cancelled
 from kapelle.worker.job import Job
 
 FAST = 0.005
@@ -142,9 +142,13 @@ class Runner:
             queue.settle(1, began, monotonic())
             _answer(queue.execution, [job], [outcome])
 
-        task = self.spawn(run)
+        self.look_after(job, run)
+
+    def look_after(self, job: Job, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run a coroutine that answers ``job``, and is stopped when nobody waits for that."""
+        task = self.spawn(work)
         job.stop = task.cancel
-        task.add_done_callback(lambda _: job.dropped())
+        task.add_done_callback(partial(self._over, [job]))
 
     def pump(self) -> None:
         """Run what is due; called whenever something arrived or ended."""
@@ -269,11 +273,10 @@ class Runner:
             except Exception as error:  # noqa: BLE001 - what user code has returned may be anything
                 outcomes[:] = [error] * len(jobs)
 
-        def ended(_: object) -> None:
+        def ended(task: asyncio.Task[None]) -> None:
             # A batch that was stopped, as nobody waited for it any more, has nothing to answer.
             self._end(queue, jobs[: len(outcomes)], outcomes, rows, began, monotonic())
-            for job in jobs:
-                job.dropped()
+            self._over(jobs, task)
 
         task = self.spawn(run)
         task.add_done_callback(ended)
@@ -284,6 +287,14 @@ class Runner:
 
         for job in jobs:
             job.stop = stop_if_abandoned
+
+    def _over(self, jobs: list[Job], task: asyncio.Task[None]) -> None:
+        """A coroutine has ended. User code may stop its own task, or end it in odd ways: callers hear of that as well."""
+        failure = cancelled(None) if task.cancelled() else task.exception()
+        for job in jobs:
+            job.dropped()
+            if failure is not None and not self._closed:
+                job.failed(failure)
 
     def _begin(self, jobs: list[Job]) -> float:
         self._busy = True

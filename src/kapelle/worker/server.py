@@ -348,9 +348,7 @@ class _Caller:
         elif queue.execution.spec.kind == "stream":
             stream = Stream(queue.execution, queue.instance, job)
             job.grant = stream.grant
-            task = runner.spawn(stream.run)
-            job.stop = task.cancel
-            task.add_done_callback(lambda _: job.dropped())
+            runner.look_after(job, stream.run)
         else:
             runner.run_beside(queue, job)
 

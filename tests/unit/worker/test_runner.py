@@ -118,6 +118,40 @@ class Workshop:
         await other
 
     @kapelle.method
+    async def stop_itself(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        await asyncio.sleep(0)
+
+    @kapelle.batched()
+    async def stop_all(self, rows: list[int]) -> list[int]:
+        await self.stop_itself()
+        return rows
+
+    @kapelle.method
+    async def stop_a_stream(self) -> AsyncIterator[int]:
+        await self.stop_itself()
+        yield 1
+
+    @kapelle.method
+    def close(self) -> None:
+        raise GeneratorExit("odd")
+
+    @kapelle.method
+    async def close_async(self) -> None:
+        raise GeneratorExit("odd")
+
+    @kapelle.batched()
+    async def close_all(self, rows: list[int]) -> list[int]:
+        raise GeneratorExit("odd")
+
+    @kapelle.method
+    async def close_a_stream(self) -> AsyncIterator[int]:
+        yield 1
+        raise GeneratorExit("odd")
+
+    @kapelle.method
     def leave(self, code: int) -> None:
         raise SystemExit(code)
 
@@ -400,6 +434,25 @@ async def test_a_cancellation_of_its_own_doing_is_an_answer() -> None:
     async with serving(Workshop) as (_, caller):
         failed = await caller.error(caller.call("cancel_itself"))
         assert "was cancelled" in failed.detail
+
+
+@pytest.mark.parametrize("how", ["stop_itself", "stop_all", "stop_a_stream"])
+async def test_a_method_that_stops_its_own_task_leaves_nobody_waiting(how: str) -> None:
+    async with serving(Workshop) as (worker, caller):
+        failed = await caller.error(caller.call(how, *([1] if how == "stop_all" else [])))
+        assert "was cancelled" in failed.detail
+        assert worker.in_flight == 0
+        assert await caller.asks("soon", 1) == 1
+        assert await caller.asks("collect", 2) == [2]
+
+
+@pytest.mark.parametrize("how", ["close", "close_async", "close_all", "close_a_stream"])
+async def test_what_closes_coroutines_is_a_failure_when_user_code_raises_it(how: str) -> None:
+    async with serving(Workshop) as (worker, caller):
+        failed = await caller.error(caller.call(how, *([1] if how == "close_all" else [])))
+        assert failed.detail == "GeneratorExit: odd"
+        assert worker.in_flight == 0
+        assert await caller.asks("collect", 2) == [2]
 
 
 async def test_async_batches_follow_each_other() -> None:
