@@ -43,3 +43,11 @@ def is_stopped() -> bool:
     """
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
+
+
+def is_closed() -> bool:
+    """Whether what was raised right now closes a coroutine that runs no more, and was not raised by user code."""
+    try:
+        return asyncio.current_task() is None
+    except RuntimeError:
+        return True  # no event loop runs any more

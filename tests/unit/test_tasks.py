@@ -7,7 +7,7 @@ import gc
 
 import pytest
 
-from kapelle.tasks import Tasks, is_stopped
+from kapelle.tasks import Tasks, is_closed, is_stopped
 
 
 async def test_a_task_lives_until_it_ends() -> None:
@@ -65,3 +65,34 @@ async def test_a_cancellation_that_nobody_wants_is_told_from_one_that_somebody_d
     (task if wanted else future).cancel()
     await tasks.ended()
     assert found == [wanted]
+
+
+async def _note_how_it_is_closed(found: list[bool], error: BaseException | None = None) -> None:
+    try:
+        await asyncio.sleep(0)
+        if error is not None:
+            raise error
+    except GeneratorExit:
+        found.append(is_closed())
+
+
+async def test_an_end_that_user_code_raises_is_told_from_that_of_a_coroutine() -> None:
+    found: list[bool] = []
+    await _note_how_it_is_closed(found, GeneratorExit())
+    assert found == [False]
+    asyncio.get_running_loop().call_soon(_close_midway, found)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert found == [False, True], "between the steps of tasks"
+
+
+def test_without_an_event_loop_a_coroutine_is_being_closed() -> None:
+    found: list[bool] = []
+    _close_midway(found)
+    assert found == [True]
+
+
+def _close_midway(found: list[bool]) -> None:
+    begun = _note_how_it_is_closed(found)
+    begun.send(None)
+    begun.close()

@@ -29,6 +29,7 @@ from kapelle.gateway.sse import error_event, send_events
 from kapelle.ids import request_ids
 from kapelle.observe.access import AccessLog
 from kapelle.observe.metrics import Registry
+from kapelle.tasks import is_closed
 
 log = structlog.get_logger()
 
@@ -36,9 +37,6 @@ _TICK = 0.05
 _SWEEP_EVERY = 0.5
 _SCRATCH = 64 << 10
 """Bytes that are read at a time, but of large bodies, which are read to where they shall lie."""
-
-# All else that the app's code may end with is the end of a request: `sys.exit()` and exceptions that are no Exception, too.
-_NOT_OF_THE_APP = (KeyboardInterrupt, GeneratorExit)
 
 Fallback = Callable[[Request], Awaitable[int]]
 
@@ -200,9 +198,9 @@ class Gateway:
                 await send_events(request, endpoint.begin_stream(function, request, in_path))
             else:
                 answer = endpoint.encode(request, await endpoint.begin(function, request, in_path))
-        except _NOT_OF_THE_APP:
-            raise
-        except BaseException as error:  # noqa: BLE001 - as above; the client is told
+        except BaseException as error:  # the app's code may end with anything, `sys.exit()` too; the client is told
+            if _is_not_of_the_app(error):
+                raise
             edition.leave()
             self._admission.leave(endpoint.lane, request.size)
             reason = _reason(request, error, endpoint.timeout)
@@ -230,9 +228,9 @@ class Gateway:
             if request.abandoned:
                 raise asyncio.CancelledError  # noqa: TRY301 - it ends as one that is cancelled later does
             status = await self._fallback(request)
-        except _NOT_OF_THE_APP:
-            raise
-        except BaseException as error:  # noqa: BLE001 - as above; the client is told
+        except BaseException as error:  # as above
+            if _is_not_of_the_app(error):
+                raise
             failure = error
         if request.size:
             self._admission.leave(self._other.lane, request.size)
@@ -339,6 +337,11 @@ def _expire(endpoint: Endpoint, now: float) -> None:
         if not request.expired:
             request.expired = True
             request.cancel()
+
+
+def _is_not_of_the_app(error: BaseException) -> bool:
+    """Whether it ends more than a request."""
+    return isinstance(error, KeyboardInterrupt) or (isinstance(error, GeneratorExit) and is_closed())
 
 
 def _reason(request: Request, error: BaseException, timeout: float) -> BaseException:

@@ -143,7 +143,9 @@ async def test_requests_find_their_endpoints(bench: Bench) -> None:
     assert (bench.count(200), bench.count(404)) == (2, 1)
 
 
-@pytest.mark.parametrize("error", [Outside("x"), SystemExit(3), BaseExceptionGroup("all", [Outside("x")])])
+@pytest.mark.parametrize(
+    "error", [Outside("x"), SystemExit(3), GeneratorExit("x"), BaseExceptionGroup("all", [Outside("x")])]
+)
 async def test_whatever_the_app_ends_with_is_the_end_of_one_request(bench: Bench, error: BaseException) -> None:
     bench.edition.functions["hello"] = _raising(error)
     assert recorded(await bench.ask("GET", "/hello")).status == 500
