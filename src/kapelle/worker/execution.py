@@ -229,14 +229,14 @@ def _shares(result: Any, jobs: list[Job]) -> list[Any]:
     shares: list[Any] = []
     start = 0
     plain = isinstance(result, np.ndarray)
+    if not plain and type(result) is not list:
+        result = list(result)  # not every sequence can be cut, a deque cannot
     clean = plain or not any(isinstance(row, BaseException) for row in result)
     for job in jobs:
         end = start + len(job.arguments)
         share = result[start:end]
         if not clean:
             share = next((row for row in share if isinstance(row, BaseException)), share)
-        elif not plain and type(share) is not list:
-            share = list(share)
         shares.append(share)
         start = end
     return shares

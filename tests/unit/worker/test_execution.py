@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -129,7 +130,9 @@ async def test_a_wrong_number_of_rows_answers_nobody_with_the_rows_of_another(
 
 
 @pytest.mark.parametrize(
-    "answer", [tuple, np.asarray, lambda rows: np.asarray(rows).reshape(3, 1)], ids=["tuple", "array", "column"]
+    "answer",
+    [tuple, deque, np.asarray, lambda rows: np.asarray(rows).reshape(3, 1)],
+    ids=["tuple", "deque", "array", "column"],
 )
 async def test_rows_may_come_in_any_sequence(run: Any, answer: Any) -> None:
     outcomes, _ = await run(answer, job(1), job(2, 3))
