@@ -121,6 +121,9 @@ class Unpacker:
             return self._decode(data)
         except msgspec.ValidationError as error:
             detail, path = split_path(str(error))
+            if detail.endswith("got `ext`"):
+                # To who reads that, an array is one of NumPy's.
+                detail = detail.replace("`array`", "`list`").replace("`ext`", "`ndarray`")
             raise InvalidInput(detail, path=path) from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise WireError(f"not a payload: {error}") from None
