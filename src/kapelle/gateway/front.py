@@ -22,7 +22,7 @@ from kapelle.gateway.edition import Edition
 from kapelle.gateway.endpoint import Answer, Endpoint, Traffic
 from kapelle.gateway.familiar import FamiliarHeads
 from kapelle.gateway.http import HttpConnection
-from kapelle.gateway.problems import CLIENT_GONE, HttpError, explained
+from kapelle.gateway.problems import CLIENT_GONE, HttpError, explained, ungrouped
 from kapelle.gateway.request import Request
 from kapelle.gateway.routes import NOTHING, InPath, Routes, split_target
 from kapelle.gateway.sse import error_event, send_events
@@ -346,7 +346,7 @@ def _is_not_of_the_app(error: BaseException) -> bool:
 
 def _reason(request: Request, error: BaseException, timeout: float) -> BaseException:
     """Why a request failed: the app's code may turn a cancellation into anything."""
-    return DeadlineExceeded(f"no answer within {timeout:g} s") if request.expired else error
+    return DeadlineExceeded(f"no answer within {timeout:g} s") if request.expired else ungrouped(error)
 
 
 def _log_failure(request: Request, endpoint: str, status: int, error: BaseException) -> None:

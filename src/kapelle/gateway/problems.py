@@ -98,6 +98,18 @@ def explained(error: BaseException) -> tuple[str, str]:
     return "internal", "the application failed; the log has the reason under this request id"
 
 
+def ungrouped(error: BaseException) -> BaseException:
+    """Of calls that failed side by side, as in an ``asyncio.TaskGroup``, the first; any other error as it is."""
+    members = _members(error)
+    return members[0] if all(isinstance(one, errors.CallError) for one in members) else error
+
+
+def _members(error: BaseException) -> list[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        return [member for one in error.exceptions for member in _members(one)]
+    return [error]
+
+
 def _whole(seconds: float) -> bytes:
     """Seconds as HTTP writes them; 1 for what is no time that anybody could wait: the app's code may say anything."""
     try:

@@ -159,6 +159,13 @@ def _raising(error: BaseException) -> Callable[[], Awaitable[str]]:
     return hello
 
 
+async def test_calls_that_fail_in_a_group_are_told_as_those_that_fail_alone(bench: Bench) -> None:
+    bench.edition.functions["hello"] = _raising(ExceptionGroup("all", [kapelle.Overloaded("full", retry_after=7)]))
+    answer = recorded(await bench.ask("GET", "/hello"))
+    assert (answer.status, answer.json["detail"]) == (429, "full")
+    assert (b"retry-after", b"7") in answer.headers
+
+
 async def test_every_request_has_an_id_of_its_own(bench: Bench) -> None:
     ids = {(await bench.ask("GET", target)).id for target in ("/hello", "/hello", "/other")}
     assert len(ids) == 3

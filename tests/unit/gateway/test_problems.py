@@ -9,7 +9,7 @@ import pytest
 
 import kapelle
 from kapelle import errors
-from kapelle.gateway.problems import STATUS, HttpError, overloaded, problem, status_of
+from kapelle.gateway.problems import STATUS, HttpError, overloaded, problem, status_of, ungrouped
 
 
 def test_every_error_of_a_call_has_a_status() -> None:
@@ -70,6 +70,15 @@ def test_when_to_come_back(seconds: float, header: bytes) -> None:
     for error in (kapelle.Overloaded(retry_after=seconds), kapelle.Unavailable(retry_after=seconds)):
         assert problem(error, "id")[1] == ((b"retry-after", header),)
     assert problem(overloaded(503, "too many"), "id")[1] == ((b"retry-after", b"1"),)
+
+
+def test_of_calls_that_failed_side_by_side_the_first_is_told() -> None:
+    first, second, other = kapelle.Overloaded("full"), kapelle.InvalidInput("bad"), ValueError("own")
+    assert ungrouped(first) is first
+    assert ungrouped(other) is other
+    assert ungrouped(ExceptionGroup("", [ExceptionGroup("", [first]), second])) is first
+    mixed = ExceptionGroup("", [first, other])
+    assert ungrouped(mixed) is mixed, "what the app's own code raised is not hidden"
 
 
 def test_headers_of_refusals_are_passed_on() -> None:
