@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar, get_args, get_origin, overload
 
-from kapelle.clock import seconds
 from kapelle.declare.golden import GoldenSpec, golden_of
 from kapelle.declare.lifecycle import HookSpec, hooks_of
-from kapelle.declare.options import checked
+from kapelle.declare.options import checked, time_limit
 from kapelle.declare.parameters import Signature, refuse_positional_only, signature_of
 from kapelle.declare.services import ServiceSpec, injected_names, marked_methods, resolved_annotations, service_spec
 from kapelle.errors import DeclarationError
@@ -123,7 +122,7 @@ def _endpoint(method: HttpMethod, path: str, timeout: str | float | None) -> Cal
     if _PATH.fullmatch(path) is None:
         raise DeclarationError(f"{path!r} is not a path; expected something like '/process' or '/items/{{name}}'")
 
-    limit = None if timeout is None else seconds(timeout)
+    limit = None if timeout is None else time_limit(timeout)
 
     def mark(function: F) -> F:
         setattr(function, _ENDPOINT, (method, path, limit))

@@ -7,8 +7,8 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar, overload
 
-from kapelle.clock import seconds
-from kapelle.errors import ConfigError, DeclarationError
+from kapelle.declare.options import time_limit
+from kapelle.errors import DeclarationError
 
 F = TypeVar("F", bound=Callable[[Any], Coroutine[Any, Any, None]])
 
@@ -48,7 +48,11 @@ def golden(function: Callable[..., Any] | None = None, /, *, timeout: str | floa
         taken = ", ".join(inspect.signature(function).parameters)
         if len(inspect.signature(function).parameters) != 1:
             raise DeclarationError(f"golden query {name} takes ({taken}); expected (self) alone: nobody passes it more")
-        setattr(function, _ATTRIBUTE, GoldenSpec(function.__name__, _limit(name, timeout)))
+        try:
+            limit = time_limit(timeout)
+        except DeclarationError as error:
+            raise DeclarationError(f"golden query {name}: {error.detail}") from None
+        setattr(function, _ATTRIBUTE, GoldenSpec(function.__name__, limit))
         return function
 
     return mark if function is None else mark(function)
@@ -58,13 +62,3 @@ def golden_of(cls: type) -> tuple[GoldenSpec, ...]:
     """The golden queries a class declares, inherited ones included, in the order of their names."""
     found = (getattr(inspect.getattr_static(cls, name, None), _ATTRIBUTE, None) for name in dir(cls))
     return tuple(one for one in found if isinstance(one, GoldenSpec))
-
-
-def _limit(name: str, timeout: str | float) -> float:
-    try:
-        limit = seconds(timeout)
-    except ConfigError as error:
-        raise DeclarationError(f"golden query {name}: timeout: {error.detail}") from None
-    if not limit:
-        raise DeclarationError(f"golden query {name}: timeout={timeout!r}; expected more than 0 seconds, as in '5s'")
-    return limit

@@ -17,8 +17,7 @@ from typing import Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, Union
 
 import numpy as np
 
-from kapelle.clock import seconds
-from kapelle.declare.options import checked
+from kapelle.declare.options import checked, duration, time_limit
 from kapelle.declare.parameters import Parameter, Signature, by_position, check_type, refuse_raw, signature_of
 from kapelle.errors import ContractError, DeclarationError, RowErrors
 from kapelle.types.arrays import as_array, is_array_type
@@ -340,16 +339,19 @@ def batched(
         max_bytes: bytes of encoded arguments in one batch at most.
         timeout, idempotent, hedge: as for ``method``.
     """
-    if max_size < 1:
-        raise DeclarationError(f"max_size is {max_size}; expected at least 1")
-    return BatchedDecorator(_policy(timeout, idempotent, hedge), BatchPolicy(max_size, seconds(max_wait), max_bytes))
+    if max_size < 1 or max_bytes < 1:
+        raise DeclarationError(f"max_size={max_size}, max_bytes={max_bytes}: expected at least 1")
+    policy = BatchPolicy(max_size, duration("max_wait", max_wait), max_bytes)
+    return BatchedDecorator(_policy(timeout, idempotent, hedge), policy)
 
 
 def _policy(timeout: str | float | None, idempotent: bool, hedge: str | float | None) -> CallPolicy:
     if hedge is not None and not idempotent:
         raise DeclarationError("hedge sends a call twice, so it needs idempotent=True")
     return CallPolicy(
-        None if timeout is None else seconds(timeout), idempotent, None if hedge is None else seconds(hedge)
+        None if timeout is None else time_limit(timeout),
+        idempotent,
+        None if hedge is None else duration("hedge", hedge),
     )
 
 

@@ -9,7 +9,8 @@ from typing import Any, ParamSpec, TypeVar, get_type_hints
 
 import msgspec
 
-from kapelle.errors import DeclarationError
+from kapelle.clock import seconds
+from kapelle.errors import ConfigError, DeclarationError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -47,6 +48,30 @@ def checked(decorator: Callable[P, R]) -> Callable[P, R]:
         return decorator(*arguments, **options)
 
     return call
+
+
+def duration(name: str, value: str | float) -> float:
+    """An option that is a length of time, in seconds.
+
+    Raises:
+        DeclarationError: it is none; the message names the option.
+    """
+    try:
+        return seconds(value)
+    except ConfigError as error:
+        raise DeclarationError(f"{name}={value!r:.100}: {error.detail}") from None
+
+
+def time_limit(value: str | float) -> float:
+    """The option ``timeout``, in seconds.
+
+    Raises:
+        DeclarationError: it is no length of time, or none in which anything could be done.
+    """
+    limit = duration("timeout", value)
+    if not limit:
+        raise DeclarationError(f"timeout={value!r}: expected more than 0 seconds, as in '5s'")
+    return limit
 
 
 def _check(name: str, value: Any, kind: Any) -> None:

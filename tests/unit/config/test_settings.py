@@ -93,6 +93,11 @@ def test_text_of_the_environment_becomes_the_settings_type(
         ("keep_alive", "long", "KAPELLE_KEEP_ALIVE: keep_alive = 'long': 'long' is not a duration"),
         ("keep_alive", "²", "KAPELLE_KEEP_ALIVE: keep_alive = '²': '²' is not a duration"),
         ("node", "caf\udce9", "KAPELLE_NODE: node = 'caf\\udce9': expected text in UTF-8"),
+        ("request_timeout", "0s", "KAPELLE_REQUEST_TIMEOUT: request_timeout = 0.0: Expected `float` > 0.0"),
+        ("header_timeout", "0", "KAPELLE_HEADER_TIMEOUT: header_timeout = 0.0: Expected `float` > 0.0"),
+        ("body_timeout", "0", "KAPELLE_BODY_TIMEOUT: body_timeout = 0.0: Expected `float` > 0.0"),
+        ("start_timeout", "0", "KAPELLE_START_TIMEOUT: start_timeout = 0.0: Expected `float` > 0.0"),
+        ("prepare_timeout", "0ms", "KAPELLE_PREPARE_TIMEOUT: prepare_timeout = 0.0: Expected `float` > 0.0"),
         ("keep_alive", "-1s", "KAPELLE_KEEP_ALIVE: keep_alive = '-1s': '-1s' is not a duration"),
     ],
 )

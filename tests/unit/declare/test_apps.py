@@ -10,7 +10,7 @@ from kapelle.declare.apps import Sharded, app, app_spec, get, post
 from kapelle.declare.lifecycle import HookSpec, on_startup
 from kapelle.declare.methods import method
 from kapelle.declare.services import service, service_spec
-from kapelle.errors import ConfigError, DeclarationError
+from kapelle.errors import DeclarationError
 
 
 @service
@@ -234,7 +234,7 @@ def test_apps_that_cannot_be_served(declare: Callable[[], object], message: str)
 
 
 def test_a_timeout_must_be_a_duration() -> None:
-    with pytest.raises(ConfigError, match="'soon' is not a duration"):
+    with pytest.raises(DeclarationError, match="timeout='soon': 'soon' is not a duration"):
         get("/a", timeout="soon")
 
 

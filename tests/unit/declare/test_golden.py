@@ -98,9 +98,9 @@ def test_what_cannot_be_asked(function: Callable[..., Any], problem: str) -> Non
 @pytest.mark.parametrize(
     ("timeout", "problem"),
     [
-        ("soon", r"answers: timeout: 'soon' is not a duration; expected a number and one of us, ms, s, m, h"),
-        (-1, r"answers: timeout: a duration cannot be -1"),
-        (0, r"answers: timeout=0; expected more than 0 seconds, as in '5s'"),
+        ("soon", r"answers: timeout='soon': 'soon' is not a duration; expected a number and one of us, ms, s, m, h"),
+        (-1, r"answers: timeout=-1: a duration cannot be -1"),
+        (0, r"answers: timeout=0: expected more than 0 seconds, as in '5s'"),
     ],
 )
 def test_bad_timeouts(timeout: str | float, problem: str) -> None:

@@ -46,6 +46,24 @@ def test_an_option_of_another_type_is_named(decorate: Callable[[], Any], said: s
         decorate()
 
 
+@pytest.mark.parametrize(
+    ("decorate", "said"),
+    [
+        (lambda: unchecked.method(timeout="soon"), "timeout='soon': 'soon' is not a duration; expected a number and"),
+        (lambda: unchecked.method(hedge=-1), "hedge=-1: a duration cannot be -1; expected 0 or more seconds"),
+        (lambda: unchecked.batched(max_wait="2 ticks"), "max_wait='2 ticks': '2 ticks' is not a duration"),
+        (lambda: unchecked.get("/x", timeout="x" * 1000), "timeout='x{99}: "),
+        (lambda: unchecked.method(timeout=0), "timeout=0: expected more than 0 seconds, as in '5s'"),
+        (lambda: unchecked.batched(timeout="0ms"), "timeout='0ms': expected more than 0"),
+        (lambda: unchecked.post("/x", timeout=0.0), r"timeout=0\.0: expected more than 0"),
+        (lambda: unchecked.batched(max_bytes=0), "max_bytes=0: expected at least 1"),
+    ],
+)
+def test_an_option_that_is_no_time_or_size_is_named(decorate: Callable[[], Any], said: str) -> None:
+    with pytest.raises(DeclarationError, match=said):
+        decorate()
+
+
 def test_what_fits_is_taken_as_it_is() -> None:
     given: list[Any] = []
 
