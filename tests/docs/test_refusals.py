@@ -13,6 +13,7 @@ import pytest_asyncio
 import kapelle
 from kapelle.testing import MemorySystem, running
 from tests.house.sources import ROOT
+from tests.integration.http.serving import until
 
 TABLE = re.compile(r"^\| (\d{3}) [\w -]+ \| `([\w-]+)` \|", re.MULTILINE)
 
@@ -68,7 +69,7 @@ def test_every_refusal_of_the_table_is_provoked() -> None:
         pytest.param(
             {"max_body": 1000}
             | ({"max_connections": 1} if expected == (503, "overloaded") else {})
-            | ({"max_request_bytes": 800} if expected == (429, "overloaded") else {}),
+            | ({"max_request_bytes": 2000} if expected == (429, "overloaded") else {}),
             expected,
             id="-".join(map(str, expected)),
         )
@@ -79,6 +80,10 @@ def test_every_refusal_of_the_table_is_provoked() -> None:
 async def test_it_is_answered_as_the_table_says(system: MemorySystem, expected: tuple[int, str]) -> None:
     host, port = system.url.removeprefix("http://").split(":")
     holder = await asyncio.open_connection(host, int(port)) if expected[0] == 503 else None
+    arriving = [await asyncio.open_connection(host, int(port)) for _ in range(2 if expected[0] == 429 else 0)]
+    for _, unfinished in arriving:
+        unfinished.write(post("/text", "Content-Length: 1000", body=999 * "a"))
+    await until(lambda: system.gateway.held == 999 * len(arriving))
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(REFUSED[expected])
     head = await reader.readuntil(b"\r\n\r\n")
@@ -89,5 +94,5 @@ async def test_it_is_answered_as_the_table_says(system: MemorySystem, expected: 
     assert head.startswith(b"HTTP/1.1 %d " % expected[0])
     goes_on = expected[0] in (404, 405, 415) or expected[1] == "malformed-body"
     assert (b"connection: close" in head) is not goes_on
-    for each in (writer, *([holder[1]] if holder else [])):
+    for each in (writer, *([holder[1]] if holder else []), *(unfinished for _, unfinished in arriving)):
         each.close()

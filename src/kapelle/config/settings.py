@@ -130,7 +130,8 @@ def load(*, folder: Path, environment: Mapping[str, str], arguments: Mapping[str
     """The effective settings for the project in ``folder``.
 
     Raises:
-        ConfigError: a key is unknown or a value of the wrong form; the message names the source.
+        ConfigError: a key is unknown or a value of the wrong form; the message names the source. Or values do not go
+            together.
     """
     values: dict[str, Any] = {}
     origins = dict.fromkeys(Settings.__struct_fields__, "default")
@@ -138,6 +139,15 @@ def load(*, folder: Path, environment: Mapping[str, str], arguments: Mapping[str
         for name, value in given.items():
             values[name] = _checked(name, value, source)
             origins[name] = source
+    return Loaded(_together(values), origins)
+
+
+def _together(values: Mapping[str, Any]) -> Settings:
+    """The settings, if their values go together.
+
+    Raises:
+        ConfigError: some do not.
+    """
     settings = msgspec.convert(values, Settings)
     if bool(settings.tls_certificate) != bool(settings.tls_key):
         raise ConfigError("tls_certificate and tls_key belong together; one of them is missing")
@@ -145,16 +155,23 @@ def load(*, folder: Path, environment: Mapping[str, str], arguments: Mapping[str
     missing = [name for name in among_peers if not getattr(settings, name)]
     if 0 < len(missing) < len(among_peers):
         raise ConfigError(f"{', '.join(among_peers)} belong together; missing: {', '.join(missing)}")
-    return Loaded(settings, origins)
+    most = settings.max_request_bytes // 2  # the other half is kept for other endpoints
+    if settings.max_body > most:
+        raise ConfigError(
+            f"max_body = {settings.max_body}: expected at most {most}, half of max_request_bytes, or no request so large "
+            "would ever find room; raise max_request_bytes too"
+        )
+    return settings
 
 
 def checked(values: Mapping[str, Any], source: str) -> Settings:
     """The settings that a caller gives, the defaults for all others.
 
     Raises:
-        ConfigError: a name is unknown or a value of the wrong form; the message names ``source``.
+        ConfigError: a name is unknown or a value of the wrong form; the message names ``source``. Or values do not go
+            together.
     """
-    return msgspec.convert({name: _checked(name, value, source) for name, value in values.items()}, Settings)
+    return _together({name: _checked(name, value, source) for name, value in values.items()})
 
 
 def _sources(

@@ -185,6 +185,15 @@ def test_a_certificate_needs_its_key(tmp_path: Path, given: dict[str, str]) -> N
     assert load_from(tmp_path, arguments={"tls_key": "k.pem", "tls_certificate": "c.pem"}).settings.tls_key == "k.pem"
 
 
+def test_a_body_that_would_never_find_room_is_not_promised(tmp_path: Path) -> None:
+    message = "max_body = 600: expected at most 500, half of max_request_bytes, .*; raise max_request_bytes too"
+    with pytest.raises(ConfigError, match=message):
+        load_from(tmp_path, arguments={"max_body": 600, "max_request_bytes": 1000})
+    with pytest.raises(ConfigError, match=message):
+        checked({"max_body": 600, "max_request_bytes": 1000}, "here")
+    assert load_from(tmp_path, arguments={"max_body": 500, "max_request_bytes": 1000}).settings.max_body == 500
+
+
 def test_settings_do_not_change() -> None:
     with pytest.raises(AttributeError):
         Settings().port = 1  # type: ignore[misc]  # frozen: this is what is tested
