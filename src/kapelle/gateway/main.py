@@ -165,7 +165,7 @@ async def serve(spec: AppSpec, orders: GatewayOrders) -> int:
             return 0
         try:
             context = starting.result()
-        except Exception as error:  # user code is loaded here, and may raise anything
+        except BaseException as error:  # user code is loaded here, and may raise anything, a cancellation too
             log.exception(_FAILED)
             await supervised.fail(error)
             return 1

@@ -95,7 +95,7 @@ async def serve(spec: ServiceSpec, orders: WorkerOrders) -> int:
         return 0
     try:
         building.result()
-    except Exception as error:  # user code is loaded here, and may raise anything
+    except BaseException as error:  # user code is loaded here, and may raise anything, a cancellation too
         log.exception(_FAILED)
         await supervised.fail(error)
         return 1

@@ -82,6 +82,16 @@ class Broken:
     async def root(self) -> None: ...
 
 
+@kapelle.app
+class Cancelling:
+    @kapelle.on_startup
+    async def begin(self) -> None:
+        raise asyncio.CancelledError("given up")
+
+    @kapelle.get("/")
+    async def root(self) -> None: ...
+
+
 class Process:
     """A gateway that runs in the loop of the test, on real sockets."""
 
@@ -214,6 +224,7 @@ async def test_one_that_has_not_begun_to_serve_ends_at_once(tmp_path: Path, sett
     ("app", "settings", "words"),
     [
         (Broken, {}, "ValueError: no strings"),
+        (Cancelling, {}, "CancelledError: given up"),
         (
             Alone,
             {"tls_certificate": "nowhere.pem", "tls_key": "nowhere.pem"},

@@ -63,6 +63,16 @@ class Broken:
     def play(self) -> None: ...
 
 
+@kapelle.service
+class Cancelling:
+    @kapelle.on_startup
+    async def begin(self) -> None:
+        raise asyncio.CancelledError("given up")
+
+    @kapelle.method
+    def play(self) -> None: ...
+
+
 @kapelle.service(sharded_by="scores")
 class Reader:
     def __init__(self, shard: Path) -> None:
@@ -196,10 +206,13 @@ async def test_one_that_has_not_begun_to_serve_ends_at_once(tmp_path: Path, sett
     assert settled == []
 
 
-async def test_a_constructor_that_fails_is_the_last_word(tmp_path: Path) -> None:
-    process = Process(tmp_path, Broken)
+@pytest.mark.parametrize(
+    ("service", "words"), [(Broken, "ValueError: no strings"), (Cancelling, "CancelledError: given up")]
+)
+async def test_a_start_that_fails_is_the_last_word(tmp_path: Path, service: type, words: str) -> None:
+    process = Process(tmp_path, service)
     supervisor = await process.supervisor()
-    assert (await supervisor.state("failed")).detail == "ValueError: no strings"
+    assert (await supervisor.state("failed")).detail == words
     assert await process.running == 1
 
 
