@@ -15,6 +15,7 @@ from kapelle.artifacts.beside import beside
 from kapelle.artifacts.source import Source
 from kapelle.declare.lifecycle import HookSpec
 from kapelle.declare.services import ServiceSpec
+from kapelle.tasks import is_stopped
 
 log = structlog.get_logger()
 
@@ -48,7 +49,10 @@ class Instance:
             if hook.when == "shutdown":
                 try:
                     await self._call(hook)
-                except Exception:  # user code may raise anything; the log has it, and the other hooks have their turn
+                except (Exception, SystemExit, asyncio.CancelledError) as error:
+                    if isinstance(error, asyncio.CancelledError) and is_stopped():
+                        raise
+                    # User code may raise anything; the log has it, and the other hooks have their turn.
                     log.exception("shut-down hook failed", hook=hook.name)
 
     def abort(self) -> None:

@@ -43,6 +43,7 @@ class Hooked:
     """Notes what happens to it."""
 
     log: list[str]
+    error: BaseException = ValueError("cannot")
 
     def __init__(self) -> None:
         self.log = ["made"]
@@ -82,7 +83,7 @@ class Hooked:
 
     @kapelle.on_shutdown
     async def e_fail(self) -> None:
-        raise ValueError("cannot")
+        raise self.error
 
     @kapelle.on_shutdown
     async def f_part(self) -> None:
@@ -95,7 +96,9 @@ async def test_each_instance_gets_its_shard() -> None:
     assert {number: instance.value.shard for number, instance in instances.items()} == paths
 
 
-async def test_hooks_run_around_the_life_of_an_instance() -> None:
+@pytest.mark.parametrize("error", [ValueError("cannot"), SystemExit(3), asyncio.CancelledError()])
+async def test_hooks_run_around_the_life_of_an_instance(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Hooked, "error", error)
     instance = (await build(spec_of(Hooked), [0], Anywhere(), in_thread))[0]
     hooked = instance.value
     assert hooked.log == ["made", "load in True", "warm up"], "what runs in the background comes last"
@@ -106,6 +109,25 @@ async def test_hooks_run_around_the_life_of_an_instance() -> None:
     (line,) = lines
     assert (line["event"], line["hook"], line["log_level"]) == ("shut-down hook failed", "e_fail", "error")
     hooked.end.set()
+
+
+async def test_who_shuts_an_instance_down_may_be_stopped() -> None:
+    stopping = asyncio.create_task((await build(spec_of(Lasting), [0], Anywhere(), in_thread))[0].shutdown())
+    await asyncio.sleep(0)
+    stopping.cancel()
+    await asyncio.wait({stopping})
+    assert stopping.cancelled()
+
+
+@kapelle.service
+class Lasting:
+    @kapelle.method
+    def plain(self) -> int:
+        raise NotImplementedError
+
+    @kapelle.on_shutdown
+    async def last(self) -> None:
+        await asyncio.Future()
 
 
 async def test_a_sync_hook_in_the_background_keeps_nobody_waiting() -> None:
