@@ -246,13 +246,14 @@ class Gateway:
             forget_frames(error)
             return
         status, answer = traffic.refusal(error, request.id)
-        _log_failure(request, traffic.name, status, error)
-        forget_frames(error)
-        self._done(request, traffic, status, edition)
+        # The client first: what users have put into the log's way may fail.
         if request.begun and not request.finished:
             request.connection.abort()
         elif not request.finished:
             request.connection.respond(request, status, *answer)
+        self._done(request, traffic, status, edition)
+        _log_failure(request, traffic.name, status, error)
+        forget_frames(error)
 
     def _done(self, request: Request, traffic: Traffic, status: int, edition: Edition | None = None) -> None:
         took = monotonic() - request.began

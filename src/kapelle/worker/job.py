@@ -118,7 +118,10 @@ class Job(Entry):
         if self.answered:
             return
         self.answered = True
-        self.asker.answer(self, failure(self.key, error, self.context, items), ())
+        answer = failure(self.key, error, items)
+        self.asker.answer(self, answer, ())
+        # The caller first: what users have put into the log's way may fail.
+        log_failure(answer, self.context)
 
     def refused(self, reason: str) -> None:
         """Answer that it was not begun, and may run elsewhere."""
@@ -127,12 +130,16 @@ class Job(Entry):
             self.asker.answer(self, messages.Refused(self.key, reason), ())
 
 
-def failure(ticket: int, error: BaseException, context: RequestContext, items: int = 0) -> messages.Failed:
-    """The answer that stands for ``error``, whatever it is; user code's own exceptions are logged."""
+def log_failure(answer: messages.Failed, context: RequestContext) -> None:
+    """Log what user code has raised; what it has refused is the caller's affair."""
+    if answer.error == UserCodeError.code:
+        log.error("user code failed", error=answer.detail, traceback=answer.extra, request=context.id)
+
+
+def failure(ticket: int, error: BaseException, items: int = 0) -> messages.Failed:
+    """The answer that stands for ``error``, whatever it is."""
     told = error if isinstance(error, CallError) else _user_error(error)
     forget_frames(error)
-    if isinstance(told, UserCodeError):
-        log.error("user code failed", error=told.detail, traceback=told.traceback, request=context.id)
     detail = _text(lambda: told.detail)[:_LONGEST_DETAIL]
     extra = _text(lambda: told.extra)[-_LONGEST_EXTRA:]
     return messages.Failed(ticket, _text(lambda: told.code), detail, extra, items)

@@ -22,7 +22,7 @@ from kapelle.wire.body import Body, Buffer
 from kapelle.wire.frames import Frame
 from kapelle.wire.turns import said_to_replica
 from kapelle.worker.execution import Execution
-from kapelle.worker.job import Job, failure
+from kapelle.worker.job import Job, failure, log_failure
 from kapelle.worker.runner import Queue, Runner
 from kapelle.worker.streams import Stream
 
@@ -324,8 +324,7 @@ class _Caller:
                 # Given up since the caller chose, or not there yet: another copy may have it.
                 self._refuse(call, f"shard {call.shard} of release {call.release} is not here")
                 return
-            error = ContractError(f"{worker.replica} serves no {call.method!r}")
-            self.send(failure(call.ticket, error, context))
+            self.send(failure(call.ticket, ContractError(f"{worker.replica} serves no {call.method!r}")))
             return
         if not self._has_room(queue, call.rows):
             self._refuse(call, messages.FULL)
@@ -333,7 +332,9 @@ class _Caller:
         try:
             arguments = queue.execution.decode(call.arguments, body, call.rows)
         except Exception as error:  # noqa: BLE001 - users' types may raise anything when they are made of what came
-            self.send(failure(call.ticket, error, context))
+            answer = failure(call.ticket, error)
+            self.send(answer)
+            log_failure(answer, context)
             return
         worker.took(queue)
         job = Job(call.ticket, call.rows, size, arguments, context, self)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
+import structlog
 
 import kapelle
 from kapelle.config.settings import Settings
@@ -150,6 +151,19 @@ async def test_whatever_the_app_ends_with_is_the_end_of_one_request(bench: Bench
     bench.edition.functions["hello"] = _raising(error)
     assert recorded(await bench.ask("GET", "/hello")).status == 500
     assert bench.count(500) == 1
+
+
+async def test_a_log_that_fails_keeps_no_answer_back(bench: Bench) -> None:
+    def fail(_: Any, __: str, event: Any) -> Any:
+        return {"user": event["user"]}  # as a processor of users, which expects of all lines what theirs have
+
+    bench.edition.functions["hello"] = _raising(ValueError("own"))
+    request = bench.handle("GET", "/hello")
+    assert request.task is not None
+    with structlog.testing.capture_logs(processors=[fail]), pytest.raises(KeyError, match="user"):
+        await request.task
+    assert recorded(request).status == 500
+    assert bench.gateway.in_flight == 0
 
 
 def _raising(error: BaseException) -> Callable[[], Awaitable[str]]:

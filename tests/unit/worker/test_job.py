@@ -61,7 +61,7 @@ class Misleading(InvalidInput):
 
 def remade(error: BaseException) -> CallError:
     """What the caller gets to see of an error."""
-    message = _decode(messages.encode(failure(7, error, CONTEXT)))
+    message = _decode(messages.encode(failure(7, error)))
     assert isinstance(message, messages.Failed)
     return rebuild(message.error, message.detail, message.extra)
 
@@ -115,15 +115,27 @@ def test_errors_of_any_size_travel() -> None:
     assert len(made.traceback) <= 64 << 10
 
 
-def test_user_errors_are_logged_with_their_traceback_and_request() -> None:
+async def test_user_errors_are_logged_with_their_traceback_and_request() -> None:
     with structlog.testing.capture_logs() as lines:
-        remade(ValueError("bad row"))
-        remade(InvalidInput("the caller's fault"))
+        new_job(Recorder()).failed(ValueError("bad row"))
+        new_job(Recorder()).failed(InvalidInput("the caller's fault"))
     (line,) = lines
     assert line["log_level"] == "error"
     assert line["request"] == "request-7"
     assert line["error"] == "ValueError: bad row"
     assert "ValueError: bad row" in line["traceback"]
+
+
+async def test_a_log_that_fails_keeps_no_answer_back() -> None:
+    asker = Recorder()
+    with structlog.testing.capture_logs(processors=[_fail]), pytest.raises(KeyError, match="user"):
+        new_job(asker).failed(ValueError("own"))
+    assert [type(answer) for answer in asker.answers] == [messages.Failed]
+
+
+def _fail(_: Any, __: str, event: Any) -> Any:
+    """As a processor of users, which expects of all lines what theirs have."""
+    return {"user": event["user"]}
 
 
 @pytest.mark.parametrize("first", range(4))
