@@ -14,12 +14,12 @@ import threading
 from asyncio import _set_running_loop
 from collections import deque
 from collections.abc import Callable, Coroutine
+from contextvars import copy_context
 from functools import partial
 from typing import Any, cast
 
 from kapelle.clock import monotonic
 from kapelle.core.batch import Batcher, Ready, WaitUntil
-from kapelle.declare.context import enter_request
 from kapelle.errors import DeadlineExceeded
 from kapelle.observe.metrics import Counter, Histogram
 from kapelle.tasks import Tasks
@@ -94,6 +94,9 @@ class Runner:
         self._wake = 0.0
         self._watchdog: asyncio.TimerHandle | None = None
         self._tasks = Tasks()
+        # What constructors and hooks set in it (as the precision of `decimal`) holds in every call, wherever it runs; what a
+        # call sets, in no other.
+        self._context = copy_context()
         self._inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         threading.Thread(target=self._work, name="kapelle-user-code", daemon=True).start()
 
@@ -186,7 +189,7 @@ class Runner:
 
         def work() -> None:
             try:
-                result = function()
+                result = self._context.run(function)
             except StopIteration as error:
                 self._tell(_fail, done, RuntimeError(f"user code raised {error!r}"))
             except BaseException as error:  # noqa: BLE001 - whatever it is, it belongs to the waiter
@@ -239,25 +242,22 @@ class Runner:
         # As on the thread, no event loop runs where user code looks for one: `asyncio.run` works here and there.
         _set_running_loop(None)
         try:
-            outcomes = _outcomes(queue, jobs)
+            outcomes = self._context.copy().run(_outcomes, queue, jobs)
         except BaseException as error:  # noqa: BLE001 - SystemExit and the like: it is the process that shall end
             self._on_exit(error)
             return
         finally:
             _set_running_loop(self._loop)
-            enter_request(None)
         queue.settle(rows, began, monotonic())
         _answer(queue.execution, jobs, outcomes)
 
     def _run_in_thread(self, queue: Queue, jobs: list[Job], rows: int, began: float) -> None:
         try:
-            outcomes = _outcomes(queue, jobs)
+            outcomes = self._context.copy().run(_outcomes, queue, jobs)
         except BaseException as error:  # noqa: BLE001 - as above; this thread alone would end unnoticed
             self._tell(self._on_exit, error)
         else:
             self._tell(self._end, queue, jobs, outcomes, rows, began, monotonic())
-        finally:
-            enter_request(None)
 
     def _run_coroutine(self, queue: Queue, jobs: list[Job], rows: int, began: float) -> None:
         """Run an async batch; nothing else that runs in turn may begin before its end."""

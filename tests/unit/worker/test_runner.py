@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import pytest
@@ -27,6 +28,10 @@ class Clock:
         self.now = time.monotonic()
 
 
+DIGITS: ContextVar[int] = ContextVar("digits", default=28)
+"""As the precision of `decimal`, which is one of a context."""
+
+
 @kapelle.service
 class Workshop:
     """Methods of every kind, which a test can hold up and look into."""
@@ -42,6 +47,7 @@ class Workshop:
         self.running = 0
         self.most_running = 0
         self.clock: Clock | None = None
+        DIGITS.set(50)
         self.cost = 0.0
 
     @kapelle.method
@@ -55,6 +61,12 @@ class Workshop:
             self.clock.now += self.cost
         self.contexts.append(current_request())
         return threading.current_thread().name
+
+    @kapelle.method
+    def digits(self, wanted: int) -> int:
+        before = DIGITS.get()
+        DIGITS.set(wanted)
+        return before
 
     @kapelle.method
     def run_a_loop(self, number: int) -> int:
@@ -310,6 +322,14 @@ async def test_user_code_may_run_an_event_loop_of_its_own_wherever_it_runs(monke
         await make_fast(caller, "run_a_loop", 2)
         assert await caller.asks("run_a_loop", 3) == 3, "on the event loop's own"
         assert await caller.asks("soon", 4) == 4, "which goes on"
+
+
+async def test_what_a_constructor_sets_in_its_context_holds_in_every_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with timed(monkeypatch) as (_, caller):
+        assert await caller.asks("digits", 7) == 50, "on the thread"
+        assert await caller.asks("digits", 8) == 50, "what another call has set is its own affair"
+        await make_fast(caller, "digits", 9)
+        assert await caller.asks("digits", 10) == 50, "on the event loop"
 
 
 async def test_fast_calls_leave_the_event_loop_time_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
