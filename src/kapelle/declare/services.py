@@ -97,7 +97,8 @@ def service(
         artifact: the artifact it needs; its constructor then takes ``artifact: Path``.
         sharded_by: the sharded artifact it serves; its constructor then takes ``shard: Path``, and there are ``copies``
             instances of each shard, on different processes.
-        inline: run inside the gateway, with no hop and no process of its own; for work of microseconds.
+        inline: run inside the gateway, with no hop and no process of its own; for work of microseconds. A ``timeout`` or
+            ``hedge`` of its methods has no meaning there: the request's deadline is all there is.
         max_queue: rows that may wait in one replica; more are refused at once.
         memory_limit: what one replica may grow to, as in "2GB", before it is replaced by a fresh one.
         in_turn: a replica has no memory for two releases at a time: an update changes half of the replicas first, each of
