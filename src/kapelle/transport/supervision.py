@@ -109,7 +109,7 @@ class Supervised:
         for connection in self._attending:
             connection.send(messages.encode(message))
 
-    async def fail(self, error: Exception) -> None:
+    async def fail(self, error: BaseException) -> None:
         """The process did not start: tell the supervisor that is there, or comes at once, and close."""
         self._failure = in_a_line(error)
         self.announce()
