@@ -35,6 +35,8 @@ log = structlog.get_logger()
 
 _TICK = 0.05
 _SWEEP_EVERY = 0.5
+_GRACE = 1.0
+"""Seconds after its deadline at which a request is answered though its endpoint goes on."""
 _SCRATCH = 64 << 10
 """Bytes that are read at a time, but of large bodies, which are read to where they shall lie."""
 
@@ -204,17 +206,18 @@ class Gateway:
             edition.leave()
             self._admission.leave(endpoint.lane, request.size)
             reason = _reason(request, error, endpoint.timeout)
-            if request.begun:
+            if request.begun and not request.finished:
                 request.connection.end_stream(request, error_event(request, reason))
             self._fail(request, endpoint, reason, edition)
         else:
             edition.leave()
             self._admission.leave(endpoint.lane, request.size)
             # The client first: it does not wait for what is counted.
-            if request.begun:
-                request.connection.end_stream(request)
-            elif not request.finished:
-                request.connection.respond(request, 200, *answer)
+            if not request.finished:
+                if request.begun:
+                    request.connection.end_stream(request)
+                else:
+                    request.connection.respond(request, 200, *answer)
             self._done(request, endpoint, 200, edition)
             if self.aside is not None and not endpoint.spec.streams:
                 self.aside.mirror(request, endpoint, in_path, answer[1])
@@ -333,11 +336,29 @@ class Gateway:
 def _expire(endpoint: Endpoint, now: float) -> None:
     """Cancel the requests whose time is over: the oldest ones, because all of an endpoint have the same time."""
     for request in endpoint.running:
-        if request.began + endpoint.timeout > now:
+        deadline = request.began + endpoint.timeout
+        if deadline > now:
             break
         if not request.expired:
             request.expired = True
             request.cancel()
+        elif deadline + _GRACE <= now and not request.finished:
+            _leave_behind(request, endpoint)
+
+
+def _leave_behind(request: Request, endpoint: Endpoint) -> None:
+    """Its endpoint was cancelled and goes on: the client waits no longer. It holds its place until it ends."""
+    error = _late(endpoint.timeout)
+    if request.begun:
+        request.connection.end_stream(request, error_event(request, error))
+    elif not request.abandoned:
+        status, answer = endpoint.refusal(error, request.id)
+        request.connection.respond(request, status, *answer)
+    request.finished = True
+    log.warning(
+        "an endpoint goes on after its deadline, and keeps its place; let CancelledError end it",
+        endpoint=endpoint.name, request=request.id,
+    )  # fmt: skip
 
 
 def _is_not_of_the_app(error: BaseException) -> bool:
@@ -347,7 +368,11 @@ def _is_not_of_the_app(error: BaseException) -> bool:
 
 def _reason(request: Request, error: BaseException, timeout: float) -> BaseException:
     """Why a request failed: the app's code may turn a cancellation into anything."""
-    return DeadlineExceeded(f"no answer within {timeout:g} s") if request.expired else ungrouped(error)
+    return _late(timeout) if request.expired else ungrouped(error)
+
+
+def _late(timeout: float) -> DeadlineExceeded:
+    return DeadlineExceeded(f"no answer within {timeout:g} s")
 
 
 def _log_failure(request: Request, endpoint: str, status: int, error: BaseException) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ import structlog
 import kapelle
 from kapelle.config.settings import Settings
 from kapelle.declare.apps import app_spec
+from kapelle.gateway import front
 from kapelle.gateway.edition import Edition
 from kapelle.gateway.endpoint import Endpoint
 from kapelle.gateway.front import Gateway
@@ -74,6 +76,7 @@ class Bench:
         self.edition.functions = {one.name: getattr(self.app, one.name) for one in spec.endpoints}
         self.fell_back: list[Request] = []
         endpoints = [Endpoint(one, 30.0, self.registry) for one in spec.endpoints]
+        (self.streams,) = [one for one in endpoints if one.name == "stream"]
         given = Settings(**{"access_log": False, **settings})
         self.gateway = Gateway(given, self.edition, endpoints, self._fall_back, self.registry)
 
@@ -204,6 +207,57 @@ async def test_what_is_late_is_cancelled_and_told(bench: Bench) -> None:
     assert in_time.task is not None
     await in_time.task
     assert recorded(in_time).body == b"let go"
+
+
+@pytest.mark.parametrize("outcome", ["late", ValueError("late")])
+async def test_a_client_does_not_wait_for_an_endpoint_that_goes_on(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, outcome: str | ValueError
+) -> None:
+    monkeypatch.setattr(front, "_GRACE", 0.0)
+    told = asyncio.Event()
+
+    async def stubborn() -> str:
+        while not bench.app.go.is_set():
+            with suppress(asyncio.CancelledError):
+                await bench.app.go.wait()
+        if isinstance(outcome, ValueError):
+            raise outcome
+        return outcome
+
+    bench.edition.functions["brief"] = stubborn
+    request = bench.handle("GET", "/brief")
+    respond = request.connection.respond
+    monkeypatch.setattr(request.connection, "respond", lambda *answer: (respond(*answer), told.set()))
+    await asyncio.wait_for(told.wait(), PATIENCE)
+    assert recorded(request).status == 504
+    assert bench.gateway.admitted == 1, "it still runs"
+    bench.app.go.set()
+    assert request.task is not None
+    await request.task
+    assert bench.gateway.admitted == bench.gateway.in_flight == 0
+
+
+async def test_a_stream_that_goes_on_after_its_deadline_is_ended(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(front, "_GRACE", 0.0)
+    ended = asyncio.Event()
+
+    async def stubborn() -> AsyncIterator[int]:
+        yield 1
+        while not bench.app.go.is_set():
+            with suppress(asyncio.CancelledError):
+                await bench.app.go.wait()
+
+    bench.edition.functions["stream"] = stubborn
+    monkeypatch.setattr(bench.streams, "timeout", 0.05)
+    request = bench.handle("GET", "/stream")
+    end_stream = request.connection.end_stream
+    monkeypatch.setattr(request.connection, "end_stream", lambda *last: (end_stream(*last), ended.set()))
+    await asyncio.wait_for(ended.wait(), PATIENCE)
+    assert b"deadline-exceeded" in recorded(request).parts[-1]
+    bench.app.go.set()
+    assert request.task is not None
+    await request.task
+    assert bench.gateway.in_flight == 0
 
 
 async def test_a_client_that_is_gone_before_the_first_step(bench: Bench) -> None:
