@@ -110,6 +110,8 @@ class _RemoteBatched(BatchedCall[Any, Any, Any]):
         assert method.batch is not None
         unpack = Unpacker(method.signature.returns)
         self._max_size = method.batch.max_size
+        # Each replica has one part to work on and one that waits, if there is room: more would only take places from others.
+        self._parts_each = 2 if 2 * self._max_size <= pool.spec.max_queue else 1
         self._returns = method.signature.returns
         self._array = is_array_type(self._returns)
         self._pack = Packer()
@@ -136,8 +138,8 @@ class _RemoteBatched(BatchedCall[Any, Any, Any]):
             for index, part in todo:
                 results[index] = await self._part(part)
 
-        # Each replica has one part to work on and one that waits: more would only take places from others.
-        tasks = [asyncio.create_task(work()) for _ in range(min(len(parts), 2 * max(1, self._pool.usable)))]
+        most = self._parts_each * max(1, self._pool.usable)
+        tasks = [asyncio.create_task(work()) for _ in range(min(len(parts), most))]
         try:
             await asyncio.gather(*tasks)
         finally:

@@ -226,8 +226,7 @@ async def test_a_client_does_not_wait_for_an_endpoint_that_goes_on(
 
     bench.edition.functions["brief"] = stubborn
     request = bench.handle("GET", "/brief")
-    respond = request.connection.respond
-    monkeypatch.setattr(request.connection, "respond", lambda *answer: (respond(*answer), told.set()))
+    monkeypatch.setattr(request.connection, "respond", _telling(request.connection.respond, told))
     await asyncio.wait_for(told.wait(), PATIENCE)
     assert recorded(request).status == 504
     assert bench.gateway.admitted == 1, "it still runs"
@@ -250,14 +249,21 @@ async def test_a_stream_that_goes_on_after_its_deadline_is_ended(bench: Bench, m
     bench.edition.functions["stream"] = stubborn
     monkeypatch.setattr(bench.streams, "timeout", 0.05)
     request = bench.handle("GET", "/stream")
-    end_stream = request.connection.end_stream
-    monkeypatch.setattr(request.connection, "end_stream", lambda *last: (end_stream(*last), ended.set()))
+    monkeypatch.setattr(request.connection, "end_stream", _telling(request.connection.end_stream, ended))
     await asyncio.wait_for(ended.wait(), PATIENCE)
     assert b"deadline-exceeded" in recorded(request).parts[-1]
     bench.app.go.set()
     assert request.task is not None
     await request.task
     assert bench.gateway.in_flight == 0
+
+
+def _telling(function: Callable[..., None], event: asyncio.Event) -> Callable[..., None]:
+    def call(*arguments: Any) -> None:
+        function(*arguments)
+        event.set()
+
+    return call
 
 
 async def test_a_client_that_is_gone_before_the_first_step(bench: Bench) -> None:

@@ -43,6 +43,13 @@ class Service:
         yield up_to
 
 
+@kapelle.service(max_queue=7)
+class Small:
+    @kapelle.batched(max_size=4)
+    def double(self, rows: list[int]) -> list[int]:
+        raise NotImplementedError
+
+
 class Plain:
     """The same without any decoration, for what Python itself says."""
 
@@ -169,6 +176,18 @@ async def test_many_rows_leave_places_for_others() -> None:
             for call in puppet.calls:
                 puppet.done(call, double(call))
         assert await waiting == [2 * number for number in range(400)]
+
+
+async def test_many_rows_do_not_fill_a_replica_that_has_room_for_few() -> None:
+    async with stage(Small) as one:
+        (puppet,) = one.puppets
+        waiting = asyncio.create_task(one.handle.double.many(list(range(40))))
+        await puppet.called()
+        await settle()
+        assert len(puppet.calls) == 1, "a second part would be refused, if it came before the first is begun"
+        puppet.answer = double
+        puppet.done(puppet.calls[0], double(puppet.calls[0]))
+        assert await waiting == [2 * number for number in range(40)]
 
 
 async def test_one_part_that_fails_stops_the_others() -> None:
