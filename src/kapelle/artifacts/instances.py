@@ -49,10 +49,10 @@ class Instance:
             if hook.when == "shutdown":
                 try:
                     await self._call(hook)
+                # User code may raise anything; the log has it, and the other hooks have their turn.
                 except (Exception, SystemExit, asyncio.CancelledError) as error:
                     if isinstance(error, asyncio.CancelledError) and is_stopped():
                         raise
-                    # User code may raise anything; the log has it, and the other hooks have their turn.
                     log.exception("shut-down hook failed", hook=hook.name)
 
     def abort(self) -> None:
