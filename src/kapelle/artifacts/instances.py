@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Iterable
+from contextvars import Context, copy_context
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,10 +25,13 @@ InThread = Callable[[Callable[[], Any]], Awaitable[Any]]
 
 
 class Instance:
-    """One instance of a service or app, and its hooks."""
+    """One instance of a service or app, and its hooks. ``context`` is what constructor and hooks see and set."""
 
-    def __init__(self, value: Any, hooks: tuple[HookSpec, ...], in_thread: InThread) -> None:
+    def __init__(
+        self, value: Any, hooks: tuple[HookSpec, ...], in_thread: InThread, context: Context | None = None
+    ) -> None:
         self.value = value
+        self.context = copy_context() if context is None else context
         self._hooks = hooks
         self._in_thread = in_thread
         self._background: list[asyncio.Task[None]] = []
@@ -65,7 +69,7 @@ class Instance:
         if inspect.iscoroutinefunction(function):
             await function()
         else:
-            await self._in_thread(function)
+            await self._in_thread(partial(self.context.run, function))
 
     async def _run_background(self, hook: HookSpec) -> None:
         function = getattr(self.value, hook.name)
@@ -73,7 +77,7 @@ class Instance:
             if inspect.iscoroutinefunction(function):
                 await function()
             else:
-                await beside(function)
+                await beside(partial(self.context.copy().run, function))
         except Exception:  # user code may raise anything; the log has it, and traffic goes on
             log.exception("background hook failed", hook=hook.name)
 
@@ -86,8 +90,9 @@ async def build(spec: ServiceSpec, shards: Iterable[int], source: Source, in_thr
     instances: dict[int, Instance] = {}
     try:
         for shard in shards:
-            value = await in_thread(partial(_construct, spec, shard, source))
-            instance = Instance(value, spec.hooks, in_thread)
+            context = copy_context()
+            value = await in_thread(partial(context.run, _construct, spec, shard, source))
+            instance = Instance(value, spec.hooks, in_thread, context)
             await instance.startup()
             instances[shard] = instance
     except BaseException:  # whatever user code raised, or that it is not wanted any more, goes on to the caller

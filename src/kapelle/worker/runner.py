@@ -14,7 +14,7 @@ import threading
 from asyncio import _set_running_loop
 from collections import deque
 from collections.abc import Callable, Coroutine
-from contextvars import copy_context
+from contextvars import Context
 from functools import partial
 from typing import Any, cast
 
@@ -43,6 +43,7 @@ class Queue:
         self,
         execution: Execution,
         instance: Any,
+        context: Context,
         batcher: Batcher,
         *,
         durations: Histogram,
@@ -51,6 +52,8 @@ class Queue:
     ) -> None:
         self.execution = execution
         self.instance = instance
+        # Each call has its copy: what the constructor has set holds in all of them, what a call sets in no other.
+        self.context = context
         self.batcher = batcher
         self.batched = execution.spec.kind == "batched"
         self.is_async = execution.spec.is_async
@@ -94,9 +97,6 @@ class Runner:
         self._wake = 0.0
         self._watchdog: asyncio.TimerHandle | None = None
         self._tasks = Tasks()
-        # What constructors and hooks set in it (as the precision of `decimal`) holds in every call, wherever it runs; what a
-        # call sets, in no other.
-        self._context = copy_context()
         self._inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         threading.Thread(target=self._work, name="kapelle-user-code", daemon=True).start()
 
@@ -189,7 +189,7 @@ class Runner:
 
         def work() -> None:
             try:
-                result = self._context.run(function)
+                result = function()
             except StopIteration as error:
                 self._tell(_fail, done, RuntimeError(f"user code raised {error!r}"))
             except BaseException as error:  # noqa: BLE001 - whatever it is, it belongs to the waiter
@@ -242,7 +242,7 @@ class Runner:
         # As on the thread, no event loop runs where user code looks for one: `asyncio.run` works here and there.
         _set_running_loop(None)
         try:
-            outcomes = self._context.copy().run(_outcomes, queue, jobs)
+            outcomes = queue.context.copy().run(_outcomes, queue, jobs)
         except BaseException as error:  # noqa: BLE001 - SystemExit and the like: it is the process that shall end
             self._on_exit(error)
             return
@@ -253,7 +253,7 @@ class Runner:
 
     def _run_in_thread(self, queue: Queue, jobs: list[Job], rows: int, began: float) -> None:
         try:
-            outcomes = self._context.copy().run(_outcomes, queue, jobs)
+            outcomes = queue.context.copy().run(_outcomes, queue, jobs)
         except BaseException as error:  # noqa: BLE001 - as above; this thread alone would end unnoticed
             self._tell(self._on_exit, error)
         else:

@@ -185,6 +185,7 @@ class Worker:
         return Queue(
             execution,
             instance.value,
+            instance.context,
             Batcher(
                 max_size=batch.max_size if batch else 1,
                 max_wait=batch.max_wait if batch else 0.0,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, MutableMapping
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -38,6 +39,9 @@ class Cluster:
         raise NotImplementedError
 
 
+NOTED: ContextVar[tuple[str, ...]] = ContextVar("noted", default=())
+
+
 @kapelle.service
 class Hooked:
     """Notes what happens to it."""
@@ -47,6 +51,7 @@ class Hooked:
 
     def __init__(self) -> None:
         self.log = ["made"]
+        NOTED.set(("made",))
         self.running = asyncio.Event()
         self.in_background = threading.Event()
         self.end = threading.Event()
@@ -57,6 +62,7 @@ class Hooked:
 
     @kapelle.on_startup
     def b_load(self) -> None:
+        NOTED.set((*NOTED.get(), "load"))
         self.log.append(f"load in {threading.current_thread().name != 'MainThread'}")
 
     @kapelle.on_startup
@@ -102,6 +108,7 @@ async def test_hooks_run_around_the_life_of_an_instance(error: BaseException, mo
     instance = (await build(spec_of(Hooked), [0], Anywhere(), in_thread))[0]
     hooked = instance.value
     assert hooked.log == ["made", "load in True", "warm up"], "what runs in the background comes last"
+    assert (instance.context[NOTED], NOTED.get()) == (("made", "load"), ()), "constructor and hooks share a context"
     await hooked.running.wait()
     with structlog.testing.capture_logs() as lines:
         await instance.shutdown()
