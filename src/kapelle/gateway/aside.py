@@ -17,7 +17,7 @@ from kapelle.gateway.problems import problem
 from kapelle.gateway.request import Request
 from kapelle.gateway.routes import InPath
 from kapelle.observe.metrics import Registry
-from kapelle.tasks import Tasks
+from kapelle.tasks import Tasks, is_stopped
 
 log = structlog.get_logger()
 
@@ -63,7 +63,9 @@ class Aside:
                 begun = endpoint.begin(edition.functions[endpoint.function], request, in_path)
                 body = endpoint.encode(request, await begun)[1]
             outcome = "alike" if body == answer else "different"
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - users' code may raise anything; nobody waits for this answer
+        except BaseException as error:  # users' code may raise anything; nobody waits for this answer
+            if is_stopped():
+                raise
             status = problem(error, request.id)[0]
             log.info("a mirrored request failed", release=edition.release, request=request.id, status=status)
         finally:

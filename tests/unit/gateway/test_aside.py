@@ -34,6 +34,8 @@ class Library:
     @kapelle.get("/read")
     async def read(self, page: int) -> list[str | int]:
         text = await self.reader.read()
+        if text == "cut":
+            raise asyncio.CancelledError
         return [page, text if page % 2 else text[:1]]
 
 
@@ -77,7 +79,7 @@ async def test_it_answers_its_share(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("old", {"alike"}), ("other", {"alike", "different"}), ("broken", {"failed"})],
+    [("old", {"alike"}), ("other", {"alike", "different"}), ("broken", {"failed"}), ("cut", {"failed"})],
 )
 async def test_it_is_asked_and_compared_and_never_answers(tmp_path: Path, text: str, expected: set[str]) -> None:
     async with running(Library, artifacts=book(tmp_path / "1", "old")) as system:
