@@ -9,13 +9,13 @@ from pathlib import Path
 
 from kapelle.artifacts.cache import Cache, Part
 from kapelle.artifacts.folder import ArtifactFolder
-from kapelle.artifacts.manifest import File
+from kapelle.artifacts.manifest import CODE, File
 from kapelle.artifacts.objects import NoObject
 from kapelle.artifacts.releases import NoRelease, Release, Releases
 from kapelle.artifacts.source import Source
 from kapelle.artifacts.stores import open_objects
 from kapelle.config.orders import LOCAL
-from kapelle.errors import ArtifactError, StoreError
+from kapelle.errors import ArtifactError, KapelleError, StoreError
 from kapelle.observe.metrics import Registry
 
 
@@ -137,3 +137,18 @@ class CachedSource:
                 yield piece
         except NoObject as error:
             raise part.damaged(file, f"cannot be read ({error.detail})") from error
+
+
+def restore_code(target: str, release: str, store: str, cache: Path) -> None:
+    """See that the code of ``release`` lies at ``target``, if that is in the ``cache``: that may have been emptied since.
+
+    Raises:
+        ArtifactError, StoreError: it does not, and cannot be fetched.
+    """
+    if not Path(target).is_relative_to(cache):
+        return
+    try:
+        Sources(Path(), store, cache, Registry()).of(release).path(CODE)
+    except KapelleError:
+        if not Path(target.partition(":")[0]).is_file():
+            raise

@@ -18,7 +18,7 @@ import structlog
 import uvloop
 
 from kapelle.artifacts.keeper import Keeper
-from kapelle.artifacts.sources import Sources
+from kapelle.artifacts.sources import Sources, restore_code
 from kapelle.config.orders import GatewayOrders, decode_gateway
 from kapelle.declare.apps import AppSpec
 from kapelle.declare.loading import Target, find_here
@@ -231,6 +231,7 @@ def main() -> int:
     capture_prints()
     find_here()
     try:
+        restore_code(orders.target, orders.release, orders.store, Path(orders.cache))
         spec = Target(orders.target).load()
     except Exception as error:  # user code is loaded here, and may raise anything
         log.exception(_FAILED)

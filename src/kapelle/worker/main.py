@@ -15,7 +15,7 @@ import structlog
 import uvloop
 
 from kapelle.artifacts.keeper import Keeper
-from kapelle.artifacts.sources import Sources
+from kapelle.artifacts.sources import Sources, restore_code
 from kapelle.artifacts.turns import Turns
 from kapelle.config.orders import Holding, WorkerOrders, decode_worker
 from kapelle.declare.loading import Target, find_here
@@ -122,8 +122,10 @@ def load(orders: WorkerOrders) -> ServiceSpec:
     """The service, imported.
 
     Raises:
+        ArtifactError, StoreError: its code is gone, and cannot be fetched.
         StartError: the app has no such service, or one that lives in the gateway.
     """
+    restore_code(orders.target, orders.holding.release, orders.store, Path(orders.cache))
     services = {name: one for name, one in Target(orders.target).load().services.items() if not one.inline}
     if orders.service not in services:
         raise StartError(

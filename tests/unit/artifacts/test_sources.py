@@ -11,8 +11,9 @@ from kapelle.artifacts.cache import Cache
 from kapelle.artifacts.folder import ArtifactFolder
 from kapelle.artifacts.folder_objects import FolderObjects
 from kapelle.artifacts.releases import Releases
-from kapelle.artifacts.sources import CachedSource, Sources
+from kapelle.artifacts.sources import CachedSource, Sources, restore_code
 from kapelle.config.orders import LOCAL
+from kapelle.declare.code import Code
 from kapelle.errors import ArtifactError, StoreError
 from kapelle.observe.metrics import Registry
 
@@ -176,3 +177,39 @@ def test_what_is_fetched_is_counted_once_per_machine(shop: Shop) -> None:
         source.path("model")
         sources.of("r1").path("index")
     assert (fetched(one), fetched(other)) == (len("weights") + len("centroids"), 0)
+
+
+@pytest.fixture
+def coded(shop: Shop) -> Shop:
+    """A shop whose r2 brings code."""
+    files = {name: shop.artifacts.with_name(name) for name in ("app.py", "words.py")}
+    for name, path in files.items():
+        path.write_text(f"# {name}")
+    shop.releases.build("app", shop.artifacts, ["model"], lambda _: None, code=Code("app.py", files))
+    return shop
+
+
+def test_code_that_was_taken_from_the_cache_is_put_back(coded: Shop) -> None:
+    folder = coded.source("r2").path("kapelle.code")
+    target = f"{folder}/app.py:App"
+    (folder / "words.py").unlink()
+    restore_code(target, "r2", str(coded.store), coded.cache)
+    assert (folder / "words.py").read_text() == "# words.py"
+    shutil.rmtree(coded.cache)
+    restore_code(target, "r2", str(coded.store), coded.cache)
+    assert (folder / "app.py").read_text() == "# app.py"
+
+
+def test_code_that_is_there_needs_no_store(coded: Shop) -> None:
+    folder = coded.source("r2").path("kapelle.code")
+    shutil.rmtree(coded.store)
+    shutil.rmtree(coded.cache / "manifests")
+    restore_code(f"{folder}/app.py", "r2", str(coded.store), coded.cache)
+    (folder / "app.py").unlink()
+    with pytest.raises(StoreError, match="no release 'r2'"):
+        restore_code(f"{folder}/app.py", "r2", str(coded.store), coded.cache)
+
+
+def test_code_that_is_on_the_machine_is_nobodys_to_put_back(shop: Shop) -> None:
+    restore_code("app.py", LOCAL, str(shop.store), shop.cache)
+    assert not shop.cache.exists()

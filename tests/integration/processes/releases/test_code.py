@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -128,6 +129,16 @@ async def test_broken_code_never_gets_a_request(studio: Studio, app: str, reason
         await load.more(30)
         load.check()
         assert witness.seen.keys() == {"v1one"}
+
+
+async def test_processes_come_back_when_somebody_has_emptied_the_cache(studio: Studio) -> None:
+    one = await studio.release("v1", "one")
+    async with running(studio, release=one, gateways=1) as system:
+        shutil.rmtree(system.controller.plan.stock.cache)
+        for name in system.processes:
+            await system.restarted(name, system.kill(name))
+        assert {process.life.crashes for process in system.controller.processes.values()} == {1}
+        assert (await system.client.post("/read", json={"x": 1})).json() == [1, "v1one", "v1one", "v1one"]
 
 
 async def test_a_release_of_other_code_cannot_be_a_canary(studio: Studio) -> None:
