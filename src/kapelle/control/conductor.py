@@ -42,8 +42,6 @@ Say = Callable[[str], None]
 T = TypeVar("T")
 Beginning = tuple[Version, core.Shape]
 """Some code, and the release that its processes begin with."""
-DENIED = "denied"
-"""The outcome of a wish that could not be granted."""
 
 
 class Conductor:
@@ -227,6 +225,8 @@ class Conductor:
     def _store_fails(self, error: KapelleError) -> None:
         if error.detail != self._unreachable:
             log.warning("the store cannot be used; what runs goes on", reason=error.detail)
+            for say in self._wishes.values():
+                say(f"the store cannot be used: {error.detail}")
         self._unreachable = error.detail
 
     # --- wishes -------------------------------------------------------------------------------------------------------
@@ -244,7 +244,7 @@ class Conductor:
     async def publish(self, release: str, say: Say, side: core.Side | None = None) -> wishes.Over:
         """Make ``release`` the current one, after it was tried at the ``side`` of that; how it ended."""
         if self._verifying:
-            return wishes.Over(release, DENIED, "another release is being verified; wait until that is over")
+            return wishes.Over(release, wishes.DENIED, "another release is being verified; wait until that is over")
         if release != self.current:
             self._verifying = True
             try:
@@ -262,7 +262,10 @@ class Conductor:
         pointer = self._rollout.pointer
         is_tried = self._rollout.job is not None or self._rollout.is_on_trial(wall())
         if pointer is not None and pointer.previous is not None and not is_tried:
-            return await self.publish(pointer.previous, say)
+            over = await self.publish(pointer.previous, say)
+            if over.outcome == core.Outcome.ROLLED_BACK:  # it is not where it was to go back to
+                over = wishes.Over(over.release, core.Outcome.REFUSED.value, f"it was taken back: {over.reason}")
+            return over
         return await self._granted(self._rollout.rollback, say)
 
     async def _granted(self, wish: Callable[[float], list[core.Effect]], say: Say) -> wishes.Over:
@@ -271,7 +274,7 @@ class Conductor:
         denied = next((one for one in effects if isinstance(one, core.Denied)), None)
         if denied is not None:
             self._do([one for one in effects if one is not denied])
-            return wishes.Over("", DENIED, f"{denied.wish}: {denied.reason}")
+            return wishes.Over("", wishes.DENIED, f"{denied.wish}: {denied.reason}")
         self._wishes[waiting] = say
         try:
             self._do(effects)
@@ -310,10 +313,7 @@ class Conductor:
             self._timer = None
         if self._rollout.wake is not None:
             seconds = max(0.0, self._rollout.wake - wall())
-            self._timer = asyncio.get_running_loop().call_later(seconds, self._tick)
-
-    def _tick(self) -> None:
-        self._do(self._rollout.tick(wall()))
+            self._timer = asyncio.get_running_loop().call_later(seconds, lambda: self._do(self._rollout.tick(wall())))
 
     def _look_at_codes(self) -> None:
         """See that processes run of all code that is needed, and none of other."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import structlog
 
 from kapelle.control import status
-from kapelle.control.conductor import DENIED, Conductor
+from kapelle.control.conductor import Conductor
 from kapelle.errors import WireError
 from kapelle.observe.metrics import Registry
 from kapelle.tasks import Tasks
@@ -77,7 +77,9 @@ class Desk:
             connection.send(messages.encode(wishes.Told(text)))
 
         if self._conductor is None:
-            over = wishes.Over("", DENIED, "this system serves local artifacts only; start it without --release local")
+            over = wishes.Over(
+                "", wishes.DENIED, "this system serves local artifacts only; start it without --release local"
+            )
         else:
             over = await self._conductor.grant(wish, say)
         connection.send(messages.encode(over))

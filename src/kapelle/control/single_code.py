@@ -10,7 +10,7 @@ from kapelle.artifacts.cache import Cache
 from kapelle.artifacts.objects import Objects
 from kapelle.artifacts.releases import Releases
 from kapelle.clock import wall
-from kapelle.control.conductor import DENIED, Conductor, Say
+from kapelle.control.conductor import Conductor, Say
 from kapelle.control.remote import Remote
 from kapelle.control.versions import OneVersion, Version
 from kapelle.core.rollout_messages import Side, Terms
@@ -38,7 +38,7 @@ class ImageConductor(Conductor):
                 code = await self._blocking(partial(self._code_of, release))
                 reason = self._mismatch(release, code)
         if reason:
-            return wishes.Over(release, DENIED, reason)
+            return wishes.Over(release, wishes.DENIED, reason)
         return await super().publish(release, say, side)
 
     def leaving(self, process: Remote) -> None:

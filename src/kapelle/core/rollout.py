@@ -26,8 +26,6 @@ from kapelle.core.rollout_messages import (
     Process,
     Progress,
     Report,
-    Rest,
-    Route,
     Shape,
     Side,
     Stamp,
@@ -37,7 +35,7 @@ from kapelle.core.rollout_messages import (
 )
 from kapelle.core.rollout_publish import Publish, Stage
 from kapelle.core.rollout_targets import Targets
-from kapelle.core.rollout_view import View, Want
+from kapelle.core.rollout_view import View, Want, stamped
 from kapelle.core.rollout_wants import Wants, what_to_watch
 
 
@@ -97,6 +95,9 @@ class Rollout:
 
     def started(self, process: Process, now: float) -> list[Effect]:
         """A process is known to run. Nothing is committed or dropped until it has said what it holds."""
+        before = self.fleet.replaced_by(process)
+        if before is not None and self.job is not None:
+            self.job.lost(before)
         return self._step(now) if self.fleet.started(process, now) else []
 
     def report(self, report: Report, now: float) -> list[Effect]:
@@ -164,7 +165,13 @@ class Rollout:
 
     def publish(self, release: str, now: float, side: Side | None = None) -> list[Effect]:
         """Make ``release``, whose files are verified, the current one; for ``bake`` only at the ``side`` of it, if given."""
-        denied = self._denial(f"publish {release}", now)
+        if self.job is None and self.pointer is not None and self.pointer.release == release and self.is_on_trial(now):
+            self.job = Publish(release, self.pointer, self.author, self.terms, now, side)
+            self.job.stage = Stage.TRIAL  # a controller that is gone began it
+        if self.job is not None and (self.job.release, self.job.side) == (release, side):
+            return self._step(now)  # it is the same publish
+        wish = f"publish {release}"
+        denied = self._denial(wish, now)
         if denied or self.pointer is None:
             return denied
         if self.pointer.release == release:
@@ -172,9 +179,7 @@ class Rollout:
         if self.pointer.release is None:
             side = None  # there is nothing to be at the side of
         if side is not None and self._code(release) != self._code(self.pointer.release):
-            return [
-                Denied(f"publish {release}", "it has other code, and a gateway runs one; publish it to all requests")
-            ]
+            return [Denied(wish, "it has other code, and a gateway runs one; publish it to all requests")]
         self.job = Publish(release, self.pointer, self.author, self.terms, now, side)
         return self._step(now)
 
@@ -199,8 +204,7 @@ class Rollout:
             return [Denied("cancel", "nothing is being published")]
         if self.job.stage is Stage.TRIAL:
             return [Denied("cancel", f"{self.job.release} is committed; roll back instead")]
-        if self.job.withdrawn is None:
-            self.job.refuse("cancelled")
+        self.job.refuse("cancelled")
         return self._step(now)
 
     def is_on_trial(self, now: float) -> bool:
@@ -363,12 +367,7 @@ class Rollout:
         stamp = Stamp(self.pointer.epoch, self._number)
         member.ask(kind, release, Asked(shards, stamp, self._now))
         self._wake_at(self._now + self.terms.repeat)
-        if issubclass(kind, Route):
-            self._effects.append(kind(member.process, release, stamp, self.pointer.side))
-        elif issubclass(kind, Rest):
-            self._effects.append(kind(member.process, release, stamp))
-        else:
-            self._effects.append(kind(member.process, release, shards, stamp))
+        self._effects.append(stamped(want, stamp, self.pointer.side))
 
     def _wake_at(self, when: float) -> bool:
         """Whether that time has come; if not, see that there is a tick when it does."""
@@ -382,10 +381,10 @@ class Rollout:
         """Why nothing can be published now."""
         if self.pointer is None:
             return [Denied(wish, "the pointer has not been read yet; see that the store can be reached")]
-        if self.job is not None:
-            return [Denied(wish, f"{self.job.release} is being published ({self.job.stage.value}); wait, or cancel it")]
         if self.is_on_trial(now):
             return [Denied(wish, f"{self.pointer.release} is on trial; wait until that is over, or roll back")]
+        if self.job is not None:
+            return [Denied(wish, f"{self.job.release} is being published ({self.job.stage.value}); wait, or cancel it")]
         return []
 
     def _wake_for_timeouts(self, now: float) -> None:

@@ -143,6 +143,12 @@ class Fleet:
             return None
         return member
 
+    def replaced_by(self, process: Process) -> Member | None:
+        """The living member of an earlier incarnation whose place it takes."""
+        member = self._members.get(process.name)
+        replaces = member is not None and member.alive and member.process.incarnation < process.incarnation
+        return member if replaces else None
+
     def alive(self) -> Iterator[Member]:
         """All that live, gateways first."""
         for member in self.gateways:

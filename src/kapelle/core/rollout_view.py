@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from kapelle.core.rollout_caution import provers
 from kapelle.core.rollout_fleet import NOTHING, Fleet, Member
-from kapelle.core.rollout_messages import WHOLE, Pointer, Prepare, Rest, Retire, Route, Shards
+from kapelle.core.rollout_messages import WHOLE, Order, Pointer, Prepare, Rest, Retire, Route, Shards, Side, Stamp
 from kapelle.core.rollout_targets import Targets
 
 Want = tuple[type[Prepare] | type[Rest] | type[Retire] | type[Route], Member, str, Shards]
@@ -258,3 +258,13 @@ class View:
 
     def _assignment(self, release: str, service: str) -> dict[str, Shards]:
         return self.targets.assignment(release, service, self.now, self.pointer.release)
+
+
+def stamped(want: Want, stamp: Stamp, side: Side | None) -> Order:
+    """The order; one to a gateway names what is at the ``side`` of the release."""
+    kind, member, release, shards = want
+    if issubclass(kind, Route):
+        return kind(member.process, release, stamp, side)
+    if issubclass(kind, Rest):
+        return kind(member.process, release, stamp)
+    return kind(member.process, release, shards, stamp)

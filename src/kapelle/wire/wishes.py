@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from kapelle.wire import messages
 
+DENIED = "denied"
+"""The outcome of a wish that could not be granted."""
+
 
 class StatusQuery(messages.Message, tag=5, frozen=True):
     """What runs?"""
@@ -49,7 +52,7 @@ class Told(messages.Message, tag=8, frozen=True):
 
 
 class Over(messages.Message, tag=9, frozen=True):
-    """How a wish ended: ``outcome`` is one of ``kapelle.core.rollout_messages.Outcome``, or "denied"."""
+    """How a wish ended: ``outcome`` is one of ``kapelle.core.rollout_messages.Outcome``, or ``DENIED``."""
 
     release: str
     outcome: str

@@ -22,6 +22,7 @@ from kapelle.control.conductor import Conductor
 from kapelle.control.versions import Version, Versions
 from kapelle.core.rollout_messages import Pointer, Shards, Side, Terms
 from kapelle.declare.apps import app_spec
+from kapelle.errors import StoreError
 from kapelle.wire import messages, wishes
 from tests.unit.control.containers import App
 
@@ -137,13 +138,13 @@ class House:
     def _tell(self, puppet: Puppet, message: messages.FromProcess) -> None:
         self.conductors[-1].told(puppet, message)  # type: ignore[arg-type]  # all of a process that it looks at
 
-    def begin(self) -> Conductor:
+    def begin(self, bake: float = 0.0) -> Conductor:
         spec = app_spec(App)
         assert spec is not None
         for before in self.conductors:
             before.close()
         versions = Versions(Version("", "app.py", spec), self.objects, self.cache)
-        terms = Terms(bake=0, claim_after=0.01, repeat=0.2, linger=0.2)
+        terms = Terms(bake=bake, claim_after=0.01, repeat=0.2, linger=0.2)
         conductor = Conductor(versions, self.objects, self.cache, terms)
         conductor.on_news = self._changed.set
         self.conductors.append(conductor)
@@ -236,6 +237,31 @@ async def test_there_and_back(house: House) -> None:
     assert (await conductor.grant(wishes.Publish("r2"), house.said.append)).outcome == "committed"
     back = await conductor.grant(wishes.Rollback(), house.said.append)
     assert (back.release, back.outcome, house.log.read().release) == ("r1", "committed", "r1")
+
+
+async def test_a_way_back_that_was_taken_back_is_none(house: House) -> None:
+    house.log.write(Pointer(2, "r2", "r1", author="somebody before"), "", 0.0)
+    conductor = house.begin(bake=60)
+    await house.until(lambda: conductor.current == "r2")
+    back = asyncio.create_task(conductor.grant(wishes.Rollback(), house.said.append))
+    await house.until(lambda: conductor.current == "r1")
+    there_again = await conductor.grant(wishes.Rollback(), house.said.append)
+    assert (there_again.release, there_again.outcome, house.log.read().release) == ("r1", "rolled back", "r2")
+    over = await back
+    assert (over.release, over.outcome, over.reason) == ("r1", "refused", "it was taken back: asked to go back")
+
+
+async def test_whoever_waits_hears_that_the_store_cannot_be_used(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> bool:
+        raise StoreError("cannot write current: No space left on device")
+
+    conductor = house.begin()
+    await house.until(lambda: conductor.current == "r1")
+    monkeypatch.setattr(FolderObjects, "create", full)
+    publishing = asyncio.create_task(conductor.publish("r2", house.said.append))
+    await house.until(lambda: "the store cannot be used: cannot write current: No space left on device" in house.said)
+    monkeypatch.undo()
+    assert (await publishing).outcome == "committed"
 
 
 async def test_a_successor_goes_on_from_what_is_there(house: House) -> None:

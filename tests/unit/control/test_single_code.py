@@ -9,10 +9,10 @@ from typing import Any, cast
 import pytest
 
 from kapelle.artifacts.cache import Cache
-from kapelle.control.conductor import DENIED
 from kapelle.control.single_code import ImageConductor
 from kapelle.core.rollout_messages import Terms
 from kapelle.declare.code import Code
+from kapelle.wire import wishes
 from tests.unit.control.containers import Engine, app
 
 
@@ -39,7 +39,7 @@ async def test_other_code_is_named_with_the_next_step(engine: Engine) -> None:
     one = conductor(engine, engine.code, "bbb", "aaa", "aaa")
     over = await one.publish("r2", lambda _: None)
     one.close()
-    assert (over.release, over.outcome) == ("r2", DENIED)
+    assert (over.release, over.outcome) == ("r2", wishes.DENIED)
     assert over.reason == (
         f"r2 was built from code {engine.code}, and containers run aaa, bbb: bring them to its code first (`kapelle build` "
         f"and `kapelle deploy` with the code that r2 was built from), or build a release from the code that runs"

@@ -96,6 +96,8 @@ class Stage:
         self.golden_failure: str | None = None
         self.deadly: set[str] = set()
         """The releases that kill whoever loads them."""
+        self.slow: set[str] = set()
+        """The releases that nobody gets ready."""
         self.dead: set[str] = set()
         self.said: list[Effect] = []
         self.rollout = self.new_rollout("first")
@@ -148,7 +150,8 @@ class Stage:
                 if isinstance(effect, Prepare) and effect.shards and effect.release in self.deadly:
                     self.dead.add(effect.process.name)
                     return self.rollout.gone(effect.process.name, effect.process.incarnation, self.now)
-                player.obey(effect)
+                if not (isinstance(effect, Prepare) and effect.release in self.slow):
+                    player.obey(effect)
                 return self.rollout.report(player.report(), self.now)
             case MovePointer(entry=entry):
                 if entry.epoch == self.log[-1].epoch + 1:
@@ -168,6 +171,7 @@ class Stage:
 
     def restart(self, name: str) -> None:
         self.players[name] = self.new_player(name, self.players[name].process.incarnation + 1)
+        self.play(self.rollout.started(self.players[name].process, self.now))
         self.tell(name)
 
     @property

@@ -84,12 +84,48 @@ def test_the_current_release_is_not_published_again(stage: Stage) -> None:
 
 
 def test_a_second_publish_is_denied_while_one_runs(stage: Stage) -> None:
+    stage.kill("encoder")
     publish(stage, "r2")
     publish(stage, "r3")
-    assert stage.denied == ["r2 is being published (trial); wait, or cancel it"]
+    stage.restart("encoder")
+    stage.wait(3)
+    publish(stage, "r3")
+    assert stage.denied == [
+        "r2 is being published (prepare); wait, or cancel it",
+        "r2 is on trial; wait until that is over, or roll back",
+    ]
     stage.wait(TERMS.bake)
     publish(stage, "r3")
     assert stage.log[-1].release == "r3"
+
+
+def test_the_same_publish_once_more_is_that_publish(stage: Stage) -> None:
+    stage.kill("encoder")
+    publish(stage, "r2")
+    publish(stage, "r2")
+    stage.restart("encoder")
+    stage.wait(3)
+    publish(stage, "r2")
+    entries = len(stage.log)
+    stage.wait(TERMS.bake)
+    assert [(ended.release, ended.outcome) for ended in stage.ended] == [("r2", Outcome.COMMITTED)]
+    assert not stage.denied
+    assert len(stage.log) == entries
+
+
+@pytest.mark.parametrize(("is_worse", "outcome"), [(False, Outcome.COMMITTED), (True, Outcome.ROLLED_BACK)])
+def test_a_publish_whose_controller_died_in_the_trial_can_be_repeated(
+    stage: Stage, is_worse: bool, outcome: Outcome
+) -> None:
+    publish(stage, "r2")
+    stage.new_rollout("second")
+    stage.settle()
+    publish(stage, "r2")
+    if is_worse:
+        stage.play(stage.rollout.breach("5 of 9 requests failed", stage.now))
+    stage.wait(TERMS.bake)
+    assert [(ended.release, ended.outcome) for ended in stage.ended] == [("r2", outcome)]
+    assert not stage.denied
 
 
 @pytest.mark.parametrize("name", ["cluster-1", "encoder", "gateway"])
@@ -128,6 +164,16 @@ def test_two_deaths_while_a_release_is_built_refuse_it_and_never_take_both_copie
     died = {name for name in ("cluster-0", "cluster-1", "encoder") if name in stage.dead}
     assert died == {"cluster-0", "encoder"}, "of two copies one is risked, and a service of one replica has no choice"
     assert stage.ended[0].reason == "2 processes died while they built it: cluster-0, encoder"
+
+
+def test_one_that_has_to_be_replaced_while_it_builds_counts_as_dead(stage: Stage) -> None:
+    stage.slow.add("r2")
+    publish(stage, "r2")
+    for _ in range(2):
+        assert not stage.ended
+        stage.restart("encoder")
+        stage.wait(3)
+    assert stage.ended[0].reason == "2 processes died while they built it: encoder, encoder"
 
 
 def test_a_copy_whose_other_copy_is_away_is_not_risked(stage: Stage) -> None:
