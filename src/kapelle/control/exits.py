@@ -67,6 +67,9 @@ async def _wait(pid: int, born: str, child: subprocess.Popen[bytes] | None) -> N
         # threads that are about to die, and hold what it held.
         if _stat(pid)[1] == born or not born:
             await _readable(handle)
+            # What it has started, and left behind, would keep its memory and its sockets.
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signal.SIGTERM)
     finally:
         os.close(handle)
 

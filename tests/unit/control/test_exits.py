@@ -21,6 +21,15 @@ def sleeper() -> Iterator[subprocess.Popen[bytes]]:
     process.wait()
 
 
+@pytest.fixture
+def parent() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that has started another one."""
+    command = ["sh", "-c", "sleep 60 & echo begun; wait"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as process:
+        yield process
+        process.kill()
+
+
 def test_a_process_is_known_by_its_birth(sleeper: subprocess.Popen[bytes]) -> None:
     born = birth(sleeper.pid)
     assert born
@@ -55,6 +64,18 @@ async def test_the_end_of_a_process_that_is_no_child_is_seen_without_a_code(slee
     await asyncio.sleep(0)
     sleeper.kill()
     assert await waiting is None
+
+
+@pytest.mark.parametrize("is_child", [True, False])
+async def test_what_a_process_has_started_ends_after_it(parent: subprocess.Popen[bytes], is_child: bool) -> None:
+    assert parent.stdout is not None
+    assert parent.stdout.readline() == b"begun\n"
+    born = birth(parent.pid)
+    parent.kill()
+    await wait_for_exit(parent.pid, born, parent if is_child else None)
+    async with asyncio.timeout(20):
+        # The other one holds the pipe as well, as long as it lives.
+        assert await asyncio.to_thread(parent.stdout.read) == b""
 
 
 async def test_another_process_of_the_same_number_is_not_waited_for(sleeper: subprocess.Popen[bytes]) -> None:
