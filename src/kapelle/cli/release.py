@@ -169,8 +169,10 @@ def run_gc(target: str, keep: int, store: str | None, *, dry_run: bool) -> int:
         raise ConfigError(f"--keep is {keep}; expected at least {_FEWEST}")
     project = Project(target, {"store": store})
     releases = project.releases
+    old = releases.all()[:-keep]
     pointer = PointerLog(project.objects).read()
-    doomed = [one for one in releases.all()[:-keep] if one.name not in (pointer.release, pointer.previous)]
+    aside = pointer.side.release if pointer.side is not None else None
+    doomed = [one for one in old if one.name not in (pointer.release, pointer.previous, aside)]
     console = _console()
     names = ", ".join(one.name for one in doomed)
     if not doomed:

@@ -104,8 +104,7 @@ class Conductor:
             case messages.GoldenAnswer(epoch, release, failure):
                 self._do(self._rollout.golden(epoch, release, failure or None, wall()))
             case messages.Pulse(releases) if self._trial is not None:
-                breach = self._trial.heard(known.name, releases)
-                if breach:
+                if breach := self._trial.heard(known.name, releases):
                     self._do(self._rollout.breach(breach, wall()))
 
     def _settle(self, process: Conducted) -> None:
@@ -164,8 +163,7 @@ class Conductor:
         self._tasks.cancel()
         if self._timer is not None:
             self._timer.cancel()
-        if self._trial is not None:
-            self._trial.close()
+        self._stop_watching()
         for waiting in self._wishes:
             waiting.cancel()
         self._thread.shutdown(wait=False, cancel_futures=True)
@@ -216,8 +214,12 @@ class Conductor:
 
     async def _move(self, entry: core.Pointer, reason: str) -> None:
         try:
+            if (job := self._rollout.job) is not None and entry.release == job.release != self.current:
+                await self._blocking(partial(self._releases.get, job.release))  # it may have been thrown away since
             if await self._blocking(partial(self._log.write, entry, reason, wall())):
                 log.info("the pointer has moved", entry=entry.epoch, release=entry.release, reason=reason)
+        except NoRelease as error:
+            self._do(self._rollout.cancel(wall(), error.detail))
         except StoreError as error:
             self._store_fails(error)
         self._look.set()
@@ -263,9 +265,8 @@ class Conductor:
         is_tried = self._rollout.job is not None or self._rollout.is_on_trial(wall())
         if pointer is not None and pointer.previous is not None and not is_tried:
             over = await self.publish(pointer.previous, say)
-            if over.outcome == core.Outcome.ROLLED_BACK:  # it is not where it was to go back to
-                over = wishes.Over(over.release, core.Outcome.REFUSED.value, f"it was taken back: {over.reason}")
-            return over
+            gone = wishes.Over(over.release, core.Outcome.REFUSED.value, f"it was taken back: {over.reason}")
+            return gone if over.outcome == core.Outcome.ROLLED_BACK else over
         return await self._granted(self._rollout.rollback, say)
 
     async def _granted(self, wish: Callable[[float], list[core.Effect]], say: Say) -> wishes.Over:
@@ -310,7 +311,6 @@ class Conductor:
         self.on_news()
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
         if self._rollout.wake is not None:
             seconds = max(0.0, self._rollout.wake - wall())
             self._timer = asyncio.get_running_loop().call_later(seconds, lambda: self._do(self._rollout.tick(wall())))

@@ -198,13 +198,13 @@ class Rollout:
             return [Denied("rollback", f"no release before {current} is known; publish one by its name")]
         return self.publish(self.pointer.previous, now)
 
-    def cancel(self, now: float) -> list[Effect]:
+    def cancel(self, now: float, reason: str = "cancelled") -> list[Effect]:
         """Give up the publish that runs, as long as it is not committed."""
         if self.job is None:
             return [Denied("cancel", "nothing is being published")]
         if self.job.stage is Stage.TRIAL:
             return [Denied("cancel", f"{self.job.release} is committed; roll back instead")]
-        self.job.refuse("cancelled")
+        self.job.refuse(reason)
         return self._step(now)
 
     def is_on_trial(self, now: float) -> bool:

@@ -11,7 +11,7 @@ from kapelle.artifacts.history import Ending, History
 from kapelle.artifacts.pointer import PointerLog
 from kapelle.cli.project import Project
 from kapelle.cli.release import run_build, run_diff, run_gc, run_list, run_show, run_verify, run_wait
-from kapelle.core.rollout_messages import Pointer
+from kapelle.core.rollout_messages import Pointer, Side
 from kapelle.errors import ArtifactError, ConfigError, StoreError
 
 APP = """
@@ -153,20 +153,20 @@ def test_what_is_damaged_is_named() -> None:
         run_verify("r1", "sample.py", None)
 
 
-def test_what_is_current_and_what_was_before_is_kept_and_told(capsys: pytest.CaptureFixture[str]) -> None:
-    for weights in ("one", "two", "three", "four"):
+def test_what_is_current_or_tried_and_what_was_before_is_kept_and_told(capsys: pytest.CaptureFixture[str]) -> None:
+    for weights in ("one", "two", "three", "four", "five"):
         build(weights)
     project = Project("sample.py", {})
     log, history = PointerLog(project.objects), History(project.objects)
     assert log.write(Pointer(1, "r1"), "begun", 0.0)
-    assert log.write(Pointer(2, "r2", "r1"), "publish of r2", 0.0)
+    assert log.write(Pointer(2, "r2", "r1", side=Side("r4", 0.1)), "trial of r4", 0.0)
     history.add(Ending(release="r3", outcome="refused", reason="NaN in weights", at=1.0))
     capsys.readouterr()
     run_gc("sample.py", 1, None, dry_run=False)
     assert capsys.readouterr().out.startswith("removed r3:")
     run_list("sample.py", None, as_json=True)
     states = {one["name"]: one["state"] for one in json.loads(capsys.readouterr().out)}
-    assert states == {"r1": "the one before", "r2": "current", "r4": ""}
+    assert states == {"r1": "the one before", "r2": "current", "r4": "", "r5": ""}
 
 
 def test_why_a_release_was_refused_is_told_later(capsys: pytest.CaptureFixture[str]) -> None:

@@ -239,6 +239,18 @@ async def test_there_and_back(house: House) -> None:
     assert (back.release, back.outcome, house.log.read().release) == ("r1", "committed", "r1")
 
 
+async def test_what_was_thrown_away_since_does_not_become_the_current_release(house: House) -> None:
+    def say(text: str) -> None:
+        if "asking the golden queries" in text:
+            house.objects.delete("releases/r2.json")
+
+    conductor = house.begin()
+    await house.until(lambda: conductor.current == "r1")
+    over = await conductor.publish("r2", say)
+    assert (over.outcome, over.reason) == ("refused", f"no release 'r2' in {house.objects}; there are r1, r3")
+    assert house.log.read().release == "r1"
+
+
 async def test_a_way_back_that_was_taken_back_is_none(house: House) -> None:
     house.log.write(Pointer(2, "r2", "r1", author="somebody before"), "", 0.0)
     conductor = house.begin(bake=60)
