@@ -16,6 +16,14 @@ Clock = Callable[[], float]
 monotonic: Clock = time.monotonic
 wall: Clock = time.time
 
+_BEGINNING = time.time() - time.monotonic()
+
+
+def steady() -> float:
+    """What ``wall`` said when this process began, and the time since: whatever the clock is set to, it goes on evenly."""
+    return _BEGINNING + monotonic()
+
+
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(us|ms|s|m|h)\s*")
 _UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kapelle.clock import monotonic, seconds, wall
+from kapelle.clock import monotonic, seconds, steady, wall
 from kapelle.errors import ConfigError
 
 
@@ -57,3 +57,10 @@ def test_the_clocks_are_the_systems() -> None:
     before = time.time()
     assert before <= wall() <= time.time()
     assert monotonic() <= monotonic()
+
+
+def test_a_clock_that_is_set_does_not_move_the_steady_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = steady()
+    assert before == pytest.approx(time.time(), abs=60)
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    assert before <= steady() <= before + 60

@@ -20,7 +20,7 @@ from kapelle.artifacts.manifest import Manifest
 from kapelle.artifacts.objects import Objects
 from kapelle.artifacts.pointer import PointerLog
 from kapelle.artifacts.releases import NoRelease, Releases
-from kapelle.clock import wall
+from kapelle.clock import steady, wall
 from kapelle.config.orders import LOCAL, Holding
 from kapelle.control import translate
 from kapelle.control.conducted import Conducted
@@ -81,15 +81,15 @@ class Conductor:
         """It was started, or taken over from a controller that is gone."""
         if not process.has_place:
             return
-        self._do(self._rollout.started(self._roster.add(process), wall()))
+        self._do(self._rollout.started(self._roster.add(process), steady()))
 
     def gone(self, process: Conducted, last_words: str) -> None:
         """It has ended."""
         known = self._roster.remove(process)
         if known is not None:
             if last_words:
-                self._do(self._rollout.did_not_start(known.name, known.incarnation, last_words, wall()))
-            self._do(self._rollout.gone(known.name, known.incarnation, wall()))
+                self._do(self._rollout.did_not_start(known.name, known.incarnation, last_words, steady()))
+            self._do(self._rollout.gone(known.name, known.incarnation, steady()))
 
     def told(self, process: Conducted, message: messages.FromProcess) -> None:
         """It has something to say about releases."""
@@ -100,12 +100,12 @@ class Conductor:
             case messages.Report():
                 self._roster.heard(process, message)
                 self._settle(process)
-                self._do(self._rollout.report(translate.report(known, message), wall()))
+                self._do(self._rollout.report(translate.report(known, message), steady()))
             case messages.GoldenAnswer(epoch, release, failure):
-                self._do(self._rollout.golden(epoch, release, failure or None, wall()))
+                self._do(self._rollout.golden(epoch, release, failure or None, steady()))
             case messages.Pulse(releases) if self._trial is not None:
                 if breach := self._trial.heard(known.name, releases):
-                    self._do(self._rollout.breach(breach, wall()))
+                    self._do(self._rollout.breach(breach, steady()))
 
     def _settle(self, process: Conducted) -> None:
         """See that what is written down of a process, and told of it, is what it holds of the current release."""
@@ -179,7 +179,7 @@ class Conductor:
             else:
                 self._unreachable = ""
                 before = self.current
-                self._do(self._rollout.read(pointer, wall()))
+                self._do(self._rollout.read(pointer, steady()))
                 if self.current != before:
                     for process in self._roster:
                         self._settle(process)
@@ -210,7 +210,7 @@ class Conductor:
         version = await asyncio.to_thread(self._versions.of, name, manifest)
         found = shape(name, manifest, version.app, version.code)
         self._manifests[name] = manifest
-        self._do(self._rollout.shape(found, wall()))
+        self._do(self._rollout.shape(found, steady()))
 
     async def _move(self, entry: core.Pointer, reason: str) -> None:
         try:
@@ -219,7 +219,7 @@ class Conductor:
             if await self._blocking(partial(self._log.write, entry, reason, wall())):
                 log.info("the pointer has moved", entry=entry.epoch, release=entry.release, reason=reason)
         except NoRelease as error:
-            self._do(self._rollout.cancel(wall(), error.detail))
+            self._do(self._rollout.cancel(steady(), error.detail))
         except StoreError as error:
             self._store_fails(error)
         self._look.set()
@@ -262,7 +262,7 @@ class Conductor:
     async def rollback(self, say: Say) -> wishes.Over:
         """Go back to the release before the current one; how that ended."""
         pointer = self._rollout.pointer
-        is_tried = self._rollout.job is not None or self._rollout.is_on_trial(wall())
+        is_tried = self._rollout.job is not None or self._rollout.is_on_trial(steady())
         if pointer is not None and pointer.previous is not None and not is_tried:
             over = await self.publish(pointer.previous, say)
             gone = wishes.Over(over.release, core.Outcome.REFUSED.value, f"it was taken back: {over.reason}")
@@ -271,7 +271,7 @@ class Conductor:
 
     async def _granted(self, wish: Callable[[float], list[core.Effect]], say: Say) -> wishes.Over:
         waiting: asyncio.Future[wishes.Over] = asyncio.get_running_loop().create_future()
-        effects = wish(wall())
+        effects = wish(steady())
         denied = next((one for one in effects if isinstance(one, core.Denied)), None)
         if denied is not None:
             self._do([one for one in effects if one is not denied])
@@ -312,8 +312,8 @@ class Conductor:
         if self._timer is not None:
             self._timer.cancel()
         if self._rollout.wake is not None:
-            seconds = max(0.0, self._rollout.wake - wall())
-            self._timer = asyncio.get_running_loop().call_later(seconds, lambda: self._do(self._rollout.tick(wall())))
+            seconds = max(0.0, self._rollout.wake - steady())
+            self._timer = asyncio.get_running_loop().call_later(seconds, lambda: self._do(self._rollout.tick(steady())))
 
     def _look_at_codes(self) -> None:
         """See that processes run of all code that is needed, and none of other."""

@@ -10,7 +10,7 @@ from functools import partial
 
 import structlog
 
-from kapelle.clock import wall
+from kapelle.clock import steady
 from kapelle.config.orders import Holding
 from kapelle.control import status
 from kapelle.control.adoption import assign, claim_side_door, find_strangers, get_door, lives
@@ -357,7 +357,7 @@ class Controller:
         usable = {process.recipe.slot: process for process in self.processes.values() if process.life.usable}
         for slot in usable.keys() & planned - self._seen_ready:
             self._seen_ready.add(slot)
-            took = wall() - usable[slot].started
+            took = steady() - usable[slot].started
             self._on_progress(
                 f"{slot} is ready after {took:.1f} s ({len(self._seen_ready & planned)} of {len(planned)})"
             )

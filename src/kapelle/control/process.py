@@ -10,7 +10,7 @@ from typing import Protocol
 
 import structlog
 
-from kapelle.clock import monotonic, wall
+from kapelle.clock import monotonic, steady
 from kapelle.config.orders import Holding
 from kapelle.control import status
 from kapelle.control.child import Child, Ears
@@ -173,7 +173,7 @@ class Process:
         return status.ProcessStatus(
             name=self.name, role=one.role, service=one.service, release=self.holding.release,
             releases=self._around.holdings.releases(self), shards=self.holding.shards, pid=self.pid, phase=life.phase.value,
-            restarts=life.restarts, last_end=life.reason, uptime=wall() - self.started if self._child else 0.0,
+            restarts=life.restarts, last_end=life.reason, uptime=max(0.0, steady() - self.started) if self._child else 0.0,
             memory=self._resident, in_flight=health.in_flight if health else 0, queued=health.queued if health else 0,
         )  # fmt: skip
 
@@ -262,7 +262,7 @@ class Process:
         around, recipe = self._around, self.recipe
         is_gateway = recipe.role == "gateway"
         self._last_words = ""
-        self.started = wall()
+        self.started = steady()
         self.holding = around.holdings.holding(self)
         try:
             spawned = spawn(

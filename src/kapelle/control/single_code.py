@@ -9,7 +9,7 @@ from functools import partial
 from kapelle.artifacts.cache import Cache
 from kapelle.artifacts.objects import Objects
 from kapelle.artifacts.releases import Releases
-from kapelle.clock import wall
+from kapelle.clock import steady
 from kapelle.control.conductor import Conductor, Say
 from kapelle.control.remote import Remote
 from kapelle.control.versions import OneVersion, Version
@@ -45,7 +45,7 @@ class ImageConductor(Conductor):
         """It is to end, and waits until it may."""
         known = self._roster.get(process)
         if known is not None:
-            self._do(self._rollout.leaving(known.name, known.incarnation, wall()))
+            self._do(self._rollout.leaving(known.name, known.incarnation, steady()))
 
     def may_go(self, process: Remote) -> bool:
         """Whether nobody needs what it holds any more."""

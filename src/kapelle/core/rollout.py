@@ -212,7 +212,8 @@ class Rollout:
         pointer = self.pointer
         if pointer is None or pointer.previous is None or pointer.baking_since is None:
             return False
-        return self._back is not None or now < pointer.baking_since + self.terms.bake
+        # One that begins long after now was begun before the clock was set back.
+        return self._back is not None or abs(now - pointer.baking_since) < self.terms.bake
 
     @property
     def codes(self) -> set[str] | None:

@@ -128,6 +128,14 @@ def test_a_publish_whose_controller_died_in_the_trial_can_be_repeated(
     assert not stage.denied
 
 
+def test_a_trial_does_not_go_on_when_the_clock_was_set_back_before_this_controller_began() -> None:
+    stage = Stage([Pointer(2, "r2", "r1", 1000.0 + 3600, "somebody before")])
+    stage.settle()
+    assert stage.held() == everywhere("r2")
+    publish(stage, "r3")
+    assert stage.log[-1].release == "r3"
+
+
 @pytest.mark.parametrize("name", ["cluster-1", "encoder", "gateway"])
 def test_a_load_failure_on_one_living_process_refuses_the_release(stage: Stage, name: str) -> None:
     stage.players[name].broken.add("r2")
