@@ -52,7 +52,7 @@ class Told(messages.Message, tag=8, frozen=True):
 
 
 class Over(messages.Message, tag=9, frozen=True):
-    """How a wish ended: ``outcome`` is one of ``kapelle.core.rollout_messages.Outcome``, or ``DENIED``."""
+    """How a wish ended: ``outcome`` is one of ``kapelle.core.rollout_messages.Outcome``, or "denied"."""
 
     release: str
     outcome: str
