@@ -161,10 +161,18 @@ def _reason(error: Exception) -> str:
         return error.strerror
     text = str(error)
     words = [found[1] for pattern in _REASONS if (found := re.search(pattern, text))]
-    return ", ".join(dict.fromkeys(words)) or ("no answer in time" if "TimedOut" in text else type(error).__name__)
+    signs = [meaning for sign, meaning in _SIGNS.items() if sign in text]
+    return ", ".join(dict.fromkeys(words)) or next(iter(signs), type(error).__name__)
 
 
 _REASONS = (r"status code: (\d{3}(?: [A-Z][A-Za-z]+)*)", r"<Code>(\w+)</Code>", r'message: "([A-Z][\w ]{3,60})"')
+
+_SIGNS = {
+    "TimedOut": "no answer in time",
+    "dns error": "no such host",
+    "IncompleteBody": "the answer broke off",
+    "IncompleteMessage": "the answer broke off",
+}
 
 
 def _next_step(reason: str) -> str:

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 import pytest
 
-from kapelle.artifacts.s3_objects import S3Objects
+from kapelle.artifacts.s3_objects import S3Objects, _reason
 from kapelle.errors import ConfigError, StoreError
 from tests.unit.artifacts.bucket import Bucket
 
@@ -181,3 +181,40 @@ def stall(server: socket.socket) -> None:
                 else b"HTTP/1.1 200 OK\r\nContent-Length: 10000\r\n"
             )
             connection.sendall(head + b'ETag: "1"\r\nLast-Modified: Wed, 21 Oct 2015 07:28:00 GMT\r\n\r\n' + b"x")
+
+
+class Breaking(BaseHTTPRequestHandler):
+    """It sends half of what it says it will, whenever it is asked for the rest."""
+
+    def do_GET(self) -> None:
+        start = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").partition("-")[0])
+        self.send_response(206 if start else 200)
+        heads = {"ETag": '"e"', "Last-Modified": self.date_time_string(), "Content-Length": str(8 - start)}
+        for name, value in {**heads, "Content-Range": f"bytes {start}-7/8"}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(b"x" * ((8 - start) // 2))
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nobody reads it."""
+
+
+def test_an_answer_that_breaks_off_is_told(bucket: Bucket) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Breaking) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            objects = S3Objects(f"s3://shop/apps?endpoint=http://127.0.0.1:{server.server_port}", patience=1.5)
+            with pytest.raises(StoreError, match="the answer broke off; check that the endpoint answers"):
+                b"".join(objects.read("a"))
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_a_host_that_is_not_there_is_told() -> None:
+    # Said by the library of http://nowhere.invalid; whether a machine can find that out is a matter of its network.
+    assert (
+        _reason(OSError('HttpError { source: Connect, ConnectError("dns error", "failed to lookup") }'))
+        == "no such host"
+    )
