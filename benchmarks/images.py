@@ -35,6 +35,7 @@ from kapelle.deploy.dockerfile import INSTALLER
 from kapelle.deploy.images import Image, Images, plan_images
 from kapelle.deploy.layers import BASE, layers_of
 from kapelle.deploy.naive import naive_context, plan_naive
+from kapelle.deploy.preflight import BUILDER, check_engine
 from kapelle.errors import DeployError
 from machine import describe_machine
 from targets.base import BENCHMARKS
@@ -104,7 +105,7 @@ def measure(docker: Docker, app: str, more: Sequence[str], changes: int) -> tupl
     first = Figures(sum(layer.size for layer in layers), cold, code, layers[-1].size)
     cold, code = times(docker, usual, more, changes)
     size = sum(layer.size for layer in layers_of(docker, usual.images[0].reference))
-    docker.ask("image", "rm", *(image.reference for way in (ours, usual) for image in way.images))
+    docker.run("image", "rm", *(image.reference for way in (ours, usual) for image in way.images))
     return first, Figures(size, cold, code, size - base)
 
 
@@ -123,10 +124,11 @@ def main() -> int:
     options = parser.parse_args()
     try:
         docker = Docker()
+        version = check_engine(docker, BUILDER)
         lines = [
             "# What images weigh, and how long they take to build",
             "",
-            f"Measured on {describe_machine()}, Docker {docker.version}; the median of {options.changes} changes of code.",
+            f"Measured on {describe_machine()}, Docker {version}; the median of {options.changes} changes of code.",
             "",
             "| app | image | size | cold | code | new |",
             "| --- | --- | ---: | ---: | ---: | ---: |",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import warnings
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,21 +18,33 @@ MOST_PIXELS = 50_000_000
 """What a file says of its size is believed, and checked, before anything is decoded."""
 MEAN = np.array([0.4914, 0.4822, 0.4465], np.float32)
 DEVIATION = np.array([0.2470, 0.2435, 0.2616], np.float32)
+MOST_IN_ICONS = 2_000_000
+"""Pixels of a picture in a file of icons; the largest that systems show have half of it, and twice the height in theirs."""
 MOST_SCANS = 50
 """Of a progressive JPEG, each of which goes over the whole picture; cameras and tools write a dozen."""
+
+MOST_IN_PYTHON = 8_000_000
+MOST_AS_TEXT = 500_000
+"""Bytes, and pixels, of what Pillow takes apart in Python, which takes a core some seconds; of PPM as text the time grows with
+the square."""
 
 _FILE = "$.file"
 _MARKER = re.compile(rb"\xff([\x02-\xcf\xd8-\xfe])")
 _END, _SCAN = 0xD9, 0xDA
 
 Image.init()
-FORMATS = tuple(sorted(set(Image.OPEN) - {"EPS", "IPTC", "ICO", "ICNS", "FITS"}))
-"""All that Pillow reads, but for five.
+FORMATS = tuple(sorted(set(Image.OPEN) - {"EPS", "IPTC", "FITS"}))
+"""All that Pillow reads, but for three.
 
 PostScript (EPS) is a program, which Pillow would have another program run. An IPTC file holds another file, of any format
-(PostScript, too) and size, whatever it says of itself. So do files of icons (ICO, ICNS), and Pillow decodes the one while it
-opens it. A compressed FITS file is taken apart pixel by pixel, in Python: 200 KB of one keep a core busy for a minute.
+(PostScript, too) and size, whatever it says of itself. A compressed FITS file is taken apart pixel by pixel, in Python:
+200 KB of one keep a core busy for a minute.
 """
+_ICONS = (b"\0\0\1\0", b"icns")
+_IN_ICONS = re.compile(
+    rb"\x89PNG\r\n\x1a\n.{4}IHDR(?P<png>.{8})|ihdr(?P<jp2>.{8})|\x28\x00\x00\x00(?P<bmp>.{8})\x01\x00", re.DOTALL
+)
+"""The sizes of what is in a file of icons, whatever that says of itself: width and height, or the other way round."""
 
 Picture = NDArray[np.uint8]
 Tensor = NDArray[np.float32]
@@ -62,6 +75,7 @@ def decode(content: bytes) -> Picture:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of oddities in metadata, which do not matter here
+            _check_icons(content)
             with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
                 # A JPEG can be decoded at an eighth to a half of its size, which is much faster and takes less memory.
                 picture.draft("RGB", (4 * SIDE, 4 * SIDE))
@@ -107,16 +121,31 @@ def _check_size(picture: Image.Image) -> None:
         )
 
 
+def _check_icons(content: bytes) -> None:
+    """Refuse a file of icons that holds something large. Pillow decodes it while it opens it."""
+    if not content.startswith(_ICONS):
+        return
+    for found in _IN_ICONS.finditer(content):
+        size = found["png"] or found["jp2"] or found["bmp"]
+        order: Literal["little", "big"] = "little" if found["bmp"] else "big"
+        width, height = (abs(int.from_bytes(side, order, signed=True)) for side in (size[:4], size[4:]))
+        if width * height > MOST_IN_ICONS:
+            raise InvalidInput(f"an icon of {width} x {height} pixels; expected at most {MOST_IN_ICONS:,}", path=_FILE)
+
+
 def _check_speed(picture: ImageFile.ImageFile, content: bytes) -> None:
     """Refuse what a small file can keep a core busy with for minutes."""
     if picture.format in ("JPEG", "MPO") and (scans := _scans(content)) > MOST_SCANS:
         raise InvalidInput(f"a JPEG of {scans} scans; expected at most {MOST_SCANS}", path=_FILE)
     # Kinds that Pillow takes apart byte by byte in Python: BLP, MSP, QOI, XPM, and some of BMP, DDS and PPM.
-    if any(tile[0] in Image.DECODERS for tile in picture.tile):
-        raise InvalidInput(
-            f"this kind of {picture.format} takes too long to decode; expected JPEG, PNG, WebP or the like",
-            path=_FILE,
-        )
+    for decoder, *_ in picture.tile:
+        most = MOST_AS_TEXT if decoder == "ppm_plain" else MOST_IN_PYTHON
+        if decoder in Image.DECODERS and max(len(content), picture.width * picture.height) > most:
+            raise InvalidInput(
+                f"this kind of {picture.format} takes too long to decode; expected at most {most:,} pixels and bytes, or "
+                "JPEG, PNG, WebP or the like",
+                path=_FILE,
+            )
 
 
 def _scans(jpeg: bytes) -> int:

@@ -21,14 +21,15 @@ _NUMBERS = re.compile(r"(\d+)\.(\d+)")
 _ASKING = 30.0
 
 
-def check_engine(docker: Program, oldest: tuple[int, int] = ENGINE) -> None:
-    """Docker is there, runs and is young enough.
+def check_engine(docker: Program, oldest: tuple[int, int] = ENGINE) -> str:
+    """Docker is there, runs and is young enough; its version.
 
     Raises:
         DeployError: it is not; the message says what to do.
     """
     found = docker.run("version", "--format", "{{.Server.Version}}", timeout=_ASKING).strip()
     _check_version("the Docker engine", found, oldest, "https://docs.docker.com/engine/install")
+    return found
 
 
 def check_compose(docker: Program) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import struct
 
 import numpy as np
 import pytest
@@ -109,6 +110,15 @@ def field(record: int, number: int, value: bytes) -> bytes:
     return bytes([0x1C, record, number]) + len(value).to_bytes(2, "big") + value
 
 
+LARGE = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, b"IHDR", 9_000, 9_000)
+"""How a PNG begins that is far larger than any icon."""
+
+
+def icon(content: bytes) -> bytes:
+    """A file of one icon, which says of itself that it has 16 x 16 pixels."""
+    return struct.pack("<3H4B2H2I", 0, 1, 1, 16, 16, 0, 0, 1, 32, len(content), 22) + content
+
+
 def inside_iptc(content: bytes) -> bytes:
     """A file that says of itself that it is a JPEG of 10 x 10 pixels; Pillow would open whatever it holds."""
     size = (10).to_bytes(2, "big")
@@ -142,8 +152,9 @@ def compressed_fits() -> bytes:
         (inside_iptc(saved(noise(6, 9), "EPS")), "not a picture"),
         (inside_iptc(saved(noise(), "PNG")), "not a picture"),
         (compressed_fits(), "not a picture"),
-        (saved(noise(), "ICO"), "not a picture"),
-        (saved(noise(), "ICNS"), "not a picture"),
+        (icon(LARGE), "an icon of 9000 x 9000 pixels; expected at most"),
+        (b"icns" + LARGE, "an icon of 9000 x 9000 pixels; expected at most"),
+        (icon(struct.pack("<Iii2H", 40, 7_000, -14_000, 1, 8)), "an icon of 7000 x 14000 pixels; expected at most"),
         (bomb(30_000), "too large"),
         (bomb(9_000), "9000 x 9000 pixels; expected at most"),
     ],
@@ -156,8 +167,9 @@ def compressed_fits() -> bytes:
         "PostScript inside",
         "PNG inside",
         "FITS",
-        "ICO",
-        "ICNS",
+        "PNG in ICO",
+        "PNG in ICNS",
+        "BMP in ICO",
         "bomb",
         "large",
     ],
@@ -181,13 +193,28 @@ def test_damage_of_rarer_formats_is_told() -> None:
     [
         (saved(noise().convert("P"), "BLP"), "BLP"),
         (saved(noise(), "QOI"), "QOI"),
-        (b"P3 1 1 255\n1 2 3\n", "PPM"),
-        (b"P6 1 1 254\n123", "PPM"),
+        (b"P3 1 1 255\n" + b"#\n" * 300_000 + b"1 2 3\n", "PPM"),
+        (b"P6 4000 3000 254\n123", "PPM"),
     ],
 )
-def test_what_is_decoded_in_python_is_refused(content: bytes, kind: str) -> None:
-    with pytest.raises(InvalidInput, match=f"this kind of {kind} takes too long to decode; expected JPEG"):
+def test_what_is_decoded_in_python_is_refused_where_it_would_take_long(
+    content: bytes, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(images, "MOST_IN_PYTHON", 1_000)
+    with pytest.raises(InvalidInput, match=f"this kind of {kind} takes too long to decode; expected at most"):
         decode(content)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        saved(noise().convert("P"), "BLP"), saved(noise(), "QOI"), b"P3 1 1 255\n1 2 3\n", b"P6 1 1 254\n123",
+        saved(noise(), "ICO", sizes=[(64, 48)]), saved(noise(), "ICNS"),
+    ],
+    ids=["BLP", "QOI", "PPM as text", "PPM of few levels", "ICO", "ICNS"],
+)  # fmt: skip
+def test_small_ones_of_rare_formats_are_read(content: bytes) -> None:
+    assert decode(content).ndim == 3
 
 
 def scans(count: int) -> bytes:
