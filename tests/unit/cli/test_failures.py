@@ -77,7 +77,7 @@ def test_names_the_line_of_a_wrong_declaration() -> None:
 
 def test_names_the_line_of_a_wrong_option() -> None:
     code = "import kapelle\n\nclass S:\n    @kapelle.method(timeout='soon')\n    def f(self) -> int: ...\n"
-    assert failure("option.py", code).startswith("option.py:4: 'soon' is not a duration")
+    assert failure("option.py", code).startswith("option.py:4: timeout='soon': 'soon' is not a duration")
 
 
 def test_leaves_what_concerns_no_line() -> None:
