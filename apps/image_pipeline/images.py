@@ -19,14 +19,14 @@ MOST_PIXELS = 50_000_000
 MEAN = np.array([0.4914, 0.4822, 0.4465], np.float32)
 DEVIATION = np.array([0.2470, 0.2435, 0.2616], np.float32)
 MOST_IN_ICONS = 2_000_000
-"""Pixels of a picture in a file of icons; the largest that systems show have half of it, and twice the height in theirs."""
+"""Pixels of each picture in a file of icons. The largest that systems show have 1024 x 1024."""
 MOST_SCANS = 50
 """Of a progressive JPEG, each of which goes over the whole picture; cameras and tools write a dozen."""
 
 MOST_IN_PYTHON = 8_000_000
 MOST_AS_TEXT = 500_000
-"""Bytes, and pixels, of what Pillow takes apart in Python, which takes a core some seconds; of PPM as text the time grows with
-the square."""
+"""Bytes, and pixels, of what Pillow takes apart in Python: some seconds of a core. For PPM as text, time grows with the
+square of the bytes."""
 
 _FILE = "$.file"
 _MARKER = re.compile(rb"\xff([\x02-\xcf\xd8-\xfe])")
@@ -68,7 +68,7 @@ def decode(content: bytes) -> Picture:
     """The first frame of a file as height x width x 3, turned as its EXIF data says; transparency lies on white.
 
     Raises:
-        InvalidInput: it is no picture, cut short, or larger than ``MOST_PIXELS``.
+        InvalidInput: it is no picture, cut short, larger than ``MOST_PIXELS``, or would keep a core busy for long.
     """
     if not content:
         raise InvalidInput("the file is empty; expected a picture", path=_FILE)

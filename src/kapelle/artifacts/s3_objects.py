@@ -161,8 +161,9 @@ def _reason(error: Exception) -> str:
         return error.strerror
     text = str(error)
     words = [found[1] for pattern in _REASONS if (found := re.search(pattern, text))]
-    signs = [meaning for sign, meaning in _SIGNS.items() if sign in text]
-    return ", ".join(dict.fromkeys(words)) or next(iter(signs), type(error).__name__)
+    if words:
+        return ", ".join(dict.fromkeys(words))
+    return next((meaning for sign, meaning in _SIGNS.items() if sign in text), type(error).__name__)
 
 
 _REASONS = (r"status code: (\d{3}(?: [A-Z][A-Za-z]+)*)", r"<Code>(\w+)</Code>", r'message: "([A-Z][\w ]{3,60})"')

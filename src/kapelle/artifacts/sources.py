@@ -150,5 +150,6 @@ def restore_code(target: str, release: str, store: str, cache: Path) -> None:
     try:
         Sources(Path(), store, cache, Registry()).of(release).path(CODE)
     except KapelleError:
+        # What lies there will do: a store that cannot be reached is no reason not to start.
         if not Path(target.partition(":")[0]).is_file():
             raise

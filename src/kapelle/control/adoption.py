@@ -86,15 +86,15 @@ def claim_side_door(door: socket.socket, settings: Settings, *, gateways: bool) 
         return None
     port = settings.grpc_port or door.getsockname()[1] + 1
     with suppress(OSError):
-        alone = gateways or _is_free(settings.host, port)
+        is_shared = not gateways and not _is_free(settings.host, port)
         claimed = claim(settings.host, port)
-        if alone:
-            return claimed
-        claimed.close()
-        raise StartError(
-            f"gRPC cannot have port {port}: another system of yours serves there, and clients would reach the one or the "
-            "other; choose another with KAPELLE_GRPC_PORT, or -1 for none"
-        )
+        if is_shared:
+            claimed.close()
+            raise StartError(
+                f"gRPC cannot have port {port}: another system of yours serves there, and clients would reach the one or "
+                "the other; choose another with KAPELLE_GRPC_PORT, or -1 for none"
+            )
+        return claimed
     return None
 
 

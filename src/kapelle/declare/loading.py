@@ -22,7 +22,7 @@ _SHOWN = 3
 
 
 def find_here() -> None:
-    """Let this process find modules in the current folder, too: after all others, for which a file there is no substitute."""
+    """Let this process find modules in the current folder, too: last, so that no file there is taken for another module."""
     sys.path.append(str(Path.cwd()))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from kapelle.deploy.programs import Program
 from kapelle.errors import DeployError
@@ -14,12 +14,11 @@ from kapelle.errors import DeployError
 class Docker(Program):
     """An engine, by way of its command line."""
 
-    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(self) -> None:
         super().__init__(
             "docker",
             "install Docker Engine 25 or later (https://docs.docker.com/engine/install) or Docker Desktop, or have the files "
             "written only (`kapelle build --only-write`, `kapelle deploy` without --up) and use them where it is",
-            environment,
         )
 
     def has(self, image: str) -> bool:
@@ -37,7 +36,7 @@ class Docker(Program):
             DeployError: it failed. However this is left, the command has ended.
         """
         # Engines before 23 build with the old builder unless they are told.
-        environment = {**(os.environ if self.environment is None else self.environment), "DOCKER_BUILDKIT": "1"}
+        environment = {**os.environ, "DOCKER_BUILDKIT": "1"}
         said: list[str] = []
         with subprocess.Popen(  # noqa: S603 - docker itself, with arguments that are ours
             [self.path(), *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

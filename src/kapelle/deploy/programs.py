@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,9 @@ _READING = 30.0
 class Program:
     """A program by its name; ``hint`` is the next step where it is missing."""
 
-    def __init__(self, name: str, hint: str, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(self, name: str, hint: str) -> None:
         self.name = name
         self._hint = hint
-        self.environment = None if environment is None else dict(environment)
 
     def run(self, *arguments: str, folder: Path | None = None, timeout: float = 3600.0) -> str:
         """What it prints; blocks for at most ``timeout`` seconds.
@@ -73,7 +72,7 @@ class Program:
         Raises:
             DeployError: it is missing.
         """
-        found = shutil.which(self.name, path=None if self.environment is None else self.environment.get("PATH"))
+        found = shutil.which(self.name)
         if found is None:
             raise DeployError(f"there is no {self.name} on this machine; {self._hint}")
         return found
@@ -88,8 +87,8 @@ class Program:
         path = self.path()
         try:
             return subprocess.run(  # noqa: S603 - that is what is asked for, and no shell reads the arguments
-                [path, *arguments], cwd=folder, env=self.environment, capture_output=True, text=True, errors="replace",
-                check=False, timeout=timeout, stdin=subprocess.DEVNULL,
+                [path, *arguments], cwd=folder, capture_output=True, text=True, errors="replace", check=False,
+                timeout=timeout, stdin=subprocess.DEVNULL,
             )  # fmt: skip
         except subprocess.TimeoutExpired:
             raise DeployError(

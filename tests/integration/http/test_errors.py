@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -106,12 +107,16 @@ async def client(served: Served) -> Client:
 
 
 @pytest.fixture
-def logged() -> Iterator[list[Any]]:
+def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
     capture = LogCapture()
-    before = structlog.get_config()["processors"]
-    structlog.configure(processors=[capture])
+    before = structlog.get_config()
+    structlog.configure(processors=[capture], wrapper_class=structlog.make_filtering_bound_logger(0))
+    # Loggers that other tests have used keep what was configured then.
+    for name, module in list(sys.modules.items()):
+        if name.startswith("kapelle.") and hasattr(module, "log"):
+            monkeypatch.setattr(module, "log", structlog.get_logger())
     yield capture.entries
-    structlog.configure(processors=before)
+    structlog.configure(**before)
 
 
 @pytest.mark.parametrize(
