@@ -106,7 +106,7 @@ def gc(
     ] = False,
     store: Store = None,
 ) -> int:
-    """Remove old releases, and the files that no other release has."""
+    """Remove old releases, and the files that no other release has; never the current one, the one before, or a canary."""
     from kapelle.cli.release import run_gc
 
     return run_gc(target, keep, store, dry_run=dry_run)
