@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from kapelle.cli.parameters import Target, Variant
+from kapelle.cli.parameters import Target, Variant, Whole
 
 deploy_app = App(
     name="deploy",
@@ -31,7 +31,7 @@ Scale = Annotated[
     Parameter(negative="", help="How many containers, where not as declared: Encoder=4, gateway=3. May be repeated."),
 ]
 Port = Annotated[
-    int | None, Parameter(help="Port of the machine at which clients connect (8080); gRPC has the next one.")
+    Whole | None, Parameter(help="Port of the machine at which clients connect (8080); gRPC has the next one.")
 ]
 Volumes = Annotated[
     bool,
@@ -131,7 +131,7 @@ def deploy_kubernetes(
     out: KubernetesFolder = "deploy/kubernetes",
     up: Up = False,
     port: Annotated[
-        int | None, Parameter(help="Port of the Service at which clients connect (8080); gRPC has the next one.")
+        Whole | None, Parameter(help="Port of the Service at which clients connect (8080); gRPC has the next one.")
     ] = None,
     scale: Scale = None,
     observe: Observe = False,

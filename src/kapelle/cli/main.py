@@ -9,7 +9,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from kapelle import __version__
 from kapelle.cli.deploy import deploy_app, down_app
-from kapelle.cli.parameters import OptionalTarget, RunDirectory, Store, Target, Variant
+from kapelle.cli.parameters import OptionalTarget, RunDirectory, Store, Target, Variant, Whole
 from kapelle.cli.releases import release_app
 from kapelle.cli.start import start_app
 from kapelle.cli.streams import explained, settle_streams
@@ -40,13 +40,13 @@ def serve(
     /,
     *,
     host: str | None = None,
-    port: int | None = None,
-    gateways: int | None = None,
+    port: Whole | None = None,
+    gateways: Whole | None = None,
     artifacts: str | None = None,
     release: str | None = None,
     store: Store = None,
     run_dir: RunDirectory = None,
-    shard_processes: int | None = None,
+    shard_processes: Whole | None = None,
     transport: Literal["unix", "tcp"] | None = None,
     tls_certificate: str | None = None,
     tls_key: str | None = None,
@@ -126,7 +126,7 @@ def call(
     ] = None,
     /,
     *,
-    shard: Annotated[int, Parameter(help="The shard to ask, for a sharded service.")] = 0,
+    shard: Annotated[Whole, Parameter(help="The shard to ask, for a sharded service.")] = 0,
     timeout: Annotated[str, Parameter(help="How long to wait for the answer.")] = "30s",
     target: Annotated[OptionalTarget, Parameter(name=["--target", "-t"])] = None,
     run_dir: RunDirectory = None,
@@ -166,7 +166,7 @@ def bench(
         str | None, Parameter(help="File with the body to send, or the file to upload (an example is made up).")
     ] = None,
     seconds: Annotated[str, Parameter(help="How long each figure is measured.")] = "1",
-    concurrency: Annotated[int, Parameter(help="Callers at a time, for the figures under load.")] = 8,
+    concurrency: Annotated[Whole, Parameter(help="Callers at a time, for the figures under load.")] = 8,
     sizes: Annotated[str | None, Parameter(help="Payloads to compare the ways with (1KB,10KB,100KB,1MB,10MB).")] = None,
     volume: Annotated[
         str | None, Parameter(help="Folder for the files of the way through files (the system's temporary one).")

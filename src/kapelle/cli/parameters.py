@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from cyclopts import Parameter
+from cyclopts import Parameter, Token
 
 from kapelle.clock import seconds
 from kapelle.errors import ConfigError
 
+
+def _whole(_expected: type[int], tokens: Sequence[Token]) -> int:
+    """A whole number, where the parser by itself would round."""
+    try:
+        return int(tokens[0].value)
+    except ValueError:
+        raise ValueError(f"expected a whole number, not {tokens[0].value!r}.") from None
+
+
+Whole = Annotated[int, Parameter(converter=_whole)]
 Target = Annotated[
     str,
     Parameter(help="The app: a folder with an app.py, a file, or a module; add :Class where it declares several."),

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from kapelle.cli.parameters import AppOption, Json, OptionalTarget, RunDirectory, Store, Target
+from kapelle.cli.parameters import AppOption, Json, OptionalTarget, RunDirectory, Store, Target, Whole
 
 release_app = App(
     name="release",
@@ -100,7 +100,7 @@ def wait(target: Target, /, *, store: Store = None) -> int:
 def gc(
     *,
     target: AppOption,
-    keep: Annotated[int, Parameter(help="How many releases to keep, the newest.")] = 3,
+    keep: Annotated[Whole, Parameter(help="How many releases to keep, the newest.")] = 3,
     dry_run: Annotated[
         bool, Parameter(negative="", show_default=False, help="Only say what would be removed.")
     ] = False,

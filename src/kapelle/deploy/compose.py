@@ -11,13 +11,15 @@ from kapelle.deploy import observing
 from kapelle.deploy.secrets import FOLDER, GRAFANA, PEERS, S3
 from kapelle.deploy.service_options import container, door_volume, healthcheck, limits, part_options, secrets_of
 from kapelle.deploy.topology import DOOR, GRPC, HTTP, RUN, STORE, Part, Role, Topology, environment, folders
-from kapelle.deploy.yaml import Alias, Anchor, Note, document
+from kapelle.deploy.yaml import Alias, Anchor, Note, Variable, document, literal
 
 FILE = "compose.yaml"
 _TEMPORARY = "/tmp"  # noqa: S108 - the container's own
 _MADE = f"{RUN}/made"
 _CERTIFIED = {
-    "kapelle.certificates": Note("Other certificates are other containers: --up replaces them.", "${CERTIFICATES}")
+    "kapelle.certificates": Note(
+        "Other certificates are other containers: --up replaces them.", Variable("CERTIFICATES")
+    )
 }
 HEALTHY, STARTED = "service_healthy", "service_started"
 
@@ -48,7 +50,7 @@ def compose_files(system: Topology, folder: Path, *, observe: bool) -> dict[str,
             name: {"file": f"./{FOLDER}/{name}"} for name in secret_names(system, observe=observe) if name != S3
         },
     }
-    return {FILE: document(_head(system), content), ".env": _variables(system), **files}
+    return {FILE: document(_head(system), literal(content)), ".env": _variables(system), **files}
 
 
 def secret_names(system: Topology, *, observe: bool) -> list[str]:
@@ -92,7 +94,7 @@ def _variables(system: Topology) -> str:
 def _service(system: Topology, part: Part, folder: Path) -> Any:
     service = {
         "<<": Alias("container"),
-        "image": f"${{{image_variable(part)}}}",
+        "image": Variable(image_variable(part)),
         "build": _build(system, part, folder),
         **part_options(system, part, _settings(system), _own_settings(system, part)),
         **(_stays(part) if part.role is Role.RELEASE else {}),

@@ -11,7 +11,7 @@ from kapelle.deploy import observing
 from kapelle.deploy.secrets import FOLDER, GRAFANA, S3
 from kapelle.deploy.service_options import container, door_volume, healthcheck, limits, part_options, secrets_of
 from kapelle.deploy.topology import DOOR, GRPC, HTTP, RUN, STORE, USER, Part, Role, Topology, environment, folders
-from kapelle.deploy.yaml import Alias, Anchor, Mode, Note, document
+from kapelle.deploy.yaml import Alias, Anchor, Mode, Note, document, literal
 from kapelle.errors import DeployError
 
 STACK, VERSIONS = "stack.yaml", "versions.yaml"
@@ -81,7 +81,7 @@ def stack_files(system: Topology, digests: Mapping[str, str], *, observe: bool) 
         },
     }
     versions = {"services": images, "secrets": _secrets(system, digests), **_configs(system, files)}
-    return {STACK: document(_head(system), content), VERSIONS: document(_VERSIONS_HEAD, versions), **files}
+    return {STACK: document(_head(system), literal(content)), VERSIONS: document(_VERSIONS_HEAD, versions), **files}
 
 
 _VERSIONS_HEAD = (

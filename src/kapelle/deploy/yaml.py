@@ -43,6 +43,13 @@ class Alias:
 
 
 @dataclass(frozen=True, slots=True)
+class Variable:
+    """The name of a variable that an engine fills in when it reads the document."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Mode:
     """Permissions of a file, written as in ``0400``."""
 
@@ -52,6 +59,23 @@ class Mode:
 def document(comment: str, value: Mapping[str, Any]) -> str:
     """A document with a comment at its head."""
     return "\n".join([*_comment(comment, 0), "", *_mapping(value, 0)]) + "\n"
+
+
+def literal(value: Any) -> Any:
+    """A document's content for engines that fill in variables: each ``$`` doubled, but for those of a ``Variable``."""
+    match value:
+        case str():
+            return value.replace("$", "$$")
+        case Mapping():
+            return {key: literal(held) for key, held in value.items()}
+        case list() | tuple():
+            return [literal(held) for held in value]
+        case Note(comment, held):
+            return Note(comment, literal(held))
+        case Anchor(name, held):
+            return Anchor(name, literal(held))
+        case _:
+            return value
 
 
 def _mapping(value: Mapping[str, Any], depth: int) -> Iterator[str]:
@@ -111,6 +135,8 @@ def _scalar(value: Any) -> str:
     match value:
         case Alias(name):
             text = f"*{name}"
+        case Variable(name):
+            text = f"${{{name}}}"
         case Mode(bits):
             text = f"0{bits:o}"
         case Mapping():

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import inspect
+import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
@@ -43,6 +45,13 @@ def test_explains_each_verb(verb: str, monkeypatch: pytest.MonkeyPatch, capsys: 
     assert all(len(line.strip("│ ").split("  ", 1)) == 2 for line in options), "an option without an explanation"
 
 
+def test_is_a_module_too(empty: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "kapelle", "--version"], cwd=empty, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == version("kapelle")
+
+
 def test_options_of_serve_are_settings() -> None:
     options = set(inspect.signature(cli.serve).parameters) - {"target"}
     assert options <= set(Settings.__struct_fields__)
@@ -54,7 +63,12 @@ def test_options_of_serve_are_settings() -> None:
         (["srv"], "kapelle: Unknown command"),
         (["serve"], "TARGET requires an argument. See `kapelle serve --help`."),
         (["serve", "app.py", "--prt", "1"], "--prt. Did you mean --port? See `kapelle serve --help`."),
-        (["serve", "app.py", "--port", "many"], "kapelle: Invalid value for --port"),
+        (
+            ["serve", "app.py", "--port", "many"],
+            "kapelle: Invalid value for --port: expected a whole number, not 'many'. See `kapelle serve --help`.",
+        ),
+        (["serve", "app.py", "--gateways", "1.5"], "--gateways: expected a whole number, not '1.5'."),
+        (["call", "A.b", "--shard", "0x1"], "--shard: expected a whole number, not '0x1'."),
     ],
 )
 def test_wrong_usage_is_one_line(

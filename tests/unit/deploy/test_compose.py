@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from kapelle.deploy.files import Fate, write_files
 from kapelle.deploy.secrets import make_secrets
 from tests.unit.deploy.golden_files import FOLDER, generated
 from tests.unit.deploy.parsers import needs_compose
-from tests.unit.deploy.systems import APPS, demanding, secured, system_of
+from tests.unit.deploy.systems import APPS, TAG, demanding, secured, system_of
 
 
 def read(files: dict[str, str]) -> dict[str, Any]:
@@ -97,6 +98,24 @@ def test_a_store_elsewhere(tmp_path: Path) -> None:
     assert far["services"]["encoder"]["environment"]["KAPELLE_STORE"] == "s3://a/b"
     near = read(compose_files(system_of("question_search", store=str(tmp_path)), tmp_path, observe=False))
     assert near["services"]["encoder"]["volumes"][0]["source"] == str(tmp_path)
+
+
+@needs_compose()
+def test_a_dollar_of_the_users_is_a_dollar(tmp_path: Path) -> None:
+    system = system_of("question_search", tmp_path / "con$text", store=str(tmp_path / "$HOME"))
+    parts = tuple(replace(part, command=("a", "${B}")) for part in system.parts)
+    write_files(tmp_path, "app", compose_files(replace(system, parts=parts), tmp_path, observe=False))
+    make_secrets(tmp_path, secret_names(system, observe=False))
+    done = subprocess.run(
+        ["docker", "compose", "config", "--format", "json"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    # What it prints is a file again, with the dollars doubled.
+    made = json.loads(done.stdout.replace("$$", "$"))["services"]["encoder"]
+    assert made["command"] == ["a", "${B}"]
+    assert made["volumes"][0]["source"] == str(tmp_path / "$HOME")
+    assert made["build"]["context"] == str(tmp_path / "con$text")
+    assert made["image"] == f"question-search:{TAG}"
+    assert "is not set" not in done.stderr
 
 
 def test_a_new_build_changes_only_the_names_of_images(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,21 @@ def test_a_container_gets_what_its_service_asks_for() -> None:
 def test_a_mounted_store_is_at_the_same_place_everywhere() -> None:
     made = services(stack_files(system_of("question_search", store="/srv/store"), DIGESTS, observe=False))
     assert made["encoder"]["volumes"][0] == {"type": "bind", "source": "/srv/store", "target": "/var/lib/kapelle/store"}
+
+
+@needs_stack()
+def test_a_dollar_of_the_users_is_a_dollar(tmp_path: Path) -> None:
+    system = system_of("question_search", store=STORE)
+    parts = tuple(replace(part, placement={"disk": "$5"}, command=("a", "${B}")) for part in system.parts)
+    write_files(tmp_path, "app", stack_files(replace(system, parts=parts), DIGESTS, observe=False))
+    make_secrets(tmp_path, ["kapelle", "s3.env"])
+    done = subprocess.run(
+        ["docker", "stack", "config", "-c", "stack.yaml", "-c", "versions.yaml"],
+        cwd=tmp_path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    made = yaml.safe_load(done.stdout)["services"]["encoder"]
+    assert made["command"] == ["a", "${B}"]
+    assert made["deploy"]["placement"]["constraints"] == ["node.labels.disk==$5"]
 
 
 def test_what_changes_with_a_build_is_in_a_file_of_its_own() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from inline_snapshot import snapshot
 
-from kapelle.deploy.yaml import Alias, Anchor, Mode, Note, document
+from kapelle.deploy.yaml import Alias, Anchor, Mode, Note, Variable, document, literal
 
 scalars = st.one_of(
     st.none(),
@@ -110,3 +110,20 @@ text: |
 def test_what_has_no_form_is_refused() -> None:
     with pytest.raises(TypeError, match="has no form in YAML"):
         document("", {"key": object()})
+
+
+def test_engines_fill_in_variables_and_nothing_else() -> None:
+    content = {
+        "image": Variable("IMAGE"),
+        "command": ["echo", "$HOME", Note("Paid.", "$5")],
+        "shared": Anchor("all", {"price": ("$", 1)}),
+        "again": Alias("all"),
+    }
+    assert yaml.safe_load(document("", literal(content))) == snapshot(
+        {
+            "image": "${IMAGE}",
+            "command": ["echo", "$$HOME", "$$5"],
+            "shared": {"price": ["$$", 1]},
+            "again": {"price": ["$$", 1]},
+        }
+    )
