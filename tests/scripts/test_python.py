@@ -51,6 +51,41 @@ def test_passes_over_those_that_do_not_start(tmp_path: Path) -> None:
     assert start(tmp_path).stdout.strip() == sys.executable
 
 
+def paced(path: Path, pace: int) -> None:
+    """Install this very interpreter as one of its own that takes ``pace`` microseconds for the loop."""
+    script = f"""case "$2" in
+    *realpath*) echo "3.11 {path}" ;;
+    *process_time*) echo {pace} ;;
+    {PROBE!r}) echo {path} ;;
+    *) exec {sys.executable} "$@" ;;
+esac"""
+    install(path, script)
+
+
+@pytest.mark.parametrize(("pace", "taken"), [(1000, "python3.12"), (1900, "python3")])
+def test_takes_another_only_if_that_is_faster_by_a_fifth(tmp_path: Path, pace: int, taken: str) -> None:
+    paced(tmp_path / "python3", 2000)
+    paced(tmp_path / "python3.13", 2100)
+    paced(tmp_path / "python3.12", pace)
+    found = start(tmp_path)
+    assert found.stdout == f"{tmp_path / taken}\n"
+    assert ("Taking python3.12" in found.stderr) == (taken == "python3.12")
+    assert start(tmp_path, PYTHON="python3").stdout == f"{tmp_path / 'python3'}\n"
+
+
+def test_finds_the_one_behind_another_on_the_path(tmp_path: Path) -> None:
+    paced(tmp_path / "a place/python3", 2000)
+    paced(tmp_path / "b/python3", 1000)
+    found = start(tmp_path, PATH=f"{tmp_path / 'a place'}:{tmp_path / 'b'}")
+    assert found.stdout == f"{tmp_path / 'b/python3'}\n"
+    assert "make PYTHON=python3 takes that one" in found.stderr
+
+
+def test_measures_the_real_ones(tmp_path: Path) -> None:
+    install(tmp_path / "python3", f'exec {sys.executable} "$@"')
+    assert start(tmp_path).stdout.strip() == sys.executable
+
+
 def test_says_what_it_tried(tmp_path: Path) -> None:
     found = start(tmp_path)
     assert found.returncode == 1
