@@ -155,8 +155,9 @@ class Releases:
         with suppress(NoObject):
             if is_release(name):
                 return Release(name, decode(b"".join(self._objects.read(f"releases/{name}.json")), name))
-        there = ", ".join(self.names[-10:])
-        raise NoRelease(f"no release {name!r} in {self}; " + (f"there are {there}" if there else "it is empty"))
+        names = ", ".join(self.names[-10:])
+        found = f"there are {names}" if names else "it is empty: `kapelle release build` makes one"
+        raise NoRelease(f"no release {name!r} in {self}; {found}")
 
     def verify(self, release: Release, advance: Advance) -> None:
         """Read every file of a release in the store.
