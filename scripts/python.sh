@@ -1,8 +1,8 @@
 #!/bin/sh
 # Runs Python for the project's scripts: the one named by PYTHON, else the one of .venv,
 # else the first on this machine that is new enough and can make virtual environments,
-# unless another one here is faster by a fifth: builds without profile-guided optimisation,
-# as pyenv makes them, take some 1.4 times the CPU time of a distribution's.
+# unless another one here is faster by a fifth: a distribution's is, beside one that was built
+# without profile-guided optimisation, as pyenv builds them.
 set -eu
 
 if [ -z "${PYTHON:-}" ] && [ -x .venv/bin/python ]; then
@@ -42,7 +42,8 @@ print(round(1e6 * min(turn() for _ in range(15))))'
 
 # Choose the Python $1 if it will do, and none was chosen before or that one is slower.
 consider() {
-    if ! found=$("$1" -c 'import os, sys; print("%d.%d" % sys.version_info[:2], os.path.realpath(sys.executable))' 2>/dev/null); then
+    who='import os, sys; print("%d.%d" % sys.version_info[:2], os.path.realpath(sys.executable))'
+    if ! found=$("$1" -c "$who" 2>/dev/null); then
         tried="$tried\n  $1: not found, or it does not start"
         return
     fi
@@ -53,8 +54,6 @@ consider() {
         tried="$tried\n  $1: is Python $version, needed is 3.11 or newer"
     elif ! "$1" -c 'import venv, ensurepip' 2>/dev/null; then
         tried="$tried\n  $1: lacks venv or pip (Debian and Ubuntu: apt install python$version-venv)"
-    elif [ -n "${PYTHON:-}" ]; then
-        chosen=$1
     else
         its_pace=$(pace_of "$1")
         if [ -z "$chosen" ] || [ $((its_pace * 6)) -lt $((pace * 5)) ]; then
@@ -81,7 +80,7 @@ else
 fi
 
 if [ -n "$chosen" ]; then
-    if [ "$chosen" != "${first:-$chosen}" ]; then
+    if [ "$chosen" != "$first" ]; then
         echo "Taking $chosen, which is faster than $first here (built with optimisations, probably);" >&2
         echo "make PYTHON=$first takes that one." >&2
     fi

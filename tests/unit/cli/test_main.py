@@ -45,9 +45,9 @@ def test_explains_each_verb(verb: str, monkeypatch: pytest.MonkeyPatch, capsys: 
     assert all(len(line.strip("│ ").split("  ", 1)) == 2 for line in options), "an option without an explanation"
 
 
-def test_is_a_module_too(empty: Path) -> None:
+def test_is_a_module_too(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "kapelle", "--version"], cwd=empty, capture_output=True, text=True, check=True
+        [sys.executable, "-m", "kapelle", "--version"], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == version("kapelle")
 
