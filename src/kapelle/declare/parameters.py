@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial, wraps
+from types import GenericAlias
 from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 import msgspec
@@ -67,6 +68,16 @@ class Signature:
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(parameter.name for parameter in self.parameters)
+
+    @property
+    def arguments(self) -> Any:
+        """The type of all arguments in their order: a ``tuple[...]``."""
+        return GenericAlias(tuple, tuple(parameter.annotation for parameter in self.parameters))
+
+    @property
+    def item(self) -> Any:
+        """The type of one item of what a streaming method returns."""
+        return next(iter(get_args(self.returns)), Any)
 
 
 def signature_of(function: Callable[..., Any]) -> Signature:
@@ -173,7 +184,7 @@ def refuse_raw(function: Callable[..., Any], parameters: tuple[Parameter, ...], 
             )
 
 
-def record_type(name: str, parameters: tuple[Parameter, ...], **options: Any) -> type[msgspec.Struct]:
+def record_type(name: str, parameters: Sequence[Parameter], **options: Any) -> type[msgspec.Struct]:
     """A msgspec Struct with one field per parameter, by which arguments are decoded and checked."""
     fields: list[Any] = []
     for parameter in parameters:

@@ -16,6 +16,7 @@ from kapelle.gateway.problems import PROBLEM_TYPE, HttpError, problem
 from kapelle.gateway.request import Header, Request
 from kapelle.gateway.routes import InPath
 from kapelle.observe.metrics import LATENCY_BUCKETS, Counter, Registry
+from kapelle.types.octets import Octets
 from kapelle.types.strict_json import encode_json
 
 JSON = b"application/json"
@@ -119,7 +120,7 @@ class Endpoint(Traffic):
             ContractError: NaN or infinity, which JSON does not have.
             TypeError, NotImplementedError: a type that JSON cannot carry.
         """
-        if isinstance(value, bytes | bytearray):
+        if isinstance(value, Octets):
             return BINARY, bytes(value), ()
         if isinstance(value, str):
             return TEXT, value.encode(), ()

@@ -97,7 +97,7 @@ class _Arguments:
 class _RemoteMethod:
     def __init__(self, method: MethodSpec, pool: Pool, release: str, shard: int) -> None:
         self._arguments = _Arguments(method, pool.spec.name)
-        self._pack = Packer()
+        self._pack = Packer(method.signature.arguments)
         self._pool = pool
         self._site = pool.site(method, release, shard, Unpacker(method.signature.returns))
 
@@ -114,7 +114,7 @@ class _RemoteBatched(BatchedCall[Any, Any, Any]):
         self._parts_each = 2 if 2 * self._max_size <= pool.spec.max_queue else 1
         self._returns = method.signature.returns
         self._array = is_array_type(self._returns)
-        self._pack = Packer()
+        self._pack = Packer(list[method.row])  # type: ignore[name-defined]  # the row type is known at run time only
         self._pool = pool
         self._one = pool.site(method, release, shard, lambda data, body: unpack(data, body)[0])
         self._several = pool.site(method, release, shard, unpack)
@@ -155,11 +155,10 @@ class _RemoteBatched(BatchedCall[Any, Any, Any]):
 class _RemoteStream:
     def __init__(self, method: MethodSpec, pool: Pool, release: str, shard: int) -> None:
         self._arguments = _Arguments(method, pool.spec.name)
-        self._pack = Packer()
+        self._pack = Packer(method.signature.arguments)
         self._pool = pool
         self._site = pool.site(method, release, shard, Unpacker(int))
-        item = getattr(method.signature.returns, "__args__", (Any,))[0]
-        self._unpack_item = Unpacker(item)
+        self._unpack_item = Unpacker(method.signature.item)
 
     def __call__(self, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
         payload = self._pack(self._arguments(args, kwargs))

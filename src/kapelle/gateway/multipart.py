@@ -19,10 +19,28 @@ logging.getLogger("python_multipart").setLevel(logging.ERROR)
 MAX_PARTS = 256
 
 
+_PIECE = 4096
+"""Bytes from which on a piece of a part is kept as it lies in the body; smaller ones are joined at once."""
+
+
 class _Part:
     def __init__(self) -> None:
         self.headers: dict[bytes, bytes] = {}
-        self.data = bytearray()
+        self._pieces: list[memoryview | bytearray] = []
+
+    @property
+    def data(self) -> bytes:
+        """What is in it, copied once from the body."""
+        return b"".join(self._pieces)
+
+    def add(self, piece: memoryview) -> None:
+        """It goes on with ``piece``."""
+        if len(piece) >= _PIECE:
+            self._pieces.append(piece)
+        elif self._pieces and isinstance(self._pieces[-1], bytearray):
+            self._pieces[-1] += piece
+        else:
+            self._pieces.append(bytearray(piece))
 
 
 class _Collector:
@@ -50,7 +68,7 @@ class _Collector:
         self.parts.append(_Part())
 
     def _data(self, data: bytes, start: int, end: int) -> None:
-        self.parts[-1].data += memoryview(data)[start:end]
+        self.parts[-1].add(memoryview(data)[start:end])
 
     def _header_field(self, data: bytes, start: int, end: int) -> None:
         self._name += data[start:end]
@@ -107,7 +125,7 @@ def _sort(parts: list[_Part]) -> tuple[dict[str, list[str]], dict[str, list[Uplo
         filename = options.get(b"filename")
         if filename is not None:
             content_type = part.headers.get(b"content-type", b"application/octet-stream").decode("latin-1")
-            upload = Upload(filename.decode("utf-8", "replace"), content_type, bytes(part.data))
+            upload = Upload(filename.decode("utf-8", "replace"), content_type, part.data)
             files.setdefault(name, []).append(upload)
             continue
         try:

@@ -20,6 +20,7 @@ from kapelle.gateway.examples import example_of
 from kapelle.gateway.inputs import Inputs, is_text, is_upload, unwrapped
 from kapelle.gateway.schemas import Schema, Schemas
 from kapelle.types.hooks import from_plain
+from kapelle.types.octets import is_octets
 from kapelle.types.strict_json import encode_json
 from kapelle.version import VERSION
 
@@ -244,7 +245,7 @@ class _Operation:
         content: Schema = {}
         rest = []
         for member in members:
-            if _plain(member) in (bytes, bytearray):
+            if is_octets(_plain(member)):
                 content["application/octet-stream"] = {"schema": _BINARY}
             elif _is_string(_plain(member)):
                 content["text/plain"] = {"schema": self._schemas.of(member, "output")}

@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 
 from kapelle.types.arrays import ABSTRACT, as_array, is_array_type
+from kapelle.types.octets import StandIn, as_octets
 
 
 def is_pydantic(annotation: Any) -> bool:
@@ -110,6 +111,8 @@ def to_wire(value: Any) -> Any:
 
 def from_wire(annotation: Any, value: Any) -> Any:
     """``from_plain`` for what was written by ``to_wire``."""
+    if type(annotation) is StandIn:
+        return as_octets(annotation, value)
     if is_pydantic(annotation):
         # It has been a model, of which strictness has seen the values, and not the texts of their dates.
         return _validated(annotation, value, by_name=True, by_alias=True, strict=False)

@@ -13,7 +13,7 @@ import msgspec
 
 from kapelle.errors import WireError
 
-PROTOCOL = 2
+PROTOCOL = 3
 
 STREAM_WINDOW = 32
 """Items of a stream a replica may send before the caller grants more."""

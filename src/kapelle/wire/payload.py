@@ -1,8 +1,8 @@
-"""Values (arguments and results) as msgpack, with large arrays beside it.
+"""Values (arguments and results) as msgpack, with large arrays and bytes beside it.
 
 Small arrays are embedded in the msgpack; from ``INLINE_LIMIT`` bytes on, only a header and an offset are, and the raw
 bytes travel in the frame's body: they are not copied here, and the receiver's array is a view of the buffer the socket
-filled.
+filled. So do bytes, where they are declared as such.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 from kapelle.errors import InvalidInput, WireError
 from kapelle.types.arrays import Array, ArrayHeader, from_buffer, portable
 from kapelle.types.hooks import from_wire, to_wire
+from kapelle.types.octets import Octets, received_as, taker
 from kapelle.wire.body import Body, Buffer, cut
 
 INLINE_LIMIT = 4096
@@ -26,6 +27,7 @@ _PATH = re.compile(r"(.*) - at `\$([^`]*)`", re.DOTALL)
 
 _INLINE = 1
 _SEGMENT = 2
+_OCTETS = 3
 
 
 class _Inline(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -39,13 +41,19 @@ class _Segment(msgspec.Struct, frozen=True, array_like=True, gc=False):
     size: int
 
 
+class _Beside(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    offset: int
+    size: int
+
+
 _plain = msgspec.msgpack.Encoder().encode
 _decode_inline = msgspec.msgpack.Decoder(_Inline).decode
 _decode_segment = msgspec.msgpack.Decoder(_Segment).decode
+_decode_beside = msgspec.msgpack.Decoder(_Beside).decode
 
 
 class Payload(NamedTuple):
-    """An encoded value: ``data`` is msgpack, ``segments`` the bytes of its large arrays, padded to ``ALIGNMENT``."""
+    """An encoded value: ``data`` is msgpack, ``segments`` what is large in it, padded to ``ALIGNMENT``."""
 
     data: msgspec.Raw
     segments: tuple[Buffer, ...] = ()
@@ -57,9 +65,13 @@ class Payload(NamedTuple):
 
 
 class Packer:
-    """Encodes values. Not for use by several threads at once: it collects the segments of one value at a time."""
+    """Encodes values of one type. Not for use by several threads at once: it collects the segments of one at a time.
 
-    def __init__(self) -> None:
+    Who decodes has to know the type as well; by ``Any``, bytes are those of the message.
+    """
+
+    def __init__(self, annotation: Any = Any) -> None:
+        self._take = taker(annotation, self._octets)
         self._segments: list[Buffer] = []
         self._offset = 0
         self._encode = msgspec.msgpack.Encoder(enc_hook=self._hook).encode
@@ -73,6 +85,8 @@ class Packer:
         segments = self._segments
         self._offset = 0
         try:
+            if self._take is not None:
+                value = self._take(value)
             return Payload(msgspec.Raw(self._encode(value)), tuple(segments))
         except (NotImplementedError, TypeError, ValueError, OverflowError, RecursionError) as error:
             raise InvalidInput(str(error)) from None
@@ -91,13 +105,26 @@ class Packer:
         if array.nbytes < INLINE_LIMIT:
             return msgspec.msgpack.Ext(_INLINE, _plain(_Inline(header, array.tobytes())))
         raw = array.reshape(-1).view(np.uint8).data
-        segment = _Segment(header, self._offset, len(raw))
+        return msgspec.msgpack.Ext(_SEGMENT, _plain(_Segment(header, self._put(raw), len(raw))))
+
+    def _octets(self, value: Octets) -> Any:
+        if type(value) is not bytes:
+            # A view of a bytearray, too: who sends it can see by that that it may be written to.
+            view = memoryview(value)
+            value = view.cast("B") if view.c_contiguous else view.tobytes()
+        if len(value) < INLINE_LIMIT:
+            return value
+        return msgspec.msgpack.Ext(_OCTETS, _plain(_Beside(self._put(value), len(value))))
+
+    def _put(self, raw: Buffer) -> int:
+        """Have ``raw`` travel beside the message; where it begins there."""
+        offset = self._offset
         self._segments.append(raw)
         padding = -len(raw) % ALIGNMENT
         if padding:
             self._segments.append(bytes(padding))
         self._offset += len(raw) + padding
-        return msgspec.msgpack.Ext(_SEGMENT, _plain(segment))
+        return offset
 
 
 class Unpacker:
@@ -106,7 +133,7 @@ class Unpacker:
     def __init__(self, annotation: Any) -> None:
         self._body: Body = b""
         self._decode: Callable[[Any], Any] = msgspec.msgpack.Decoder(
-            annotation, dec_hook=from_wire, ext_hook=self._extension
+            received_as(annotation), dec_hook=from_wire, ext_hook=self._extension
         ).decode
 
     def __call__(self, data: msgspec.Raw, body: Body = b"") -> Any:
@@ -130,20 +157,24 @@ class Unpacker:
         finally:
             self._body = b""
 
-    def _extension(self, code: int, data: memoryview) -> Array:
+    def _extension(self, code: int, data: memoryview) -> Array | memoryview:
         try:
             if code == _INLINE:
                 inline = _decode_inline(data)
                 return from_buffer(inline.header, inline.data)
             if code == _SEGMENT:
-                return self._segment(_decode_segment(data))
+                segment = _decode_segment(data)
+                return from_buffer(segment.header, self._beside(segment.offset, segment.size))
+            if code == _OCTETS:
+                octets = _decode_beside(data)
+                return self._beside(octets.offset, octets.size)
         except msgspec.DecodeError as error:
-            raise WireError(f"not an array: {error}") from None
+            raise WireError(f"not an array, nor bytes: {error}") from None
         raise WireError(f"unknown msgpack extension {code}")
 
-    def _segment(self, segment: _Segment) -> Array:
+    def _beside(self, offset: int, size: int) -> memoryview:
         # Large ones may lie in memory that several processes see: nobody is to write to any.
-        return from_buffer(segment.header, cut(self._body, segment.offset, segment.offset + segment.size).toreadonly())
+        return cut(self._body, offset, offset + size).toreadonly()
 
 
 def split_path(message: str) -> tuple[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -18,6 +19,7 @@ from kapelle.declare.parameters import record_type
 from kapelle.errors import ContractError, DeadlineExceeded, InvalidInput, WireError
 from kapelle.tasks import is_stopped
 from kapelle.types.arrays import is_array_type
+from kapelle.types.octets import received_as
 from kapelle.wire.body import Body
 from kapelle.wire.payload import Packer, Payload, Unpacker
 from kapelle.worker.job import Job
@@ -41,18 +43,20 @@ class Execution:
         self.spec = spec
         self.name = spec.name
         self.function = spec.function
-        self._packer = Packer()
+        signature = spec.signature
+        self._packer = Packer(signature.item if spec.kind == "stream" else signature.returns)
         self._stacked = spec.kind == "batched" and is_array_type(spec.signature.parameters[0].annotation)
         self._unpack: Unpacker
         if spec.kind == "batched":
             # Rows travel as a list of rows, whatever the batch looks like to user code.
             self._unpack = Unpacker(list[spec.row])  # type: ignore[name-defined]  # the row type is known at run time only
         else:
-            self._unpack = Unpacker(record_type(spec.name, spec.signature.parameters, array_like=True))
-        declared = [] if spec.kind == "batched" else enumerate(spec.signature.parameters)
+            parameters = [replace(one, annotation=received_as(one.annotation)) for one in signature.parameters]
+            self._unpack = Unpacker(record_type(spec.name, parameters, array_like=True))
+        declared = [] if spec.kind == "batched" else enumerate(signature.parameters)
         self._shapes = [(at, one.tensor, f"$.{one.name}") for at, one in declared if one.tensor is not None]
         self._row = spec.row_tensor
-        self._rows_name = spec.signature.names[0] if self._row is not None else ""
+        self._rows_name = signature.names[0] if self._row is not None else ""
 
     def decode(self, arguments: msgspec.Raw, body: Body, rows: int) -> Sequence[Any]:
         """The arguments of one call, checked; for a batched method, its rows.

@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 
 from kapelle.testing import ProcessSystem, running_processes
+from tests.integration.processes.darkroom import Darkroom
 from tests.integration.processes.scales import Scales
 
 SIZE = 150_000
@@ -45,6 +46,23 @@ async def test_bodies_reach_the_replica_whole_whether_or_not_there_is_room() -> 
             for _ in range(3):
                 await asyncio.gather(*(weigh(system.client, number) for number in range(1, 9)))
             assert system.outcomes == []
+
+
+async def develop(client: httpx.AsyncClient, photo: bytes) -> None:
+    answer = await client.post("/develop", files={"file": ("photo.jpg", photo)})
+    assert answer.headers["content-type"] == "application/octet-stream"
+    assert answer.content == b"\0" + photo[1:]
+    assert (await client.post("/show", content=photo)).content == photo
+
+
+async def test_photographs_go_through_services_as_bytes_whether_or_not_there_is_room() -> None:
+    photo = bytes(range(1, 256)) * 6000
+    for room in (64 << 20, 1 << 20, 0):
+        async with running_processes(Darkroom, shared_memory=room) as system:
+            for size in (len(photo), 70_000, 5000, 1):
+                await asyncio.gather(*(develop(system.client, photo[:size]) for _ in range(4)))
+            assert system.outcomes == []
+            assert (await fallbacks(system) > 0) == (room == 1 << 20)
 
 
 async def test_clients_that_stall_within_a_body_do_not_take_the_memory_of_others() -> None:

@@ -2,7 +2,7 @@
 
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any
 
 import msgspec
@@ -34,6 +34,9 @@ class Methods:
 
     def nothing(self): ...  # type: ignore[no-untyped-def]  # this is what is tested
     def from_query(self, body: str, limit: Query[Positive] = 10, names: Query[list[str] | None] = None) -> None: ...
+    async def stream(self) -> AsyncIterator[bytes]:
+        yield b""
+
     def constrained(self, count: Positive) -> None: ...
     def by_name(self, text: str, *, count: int = 3) -> None: ...
     def by_position(self, text: str, /) -> None: ...
@@ -63,6 +66,14 @@ def test_parameters_have_names_types_and_defaults() -> None:
     )
     assert [parameter.required for parameter in signature.parameters] == [True, True, False]
     assert signature.returns == list[str]
+
+
+def test_the_types_of_all_arguments_and_of_one_item() -> None:
+    assert signature_of(Methods.constrained).arguments == tuple[Positive]
+    assert signature_of(Methods.scaled).arguments == tuple[int, int, int, int]
+    assert signature_of(Methods.nothing).arguments == tuple[()]
+    assert signature_of(Methods.stream).item is bytes
+    assert signature_of(Methods.nothing).item is Any
 
 
 def test_what_is_not_said_may_be_anything() -> None:

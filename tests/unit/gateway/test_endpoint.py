@@ -76,6 +76,7 @@ def test_timeouts() -> None:
         ("ü", TEXT, "ü".encode()),
         (b"\xff", BINARY, b"\xff"),
         (bytearray(b"ab"), BINARY, b"ab"),
+        (memoryview(b"abc")[1:], BINARY, b"bc"),
         (None, JSON, b"null"),
         ({"a": [1, 2.5, "ü"]}, JSON, '{"a":[1,2.5,"ü"]}'.encode()),
         (Point(1), JSON, b'{"x":1}'),

@@ -43,7 +43,12 @@ def test_what_is_around_the_parts_is_ignored(before: bytes, after: bytes) -> Non
     assert read_multipart(request) == ({"a": ["one"]}, {})
 
 
-@given(st.lists(st.tuples(st.sampled_from("abc"), st.binary(max_size=60)), max_size=6))
+near = st.sampled_from([b"\r", b"\r\n", b"\r\n--", b"\r\n--x", b"\r\n--" + b"x" * 69])
+"""What may be the beginning of a boundary, and is not."""
+large = st.lists(near | st.binary(min_size=1, max_size=4).map(lambda some: some * 3000), max_size=5).map(b"".join)
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.binary(max_size=60) | large), max_size=6))
 def test_files_come_back_as_they_were_sent(sent: list[tuple[str, bytes]]) -> None:
     boundary = b"x" * 70
     body = b"".join(

@@ -117,7 +117,7 @@ def test_a_newer_side_may_add_fields_at_the_end(union: Any, samples: list[m.Mess
 def test_to_replica() -> None:
     assert golden(TO_REPLICA) == snapshot(
         {
-            "Hello": b"\x93\x01\x02\xa9gateway-0",
+            "Hello": b"\x93\x01\x03\xa9gateway-0",
             "Call": b"\x9a\x02\x07\xa5embed\x03\x02\xcb?\xf8\x00\x00\x00\x00\x00\x00\xa75f1c-2a\xaf00-0af7-b7ad-01\xc0\xa2r7",
             "Cancel": b"\x92\x03\x07",
             "Ping": b"\x92\x04\xcd\x01,",
@@ -130,7 +130,7 @@ def test_to_replica() -> None:
 def test_from_replica() -> None:
     assert golden(FROM_REPLICA) == snapshot(
         {
-            "Welcome": b"\x97\x01\x02\xa7Cluster\xa9Cluster-1\x81\xa2r7\x92\x00\x02\xa0\xa0",
+            "Welcome": b"\x97\x01\x03\xa7Cluster\xa9Cluster-1\x81\xa2r7\x92\x00\x02\xa0\xa0",
             "Done": b"\x93\x02\x07\xc0",
             "Failed": b"\x96\x03\x07\xadinvalid-input\xb5expected numbers only\xa8$.vector\x02",
             "Refused": b"\x93\x04\x07\xa4full",

@@ -27,7 +27,7 @@ DTYPES = ("?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8",
 
 def through_a_frame(value: Any, annotation: Any = Any) -> Any:
     """``value`` as it comes out at the other end of a stream."""
-    payload = Packer()(value)
+    payload = Packer(annotation)(value)
     data = b"".join(encode(bytes(payload.data), payload.segments))
     reader = FrameReader()
     frames: list[Frame] = []
@@ -115,6 +115,68 @@ def test_the_array_that_arrives_is_a_view_of_the_body() -> None:
     body = bytearray(b"".join(payload.segments))
     arrived = Unpacker(np.ndarray)(payload.data, body)
     assert np.shares_memory(arrived, np.frombuffer(body, np.uint8))
+
+
+@pytest.mark.parametrize(("size", "segments"), [(INLINE_LIMIT - 1, 0), (INLINE_LIMIT, 1), (INLINE_LIMIT + 1, 2)])
+def test_large_bytes_travel_beside_the_message_without_a_copy(size: int, segments: int) -> None:
+    value = bytes(size)
+    payload = Packer(bytes)(value)
+    assert len(payload.segments) == segments
+    assert payload.size >= size
+    if segments:
+        assert payload.segments[0] is value
+        assert sum(map(len, payload.segments)) % ALIGNMENT == 0
+        assert len(memoryview(payload.data)) < 20
+
+
+octets = st.binary(max_size=40) | st.binary(min_size=1, max_size=3).map(lambda some: some * 2 * INLINE_LIMIT)
+
+
+@settings(max_examples=50)
+@given(one=octets, several=st.lists(octets, max_size=4), array=arrays())
+def test_bytes_arrive_as_they_were_sent(one: bytes, several: list[bytes], array: Array) -> None:
+    for kind in (bytes, bytearray, memoryview):
+        arrived = through_a_frame(kind(one), kind)
+        assert type(arrived) is kind
+        assert arrived == one
+    count, rows, whole, tensor = through_a_frame((1, several, one, array), tuple[int, list[bytes], bytes, np.ndarray])
+    assert (count, rows, whole) == (1, several, one)
+    assert_same(tensor, array)
+
+
+@pytest.mark.parametrize("annotation", [bytearray, memoryview])
+def test_bytes_that_may_be_written_to_can_be_seen_to_be_that(annotation: Any) -> None:
+    """By who sends them, who copies what may change before it has left."""
+    (segment,) = Packer(annotation)(bytearray(INLINE_LIMIT)).segments
+    assert isinstance(segment, memoryview)
+    assert not segment.readonly
+
+
+def test_a_view_of_anything_travels_as_its_bytes() -> None:
+    numbers = np.arange(INLINE_LIMIT, dtype=np.uint16).reshape(2, -1)
+    assert through_a_frame(numbers.data, memoryview) == numbers.tobytes()
+    assert through_a_frame(numbers.T.data, memoryview) == numbers.T.tobytes()
+
+
+def test_the_view_that_arrives_is_one_of_the_body_and_is_not_to_be_written_to() -> None:
+    payload = Packer(memoryview)(memoryview(bytes(INLINE_LIMIT)))
+    body = bytearray(b"".join(payload.segments))
+    arrived = Unpacker(memoryview)(payload.data, body)
+    assert np.shares_memory(np.frombuffer(arrived, np.uint8), np.frombuffer(body, np.uint8))
+    assert arrived.readonly
+
+
+def test_bytes_within_other_types_stay_in_the_message() -> None:
+    sent = {"scan": bytes(INLINE_LIMIT)}
+    assert Packer(dict[str, bytes])(sent).segments == ()
+    assert through_a_frame(sent, dict[str, bytes]) == sent
+    assert through_a_frame(bytes(INLINE_LIMIT), bytes | None) == bytes(INLINE_LIMIT)
+
+
+def test_something_else_than_bytes_is_named_with_its_place() -> None:
+    with pytest.raises(InvalidInput, match="Expected `bytes`, got `str`") as refused:
+        through_a_frame((1, ["x" * INLINE_LIMIT]), tuple[int, list[bytes]])
+    assert refused.value.path == "$[1][0]"
 
 
 def test_a_packer_keeps_nothing_of_what_it_packed() -> None:
@@ -297,6 +359,12 @@ F4 = ("<f4", (4,))
         (extension(1, [F4]), "not an array"),
         (extension(2, ["<f4", 0, 16]), "not an array"),
         (extension(1, 5), "not an array"),
+        (extension(3, [0, 33]), "bytes 0..33 of a body of 32 bytes"),
+        (extension(3, [-1, 4]), "bytes -1..3 of a body of 32 bytes"),
+        (extension(3, [2**63, 4]), "of a body of 32 bytes"),
+        (extension(3, [8, -4]), "bytes 8..4 of a body of 32 bytes"),
+        (extension(3, [8]), "nor bytes"),
+        (extension(3, b"x"), "nor bytes"),
     ],
 )
 def test_bytes_that_are_no_payload_are_a_wire_error(data: msgspec.Raw, message: str) -> None:
@@ -304,7 +372,11 @@ def test_bytes_that_are_no_payload_are_a_wire_error(data: msgspec.Raw, message: 
         Unpacker(Any)(data, bytearray(32))
 
 
-@given(data=st.binary(max_size=80), body=st.binary(max_size=64), annotation=st.sampled_from([Any, Match, list[Order]]))
+@given(
+    data=st.binary(max_size=80),
+    body=st.binary(max_size=64),
+    annotation=st.sampled_from([Any, Match, list[Order], bytes, list[memoryview]]),
+)
 def test_any_bytes_are_a_value_or_a_typed_error(data: bytes, body: bytes, annotation: Any) -> None:
     with contextlib.suppress(InvalidInput, WireError):
         Unpacker(annotation)(msgspec.Raw(data), body)
