@@ -76,7 +76,8 @@ class Lease:
 
     def part(self, begin: int, length: int) -> Place:
         """The place of some of them."""
-        return self.place._replace(offset=self.place.offset + begin, length=length)
+        arena, block, turn, offset, _ = self.place
+        return Place(arena, block, turn, offset + begin, length)
 
     def __del__(self) -> None:
         self._arena.leave(self.place.block, self._number)

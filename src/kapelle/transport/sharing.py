@@ -234,7 +234,7 @@ class SharedConnection:
     # --- receiving ----------------------------------------------------------------------------------------------------
 
     def _receive(self, frames: list[Frame]) -> None:
-        if any(frame.head[0] == _MARK for frame in frames):
+        if _MARK in [frame.head[0] for frame in frames]:
             try:
                 frames = [frame for frame in map(self._understand, frames) if frame is not None]
             except WireError:
@@ -273,9 +273,11 @@ class SharedConnection:
             places = _decode(rest[_LENGTH.size : _LENGTH.size + length])
         except (struct.error, msgspec.DecodeError) as error:
             raise WireError(f"not the places of a body: {error}") from None
-        if not all(0 <= at <= MAX_BODY for at, _ in places):
-            raise WireError(f"a piece beyond the {MAX_BODY} bytes that a body may have")
-        pieces = [(at, self._arenas.lease(place).bytes) for at, place in places]
+        pieces: list[tuple[int, Buffer]] = []
+        for at, place in places:
+            if not 0 <= at <= MAX_BODY:
+                raise WireError(f"a piece beyond the {MAX_BODY} bytes that a body may have")
+            pieces.append((at, self._arenas.lease(place).bytes))
         self._untold += 1
         if self._telling is None:
             self._telling = self._loop.call_later(_TAKEN_WITHIN, self._tell)

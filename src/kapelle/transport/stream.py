@@ -48,7 +48,7 @@ class StreamConnection:
         self, head: bytes, segments: Sequence[Buffer] = (), *, bulk: bool | None = None, at_once: bool = False
     ) -> None:
         lane = self._bulk if (is_bulk(head, segments) if bulk is None else bulk) else self._small
-        lane.write(encode(head, [_settled(one) for one in segments]), at_once=at_once)
+        lane.write(encode(head, [_settled(one) for one in segments] if segments else ()), at_once=at_once)
 
     @property
     def backlog(self) -> int:

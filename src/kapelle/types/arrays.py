@@ -6,7 +6,7 @@ A header is untrusted: its dtype must be on the list, and its shape must account
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, get_args, get_origin
+from typing import Any, get_args
 
 import msgspec
 import numpy as np
@@ -78,7 +78,7 @@ def from_buffer(header: ArrayHeader, data: bytes | bytearray | memoryview) -> Ar
 
 def annotated_dtype(annotation: Any) -> np.dtype[Any] | None:
     """The dtype of ``NDArray[np.float32]``; None for a bare ``np.ndarray`` or one of any dtype."""
-    return _dtype_within(annotation) if get_origin(annotation) is np.ndarray else None
+    return _dtype_within(annotation) if is_array_type(annotation) else None
 
 
 @lru_cache(maxsize=256)  # asked with every array that arrives
@@ -108,7 +108,8 @@ ABSTRACT = {
 
 def is_array_type(annotation: Any) -> bool:
     """Whether ``annotation`` is ``np.ndarray`` or ``NDArray[...]``."""
-    return annotation is np.ndarray or get_origin(annotation) is np.ndarray
+    # What `get_origin` looks at in the end: this is asked with every array that arrives.
+    return annotation is np.ndarray or getattr(annotation, "__origin__", None) is np.ndarray
 
 
 def as_array(annotation: Any, value: Any) -> Array:

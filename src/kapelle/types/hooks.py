@@ -111,6 +111,8 @@ def to_wire(value: Any) -> Any:
 
 def from_wire(annotation: Any, value: Any) -> Any:
     """``from_plain`` for what was written by ``to_wire``."""
+    if is_array_type(annotation):
+        return as_array(annotation, value)
     if type(annotation) is StandIn:
         return as_octets(annotation, value)
     if is_pydantic(annotation):
