@@ -108,13 +108,15 @@ class Packer:
         return msgspec.msgpack.Ext(_SEGMENT, _plain(_Segment(header, self._put(raw), len(raw))))
 
     def _octets(self, value: Octets) -> Any:
+        raw: Buffer = value
         if type(value) is not bytes:
             # A view of a bytearray, too: who sends it can see by that that it may be written to.
             view = memoryview(value)
-            value = view.cast("B") if view.c_contiguous else view.tobytes()
-        if len(value) < INLINE_LIMIT:
-            return value
-        return msgspec.msgpack.Ext(_OCTETS, _plain(_Beside(self._put(value), len(value))))
+            large = view.nbytes >= INLINE_LIMIT and view.c_contiguous
+            raw = np.frombuffer(view, np.uint8).data if large else view.tobytes()
+        if len(raw) < INLINE_LIMIT:
+            return raw
+        return msgspec.msgpack.Ext(_OCTETS, _plain(_Beside(self._put(raw), len(raw))))
 
     def _put(self, raw: Buffer) -> int:
         """Have ``raw`` travel beside the message; where it begins there."""

@@ -153,9 +153,9 @@ def test_bytes_that_may_be_written_to_can_be_seen_to_be_that(annotation: Any) ->
 
 
 def test_a_view_of_anything_travels_as_its_bytes() -> None:
-    numbers = np.arange(INLINE_LIMIT, dtype=np.uint16).reshape(2, -1)
-    assert through_a_frame(numbers.data, memoryview) == numbers.tobytes()
-    assert through_a_frame(numbers.T.data, memoryview) == numbers.T.tobytes()
+    numbers = np.arange(INLINE_LIMIT, dtype=">u2").reshape(2, -1)
+    for some in (numbers, numbers.T, numbers[:, ::2], numbers[:, :3], numbers[:0], numbers[0, 0, ...]):
+        assert through_a_frame(some.data, memoryview) == some.tobytes()
 
 
 def test_the_view_that_arrives_is_one_of_the_body_and_is_not_to_be_written_to() -> None:
