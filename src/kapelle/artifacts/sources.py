@@ -145,7 +145,7 @@ def restore_code(target: str, release: str, store: str, cache: Path) -> None:
     Raises:
         ArtifactError, StoreError: it does not, and cannot be fetched.
     """
-    if not Path(target).is_relative_to(cache):
+    if release == LOCAL or not Path(target).is_relative_to(cache):
         return
     try:
         Sources(Path(), store, cache, Registry()).of(release).path(CODE)

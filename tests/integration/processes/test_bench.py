@@ -38,7 +38,9 @@ class Loud:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "app.py").write_text(APP)
+    app = tmp_path / "loud"
+    app.mkdir()
+    (app / "app.py").write_text(APP)
     return tmp_path
 
 
@@ -53,7 +55,7 @@ def temporary() -> Iterator[Path]:
 async def benching(folder: Path, temporary: Path, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """One ``kapelle bench``, with a temporary folder of its own to be looked at afterwards."""
     process = await asyncio.create_subprocess_exec(
-        KAPELLE, "bench", "app.py", *arguments, cwd=folder,
+        KAPELLE, "bench", "loud", *arguments, cwd=folder,
         env={**os.environ, "TMPDIR": str(temporary), "COLUMNS": "100"},
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip

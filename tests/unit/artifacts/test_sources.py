@@ -213,3 +213,4 @@ def test_code_that_is_there_needs_no_store(coded: Shop) -> None:
 def test_code_that_is_on_the_machine_is_nobodys_to_put_back(shop: Shop) -> None:
     restore_code("app.py", LOCAL, str(shop.store), shop.cache)
     assert not shop.cache.exists()
+    restore_code("apps/search", LOCAL, "", Path())
