@@ -10,6 +10,10 @@ from datetime import timedelta
 import hypothesis
 import uvloop
 
+# Tests start processes beside clients of gRPC, whose handlers of forks wait, now and then, for each other and for ever.
+# gRPC's word for programs that begin another one right after each fork: https://github.com/grpc/grpc/pull/14870.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
+
 # A shared or loaded machine is no reason for a property to fail; in CI every run tries the same examples.
 hypothesis.settings.register_profile("local", deadline=timedelta(seconds=5))
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
