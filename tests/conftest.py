@@ -10,8 +10,8 @@ from datetime import timedelta
 import hypothesis
 import uvloop
 
-# Tests start processes beside clients of gRPC, whose handlers of forks wait, now and then, for each other and for ever.
-# gRPC's word for programs that begin another one right after each fork: https://github.com/grpc/grpc/pull/14870.
+# Tests fork beside clients of gRPC, and stood still for a minute in what that does at forks. Each fork here begins another
+# program at once, for which gRPC says to switch it off (https://github.com/grpc/grpc/pull/14870).
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
 
 # A shared or loaded machine is no reason for a property to fail; in CI every run tries the same examples.

@@ -120,7 +120,7 @@ class BaseMethod:
                     f"{function.__qualname__} returns {returns!r} but is no async generator; "
                     "expected `async def` with `yield`"
                 )
-            returns = get_args(returns)[0]
+            returns = signature.item
         check_type(f"{function.__qualname__}: its result", returns)
         refuse_raw(function, signature.parameters, returns)
         is_async = inspect.iscoroutinefunction(function) or kind == "stream"

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kapelle.transport.sharing import Arenas
+from kapelle.wire.body import Buffer
 
 LARGE = 64 << 10
 """Bytes that are still to come from which on it is worth it."""
@@ -46,7 +47,7 @@ def shared_room(arenas: Arenas, length: int, shift: int) -> Room | None:
 class Body:
     """A body that is being read to its ``room``; ``pieces`` are what has come of it already."""
 
-    def __init__(self, room: Room, pieces: Iterable[bytes | bytearray]) -> None:
+    def __init__(self, room: Room, pieces: Iterable[Buffer]) -> None:
         self._room = room
         self.held = 0
         for piece in pieces:

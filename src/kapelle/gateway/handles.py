@@ -114,7 +114,7 @@ class _RemoteBatched(BatchedCall[Any, Any, Any]):
         self._parts_each = 2 if 2 * self._max_size <= pool.spec.max_queue else 1
         self._returns = method.signature.returns
         self._array = is_array_type(self._returns)
-        self._pack = Packer(list[method.row])  # type: ignore[name-defined]  # the row type is known at run time only
+        self._pack = Packer(method.signature.parameters[0].annotation)
         self._pool = pool
         self._one = pool.site(method, release, shard, lambda data, body: unpack(data, body)[0])
         self._several = pool.site(method, release, shard, unpack)

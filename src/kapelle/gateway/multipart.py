@@ -10,8 +10,10 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from kapelle.declare.parameters import Upload
 from kapelle.errors import InvalidInput
+from kapelle.gateway.pieces import add_piece
 from kapelle.gateway.problems import HttpError
 from kapelle.gateway.request import Request
+from kapelle.wire.body import Buffer
 
 # It warns of each malformed body; the client is told, and could flood the log.
 logging.getLogger("python_multipart").setLevel(logging.ERROR)
@@ -19,28 +21,15 @@ logging.getLogger("python_multipart").setLevel(logging.ERROR)
 MAX_PARTS = 256
 
 
-_PIECE = 4096
-"""Bytes from which on a piece of a part is kept as it lies in the body; smaller ones are joined at once."""
-
-
 class _Part:
     def __init__(self) -> None:
         self.headers: dict[bytes, bytes] = {}
-        self._pieces: list[memoryview | bytearray] = []
+        self.pieces: list[Buffer] = []
 
     @property
     def data(self) -> bytes:
         """What is in it, copied once from the body."""
-        return b"".join(self._pieces)
-
-    def add(self, piece: memoryview) -> None:
-        """It goes on with ``piece``."""
-        if len(piece) >= _PIECE:
-            self._pieces.append(piece)
-        elif self._pieces and isinstance(self._pieces[-1], bytearray):
-            self._pieces[-1] += piece
-        else:
-            self._pieces.append(bytearray(piece))
+        return b"".join(self.pieces)
 
 
 class _Collector:
@@ -68,7 +57,7 @@ class _Collector:
         self.parts.append(_Part())
 
     def _data(self, data: bytes, start: int, end: int) -> None:
-        self.parts[-1].add(memoryview(data)[start:end])
+        add_piece(self.parts[-1].pieces, memoryview(data)[start:end])
 
     def _header_field(self, data: bytes, start: int, end: int) -> None:
         self._name += data[start:end]

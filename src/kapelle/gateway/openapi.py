@@ -229,14 +229,13 @@ class _Operation:
             described += (
                 " The data of each event is JSON. An error on the way ends it with an event `error`, a Problem."
             )
-            return {"description": described, "headers": _REQUEST_ID, "content": self._events(returns)}
+            return {"description": described, "headers": _REQUEST_ID, "content": self._events()}
         described = self._doc.returns or "The answer."
         return {"description": described, "headers": _REQUEST_ID, "content": self._content(returns)}
 
-    def _events(self, returns: Any) -> Schema:
+    def _events(self) -> Schema:
         """OpenAPI 3.1 has no word for the items of a stream (3.2 has), so an extension says it."""
-        arguments = get_args(returns)
-        item = self._schemas.of(arguments[0] if arguments else Any, "output")
+        item = self._schemas.of(self._spec.signature.item, "output")
         return {"text/event-stream": {"x-item-schema": item}}
 
     def _content(self, returns: Any) -> Schema:

@@ -12,8 +12,10 @@ import httptools
 
 from kapelle.gateway import heads
 from kapelle.gateway.familiar import LONGEST, FamiliarHeads, Head
+from kapelle.gateway.pieces import add_piece
 from kapelle.gateway.problems import HttpError
 from kapelle.gateway.request import Headers, Request, Responder
+from kapelle.wire.body import Buffer
 
 
 class Phase(IntEnum):
@@ -27,9 +29,6 @@ class Phase(IntEnum):
 
 # Global look-ups of an enum's members take twice as long.
 _IDLE, _HEAD, _BODY, _DEAF = Phase
-
-_PIECE = 4096
-"""Bytes from which on a piece of a body is kept as it came until the body is whole; smaller ones are joined at once."""
 
 _STOPS = (httptools.HttpParserError, httptools.HttpParserUpgrade)
 
@@ -56,7 +55,7 @@ class Receiver:
         self._parser = httptools.HttpRequestParser(self)
         self._target = b""
         self._headers: Headers = []
-        self._pieces: list[bytes | bytearray] = []
+        self._pieces: list[Buffer] = []
         self._put_off: Request | None = None
         # Bytes of the latest piece, those since the parser last had something to show for them, and those of the piece
         # in which the last request ended: the next one has begun there, nobody knows where.
@@ -73,7 +72,7 @@ class Receiver:
             return 0
         return int(self.parsing.header(b"content-length") or b"0") - self.held
 
-    def take(self) -> list[bytes | bytearray]:
+    def take(self) -> list[Buffer]:
         """What has come of a body whose rest is read by somebody else, who says when it is ``complete``."""
         pieces, self._pieces = self._pieces, []
         return pieces
@@ -167,13 +166,7 @@ class Receiver:
 
     def on_body(self, body: bytes) -> None:
         self._unseen = 0
-        last = self._pieces[-1] if self._pieces else None
-        if last is None or len(body) >= _PIECE:
-            self._pieces.append(body)
-        elif isinstance(last, bytearray):
-            last += body
-        else:
-            self._pieces.append(bytearray(body))
+        add_piece(self._pieces, body)
         self.held += len(body)
         if self.held > self._max_body:
             raise heads.too_large(self._max_body)

@@ -111,7 +111,7 @@ def to_wire(value: Any) -> Any:
 
 def from_wire(annotation: Any, value: Any) -> Any:
     """``from_plain`` for what was written by ``to_wire``."""
-    if is_array_type(annotation):
+    if is_array_type(annotation):  # first, as most of what comes here are arrays
         return as_array(annotation, value)
     if type(annotation) is StandIn:
         return as_octets(annotation, value)

@@ -46,7 +46,7 @@ _STAND_INS: dict[Any, Any] = {one.octets: one for one in (_Bytes, _ByteArray, _M
 
 def is_octets(annotation: Any) -> bool:
     """Whether ``annotation`` is one of ``OCTETS``."""
-    return annotation is bytes or annotation is bytearray or annotation is memoryview
+    return annotation in OCTETS
 
 
 def received_as(annotation: Any) -> Any:

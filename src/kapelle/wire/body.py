@@ -6,8 +6,9 @@ from bisect import bisect_right
 from collections.abc import Sequence
 
 from kapelle.errors import WireError
+from kapelle.types.octets import Octets
 
-Buffer = bytes | bytearray | memoryview
+Buffer = Octets
 
 
 class Pieces:

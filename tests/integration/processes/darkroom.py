@@ -6,8 +6,6 @@ from collections.abc import AsyncIterator
 
 import kapelle
 
-HALVES = 2
-
 
 @kapelle.service
 class Negative:
@@ -36,7 +34,7 @@ class Negative:
     @kapelle.method
     async def halves(self, photo: bytes) -> AsyncIterator[bytes]:
         """The first half, then the second."""
-        half = len(photo) // HALVES
+        half = len(photo) // 2
         yield photo[:half]
         yield photo[half:]
 
